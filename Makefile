@@ -1,0 +1,30 @@
+# Everything a fresh clone needs installs itself into .venv; PYTHON picks the interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint bench clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable . --group test --group lint
+	touch $@
+
+demo: .venv/installed  ## analyze the H200 traces of this repository and show where the report is
+	$(BIN)/traceana demo
+
+test: .venv/installed lint  ## lint, types and every test that this machine can run
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
+	$(BIN)/pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python -m tests.bench $(TRACES)
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,5 @@
+"""`python -m traceana`."""
+
+from traceana.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""The command line. Each command's module loads only when that command runs, so `--help` stays quick."""
+
+import importlib
+import sys
+
+import click
+
+from traceana import __version__
+from traceana.errors import TraceanaError
+
+COMMANDS = {
+    "analyze": "Turn per-rank traces into a report that compares backends.",
+    "demo": "Analyze two small real runs and say where the report is.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists commands from COMMANDS and imports `traceana.commands.NAME` on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command's click object, or None for a name that is not in COMMANDS."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"traceana.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="traceana")
+def root() -> None:
+    """See what the GPUs of a PyTorch program say to each other, and which backend says it faster."""
+
+
+def main() -> None:
+    """Run the command line; a TraceanaError becomes one line on stderr and its exit code."""
+    try:
+        root()
+    except TraceanaError as error:
+        click.echo(f"traceana: {error}", err=True)
+        sys.exit(error.exit_code)
