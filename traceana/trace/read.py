@@ -112,9 +112,8 @@ class _Reader:
     def annotation(self, event: Event, start: int, duration: int) -> None:
         args = self._args(event)
         if args.collective or event.name.startswith(_HOST_COMMUNICATION):
-            rows = self.host_collectives if args.backend or not args.collective else self.host_calls
-            rows = self.host_collectives if event.name.startswith(_HOST_COMMUNICATION) else rows
-            rows.add(start, duration, self._thread(event), self._call(args, event.name.partition(":")[2]))
+            call = self._call(args, event.name.partition(":")[2])
+            self.host_collectives.add(start, duration, self._thread(event), call)
         elif not event.name.startswith(_C10D_PREFIXES):
             self.spans.add(start, duration, self._thread(event), self._name(event.name))
 
