@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.analyze.kinds import NameKind
+from traceana.analyze.kinds import Kind, NameKind
 from traceana.analyze.operations import message_bytes, operation_of_call
 from traceana.trace.columns import CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.read import groups_by_name
@@ -79,7 +79,7 @@ def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
     groups = groups_by_name(trace.header)
     signatures: dict[Signature, int] = {}
     calls = [trace.calls[key] for key in rows.key.tolist()]
-    kind = NameKind(kind=1, library="gloo", op=UNKNOWN)  # type: ignore[arg-type]
+    kind = NameKind(kind=Kind.COMMUNICATION, library="gloo", op=UNKNOWN)
     codes = [
         signatures.setdefault(_signature(call, kind, groups, c10d_missing=False), len(signatures)) for call in calls
     ]

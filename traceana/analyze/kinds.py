@@ -52,9 +52,11 @@ _OPERATIONS = tuple(
     for op, regex in (
         ("reduce_scatter", r"reduce_?scatter"),
         ("all_gather", r"all_?gather"),
-        ("all_to_all", r"all_?to_?all|a2a|SendRecv|dispatch|combine|spin_wait|bump_signal"),
+        ("all_to_all", r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal"),
         ("all_reduce", r"all_?reduce|cross_device_reduce|quick_?reduce"),
         ("broadcast", r"broadcast"),
+        # NCCL has one kernel for point-to-point and for all-to-all: the name alone cannot tell them apart.
+        ("send_recv", r"send_?recv"),
         ("barrier", r"barrier"),
         ("reduce", r"Kernel_Reduce|^ncclReduce"),
     )
