@@ -1,7 +1,7 @@
 """One function from a path to a rank's numbers. It runs in any process; only its small result travels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,8 @@ def measure_rank(path: Path, own_patterns: Sequence[CommunicationPattern] = ()) 
 def _measure_devices(trace: RankTrace, own_patterns: Sequence[CommunicationPattern]) -> RankResult:
     activities = trace.activities
     kinds = [classify(name, "kernel", own_patterns) for name in trace.names]
+    if any("AMD" in device.name for device in trace.header.devices):
+        kinds = [replace(kind, library="rccl") if kind.library == "nccl" else kind for kind in kinds]
     is_kernel = activities.category == GPU_CATEGORIES.index("kernel")
     named = np.array([kind.kind for kind in kinds], dtype=np.int64)[activities.name]
     # A kernel that carries a collective's metadata is communication, whatever its name.

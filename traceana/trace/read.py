@@ -69,6 +69,8 @@ class _Reader:
         self.gpu = [array("q") for _ in range(8)]
         self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
         self.host_collectives, self.host_compute = _Rows(), _Rows()
+        # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
+        self.bare_calls = _Rows()
         self.skipped = 0
         self.handlers: dict[str, Callable[[Event, int, int], None]] = {
             **dict.fromkeys(GPU_CATEGORIES, self.activity),
@@ -106,15 +108,17 @@ class _Reader:
             self.host_compute.add(start, duration, self._thread(event), 0)
         elif event.name == "record_param_comms":
             args = self._args(event)
-            if args.collective:
-                self.host_calls.add(start, duration, self._thread(event), self._call(args))
+            rows = self.host_calls if args.collective else self.bare_calls
+            rows.add(start, duration, self._thread(event), self._call(args))
 
     def annotation(self, event: Event, start: int, duration: int) -> None:
         args = self._args(event)
         if args.collective or event.name.startswith(_HOST_COMMUNICATION):
             call = self._call(args, event.name.partition(":")[2])
             self.host_collectives.add(start, duration, self._thread(event), call)
-        elif not event.name.startswith(_C10D_PREFIXES):
+        elif event.name.startswith(_C10D_PREFIXES):
+            self.bare_calls.add(start, duration, self._thread(event), self._call(args, event.name.partition(":")[2]))
+        else:
             self.spans.add(start, duration, self._thread(event), self._name(event.name))
 
     def _args(self, event: Event) -> _Args:
@@ -202,7 +206,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         ),
         launches=reader.launches.finish(base_ns),
         spans=reader.spans.finish(base_ns),
-        host_calls=reader.host_calls.finish(base_ns),
+        host_calls=(reader.host_calls if reader.host_calls.columns[0] else reader.bare_calls).finish(base_ns),
         host_collectives=reader.host_collectives.finish(base_ns),
         host_compute=reader.host_compute.finish(base_ns),
         calls=tuple(reader.calls),
