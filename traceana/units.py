@@ -25,6 +25,12 @@ def duration(ns: float | None) -> str:
     return f"{_three_figures(ns / unit.scale)}{NO_BREAK_SPACE}{unit.name}"
 
 
+def duration_tick(ns: float) -> str:
+    """A duration on a logarithmic axis: round, so without zeros at the end."""
+    unit = time_unit(ns)
+    return f"{_shortest(ns / unit.scale)}{NO_BREAK_SPACE}{unit.name}"
+
+
 def time_unit(ns: float) -> Unit:
     """The largest unit of which `ns` is at least one, as it will be printed: 999.96 µs is already 1 ms."""
     for scale, name in TIME_UNITS:
@@ -42,12 +48,14 @@ def size(size_bytes: float | None) -> str:
 
 
 def size_range(lower_bytes: int, upper_bytes: int | None) -> str:
-    """A bucket's bounds: "1 MiB – 10 MiB", "under 1 MiB", "from 10 MiB"."""
+    """A bucket's bounds: "1–10 MiB", "under 1 MiB", "from 10 MiB"."""
     if upper_bytes is None:
         return f"from {size(lower_bytes)}"
     if lower_bytes == 0:
         return f"under {size(upper_bytes)}"
-    return f"{size(lower_bytes)} – {size(upper_bytes)}"
+    lower, upper = size(lower_bytes), size(upper_bytes)
+    number, unit = lower.split(NO_BREAK_SPACE)
+    return f"{number}–{upper}" if upper.endswith(f"{NO_BREAK_SPACE}{unit}") else f"{lower}–{upper}"
 
 
 def bandwidth(gbps: float | None) -> str:

@@ -67,7 +67,7 @@ def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     baseline, candidate = runs[comparison.baseline], runs[comparison.candidate]
     return Headline(
         sentence=_verdict_sentence(comparison, len(report.comparisons)),
-        second=_end_to_end(baseline, candidate),
+        second=f"{_end_to_end(baseline, candidate)} {_caution(comparison)}".strip(),
         figures=(
             _mix_figure(comparison),
             _exposed_change_figure(baseline, candidate),
@@ -80,15 +80,16 @@ def _verdict_sentence(comparison: Comparison, compared: int) -> str:
     verdicts = [row.verdict for row in comparison.rows]
     faster, slower, rows = verdicts.count("faster"), verdicts.count("slower"), len(verdicts)
     candidate, baseline = comparison.candidate, comparison.baseline
-    cases = units.plural(rows, "case") + " of operation and size"
+    cases = f"{units.plural(rows, 'combination')} of operation and size"
     lead = f"Best of {compared} candidates: " if compared > 1 else ""
     if faster and slower:
-        return f"{lead}{candidate} is faster than {baseline} in {faster} and slower in {slower} of {cases}."
+        return f"{lead}{candidate} is faster than {baseline} at {faster} and slower at {slower} of {cases}."
     if faster or slower:
         word = "faster" if faster else "slower"
-        return f"{lead}{candidate} is {word} than {baseline} in {faster or slower} of {cases}."
+        share = "all" if (faster or slower) == rows > 1 else f"{faster or slower} of"
+        return f"{lead}{candidate} is {word} than {baseline} at {share} {cases}."
     if "no difference" in verdicts:
-        return f"{lead}{candidate} and {baseline} do not differ measurably in any of {cases}."
+        return f"{lead}{candidate} and {baseline} do not differ measurably at any of {cases}."
     return f"{lead}Whether {candidate} or {baseline} is faster, these traces cannot tell."
 
 
@@ -101,6 +102,10 @@ def _end_to_end(baseline: RunReport, candidate: RunReport) -> str:
     change = units.percent(abs(after - before), before)
     word = "shorter" if after < before else "longer"
     return f"End to end, the median {steps[0].name} is {change} {word} with {candidate.label}."
+
+
+def _caution(comparison: Comparison) -> str:
+    return "" if comparison.comparable else "But the runs are not like for like, as said below."
 
 
 def _common_step(baseline: RunReport, candidate: RunReport) -> tuple[Span, Span] | None:
@@ -117,7 +122,7 @@ def _mix_figure(comparison: Comparison) -> Figure:
     costliest = max(comparison.rows, key=lambda row: row.baseline_count * row.baseline_p50_ns)
     return Figure(
         value=units.ratio(mix_speedup(comparison)),
-        caption=f"communication of {comparison.candidate} against {comparison.baseline}",
+        caption=f"speed-up of communication, {comparison.candidate} over {comparison.baseline}",
         detail=f"{call_name(costliest.op, costliest.message_bytes)}, the costliest: {units.ratio(costliest.speedup)}",
         term="mix",
     )

@@ -154,7 +154,7 @@ def _spread(op: str, calls: list[tuple[RunMark, Operation]]) -> Spread:
     scale = log_scale(edge for _, operation in kept for edge in _filled_edges(operation))
     return Spread(
         op=op,
-        axis=log_axis(scale, "duration, waiting included", units.duration, most=5),
+        axis=log_axis(scale, "duration, waiting included", units.duration_tick, most=5),
         lanes=tuple(_lane(mark, operation, scale) for mark, operation in kept),
         left_out=len(calls) - len(kept),
     )

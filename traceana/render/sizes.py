@@ -100,12 +100,12 @@ def ranges(report: Report) -> Ranges:
         bounds = (bucket.lower_bytes, bucket.upper_bytes)
         if bounds != previous_bounds:
             y += 4 if previous_bounds else 0
-            labels.append(RangeLabel(text=units.size(bucket.lower_bytes), y=y, heading=False))
+            labels.append(RangeLabel(text=units.size_range(*bounds), y=y, heading=False))
             previous_bounds = bounds
         drawn.append(_range(mark, bucket, y, scale))
         y += ROW_HEIGHT
     return Ranges(
-        axis=log_axis(scale, "duration of a call, waiting included", units.duration),
+        axis=log_axis(scale, "duration of a call, waiting included", units.duration_tick),
         ranges=tuple(drawn),
         labels=tuple(labels),
         height=y,
@@ -155,7 +155,7 @@ def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
     return tuple(
         BandwidthChart(
             op=op,
-            size_axis=log_axis(sizes, "message size", units.size, base=2, most=5),
+            size_axis=log_axis(sizes, "message size", units.size, base=2, most=4),
             bandwidth_axis=log_axis(bandwidths, "busbw (GB/s)", units.tick, most=6),
             lines=_lines([pair for pair in sized if pair[1].op == op], sizes, bandwidths),
         )

@@ -54,16 +54,18 @@ class Waits:
 
 
 def waits(report: Report) -> tuple[Waits, ...]:
-    """One per run, shaded on one scale, so that runs can be compared."""
+    """One per run, in one order and shaded on one scale, so that runs can be compared."""
     worst = max((_mean(wait) for run in report.runs for wait in run.waits), default=0)
-    return tuple(_waits(mark, run, worst) for mark, run in zip(run_marks(report), report.runs, strict=True))
-
-
-def _waits(mark: RunMark, run: RunReport, worst: float) -> Waits:
     totals: dict[str, int] = {}
-    for wait in run.waits:
+    for wait in (wait for run in report.runs for wait in run.waits):
         totals[wait.op] = totals.get(wait.op, 0) + wait.wait_ns
-    ops = tuple(sorted(totals, key=lambda op: -totals[op]))
+    ops = sorted(totals, key=lambda op: -totals[op])
+    return tuple(_waits(mark, run, ops, worst) for mark, run in zip(run_marks(report), report.runs, strict=True))
+
+
+def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
+    found = {wait.op for wait in run.waits}
+    ops = tuple(op for op in every_op if op in found)
     return Waits(
         run=mark,
         ops=ops,
