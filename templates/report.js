@@ -1,0 +1,88 @@
+"use strict";
+document.documentElement.classList.add("scripted");
+
+const cellValue = (row, column) => {
+  const cell = row.cells[column];
+  const number = Number(cell.dataset.value ?? cell.textContent);
+  return Number.isNaN(number) ? cell.textContent.trim() : number;
+};
+
+const compare = (left, right) =>
+  typeof left === "number" && typeof right === "number" ? left - right : String(left).localeCompare(String(right));
+
+function sortBy(table, header) {
+  const descending = header.ariaSort === "none" ? header.classList.contains("num") : header.ariaSort === "ascending";
+  for (const other of table.tHead.querySelectorAll("th[aria-sort]")) other.ariaSort = "none";
+  header.ariaSort = descending ? "descending" : "ascending";
+  const sign = descending ? -1 : 1;
+  const body = table.tBodies[0];
+  const rows = [...body.rows].map((row) => [cellValue(row, header.cellIndex), row]);
+  body.append(...rows.sort(([left], [right]) => sign * compare(left, right)).map(([, row]) => row));
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  for (const header of table.tHead.querySelectorAll("th:not([data-unsortable])")) {
+    header.ariaSort = "none";
+    header.tabIndex = 0;
+    header.addEventListener("click", (event) => event.target.closest("a") || sortBy(table, header));
+    header.addEventListener("keydown", (event) => event.key === "Enter" && event.target === header && sortBy(table, header));
+  }
+}
+
+// Native titles appear late and not on touch screens, so their text moves to a tooltip of our own.
+const tip = document.getElementById("tip");
+for (const title of document.querySelectorAll("svg title")) {
+  title.parentElement.dataset.tip = title.textContent;
+  title.parentElement.setAttribute("aria-label", title.textContent);
+  title.remove();
+}
+for (const element of document.querySelectorAll("[title]")) {
+  element.dataset.tip = element.title;
+  element.removeAttribute("title");
+}
+
+function placeTip(event) {
+  const owner = event.target.closest?.("[data-tip]");
+  tip.hidden = !owner;
+  if (!owner) return;
+  tip.textContent = owner.dataset.tip;
+  const { width, height } = tip.getBoundingClientRect();
+  const below = event.clientY + 16 + height < innerHeight;
+  tip.style.left = `${Math.max(8, Math.min(event.clientX + 12, innerWidth - width - 8))}px`;
+  tip.style.top = `${below ? event.clientY + 16 : event.clientY - height - 12}px`;
+}
+document.addEventListener("pointermove", placeTip);
+document.addEventListener("scroll", () => (tip.hidden = true), { passive: true });
+
+// An element is dimmed when it belongs to another operation or rank than the picked one.
+const pickers = { op: document.getElementById("pick-op"), rank: document.getElementById("pick-rank") };
+
+function highlight() {
+  for (const element of document.querySelectorAll("[data-op], [data-rank]")) {
+    const other = Object.entries(pickers).some(
+      ([key, picker]) => picker.value && element.dataset[key] !== undefined && element.dataset[key] !== picker.value,
+    );
+    element.classList.toggle("dimmed", other);
+  }
+}
+
+for (const [key, picker] of Object.entries(pickers)) {
+  const values = new Set([...document.querySelectorAll(`[data-${key}]`)].map((element) => element.dataset[key]));
+  const ordered = [...values].sort((left, right) => left.localeCompare(right, undefined, { numeric: true }));
+  for (const value of ordered) picker.add(new Option(key === "rank" ? `rank ${value}` : value, value));
+  picker.addEventListener("change", highlight);
+}
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const picker of Object.values(pickers)) picker.value = "";
+  highlight();
+});
+
+const filter = document.getElementById("filter");
+filter?.addEventListener("input", () => {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = [...document.querySelector("#calls tbody").rows];
+  for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+  const shown = rows.filter((row) => !row.hidden).length;
+  document.getElementById("filter-count").textContent = words.length ? `${shown} of ${rows.length}` : "";
+});

@@ -1,0 +1,325 @@
+"""Report values for the renderer's tests: a small diffusion run, in as many variants as the tests need."""
+
+import random
+from dataclasses import replace
+
+from traceana.report import (
+    SCHEMA_VERSION,
+    Bucket,
+    Clock,
+    Comparison,
+    ComparisonRow,
+    Coverage,
+    Distribution,
+    Histogram,
+    Operation,
+    RankReport,
+    RankWait,
+    Report,
+    RunReport,
+    Span,
+    SpanInstance,
+    Straggler,
+    Timeline,
+    TimelineRow,
+    TimelineSlice,
+    TruncatedFile,
+)
+
+MIB = 1 << 20
+CALLS = (
+    ("all_to_all", 12 * MIB, 16, 2_400_000),
+    ("all_to_all", 4 * MIB, 16, 900_000),
+    ("all_reduce", 4 * MIB, 16, 1_100_000),
+    ("all_gather", MIB // 2, 20, 140_000),
+    ("broadcast", MIB // 16, 4, 60_000),
+)
+"""Operation, message size, calls per rank and typical duration of the run that these reports describe."""
+FACTORS = {"all_reduce": 2.0}
+
+
+def two_runs(ranks: int = 2) -> Report:
+    """Two comparable runs, the second faster at large messages."""
+    slow, fast = run("torch", ranks=ranks), run("pynccl", ranks=ranks, backend="pynccl", speed=1.3)
+    return report(slow, fast, comparisons=(compare(slow, fast),))
+
+
+def one_run(ranks: int = 2) -> Report:
+    """A single run, so nothing to compare."""
+    return report(run("torch", ranks=ranks))
+
+
+def report(*runs: RunReport, comparisons: tuple[Comparison, ...] = (), passed_over: tuple[str, ...] = ()) -> Report:
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        traceana_version="0.1.0",
+        runs=runs,
+        comparisons=comparisons,
+        passed_over=passed_over,
+    )
+
+
+def run(
+    label: str, *, ranks: int = 2, backend: str = "torch.distributed", speed: float = 1.0, sized: bool = True
+) -> RunReport:
+    """A run whose calls take 1/speed of their typical duration; without sizes it looks as PyNccl's traces do."""
+    source = random.Random(label)
+    operations = tuple(_operation(source, call, ranks, backend, speed, sized) for call in CALLS)
+    return RunReport(
+        label=label,
+        path=f"traces/{label}",
+        backend=backend,
+        backends_seen=(backend,),
+        world_size=ranks,
+        missing_ranks=(),
+        gpus=("NVIDIA H200",),
+        versions=(("nccl", "2.28.9"), ("torch", "2.11.0")),
+        ranks=tuple(rank_report(rank, speed) for rank in range(ranks)),
+        operations=operations if sized else _without_sizes(operations),
+        buckets=tuple(_buckets(operations)) if sized else (),
+        stragglers=tuple(
+            Straggler(rank=rank, times_last=50 if rank == 1 else 22, wait_caused_ns=4_000_000 * (rank + 1))
+            for rank in range(ranks)
+        ),
+        waits=tuple(
+            RankWait(rank=rank, op=op, calls=calls, wait_ns=source.randrange(5_000_000))
+            for rank in range(ranks)
+            for op, calls in (("all_to_all", 32), ("all_reduce", 16), ("all_gather", 20), ("broadcast", 4))
+        ),
+        spans=_spans(source, ranks, speed),
+        clock=Clock(method="shared", residual_ns=None),
+        timeline=_timeline(source, ranks, speed),
+        coverage=coverage(72 * ranks, without_size=0 if sized else 72 * ranks),
+        hta=None,
+    )
+
+
+def rank_report(rank: int, speed: float = 1.0) -> RankReport:
+    exposed, overlapped, compute, memory = int(61_000_000 / speed), 12_000_000, 88_000_000 + rank * 900_000, 1_500_000
+    return RankReport(
+        rank=rank,
+        file=f"rank{rank}.json.gz",
+        host="node-a",
+        gpu="NVIDIA H200",
+        source="gpu",
+        span_ns=exposed + compute + memory + 9_000_000,
+        compute_ns=compute,
+        comm_ns=exposed + overlapped,
+        overlapped_comm_ns=overlapped,
+        exposed_comm_ns=exposed,
+        memory_ns=memory,
+        exposed_memory_ns=memory,
+        idle_ns=9_000_000,
+        kernels=1612,
+        comm_kernels=72,
+        clock_offset_ns=0,
+    )
+
+
+def coverage(collectives: int, *, without_size: int = 0) -> Coverage:
+    return Coverage(
+        collectives=collectives,
+        matched=collectives,
+        without_size=without_size,
+        truncated_files=(),
+        skipped_events=0,
+        failed_files=(),
+        notes=(),
+    )
+
+
+def distribution(values: list[int]) -> Distribution:
+    ordered = sorted(values)
+    at = [ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95, 0.99)]
+    return Distribution(min=ordered[0], p50=at[0], p95=at[1], p99=at[2], max=ordered[-1], sum=sum(ordered))
+
+
+def histogram(values: list[int], bins: int = 24) -> Histogram:
+    low, high = min(values), max(values) + 1
+    edges = [round(low * (high / low) ** (index / bins)) for index in range(bins + 1)]
+    counts = [sum(left <= value < right for value in values) for left, right in zip(edges, edges[1:], strict=False)]
+    return Histogram(edges_ns=tuple(edges), counts=tuple(counts))
+
+
+def compare(baseline: RunReport, candidate: RunReport, *, reasons: tuple[str, ...] = ()) -> Comparison:
+    """Compare operation by operation, with an interval of a tenth about each speed-up."""
+    pairs = zip(baseline.operations, candidate.operations, strict=False)
+    return Comparison(
+        baseline=baseline.label,
+        candidate=candidate.label,
+        comparable=not reasons,
+        reasons=reasons,
+        rows=tuple(_row(left, right) for left, right in pairs),
+        only_baseline=(),
+        only_candidate=(),
+    )
+
+
+def hostile(text: str) -> Report:
+    """Two runs with `text` wherever a trace or a path brings a name of its own."""
+    slow, fast = (_named(side, f"{text}{side.label}", text) for side in two_runs().runs)
+    comparison = replace(compare(slow, fast, reasons=(text,)), only_baseline=(text,), only_candidate=(text,))
+    return report(slow, fast, comparisons=(comparison,), passed_over=(text,))
+
+
+def _named(side: RunReport, label: str, text: str) -> RunReport:
+    assert side.timeline is not None
+    truncated = TruncatedFile(file=text, rank=0, events=3, missing=text)
+    return replace(
+        side,
+        label=label,
+        path=text,
+        backend=text,
+        backends_seen=(text,),
+        gpus=(text,),
+        versions=((text, text),),
+        ranks=tuple(replace(rank, file=text, host=text, gpu=text) for rank in side.ranks),
+        operations=tuple(
+            replace(operation, op=text, dtype=text, backend=text, library=text) for operation in side.operations
+        ),
+        buckets=tuple(replace(bucket, op=text) for bucket in side.buckets),
+        waits=tuple(replace(wait, op=text) for wait in side.waits if wait.op == "all_reduce"),
+        spans=tuple(
+            replace(span, name=text, instances=tuple(replace(step, name=text) for step in span.instances))
+            for span in side.spans
+        ),
+        timeline=replace(side.timeline, title=text),
+        coverage=replace(side.coverage, truncated_files=(truncated,), failed_files=(text,), notes=(text,)),
+    )
+
+
+def _operation(
+    source: random.Random, call: tuple[str, int, int, int], ranks: int, backend: str, speed: float, sized: bool
+) -> Operation:
+    op, message_bytes, calls, typical = call
+    transfers = [int(typical / speed * source.lognormvariate(0, 0.15)) for _ in range(calls * ranks)]
+    waits = [int(typical * source.expovariate(8)) for _ in transfers]
+    durations = [transfer + wait for transfer, wait in zip(transfers, waits, strict=True)]
+    algbw = message_bytes / distribution(transfers).p50
+    return Operation(
+        op=op,
+        dtype="bfloat16",
+        message_bytes=message_bytes,
+        group_size=ranks,
+        backend=backend,
+        library="nccl",
+        count=len(durations),
+        matched=len(durations),
+        duration_ns=distribution(durations),
+        transfer_ns=distribution(transfers),
+        wait_ns=distribution(waits),
+        exposed_ns=int(sum(durations) * 0.8),
+        algbw_gbps=algbw,
+        busbw_gbps=algbw * FACTORS.get(op, 1.0) * (ranks - 1) / ranks,
+        bandwidth_basis="transfer",
+        histogram=histogram(durations),
+    )
+
+
+def _without_sizes(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    return tuple(
+        replace(
+            operation,
+            dtype=None,
+            message_bytes=None,
+            group_size=None,
+            algbw_gbps=None,
+            busbw_gbps=None,
+            bandwidth_basis=None,
+        )
+        for operation in operations
+    )
+
+
+def _buckets(operations: tuple[Operation, ...]) -> list[Bucket]:
+    guide = ((0, MIB), (MIB, 10 * MIB), (10 * MIB, None))
+    buckets = []
+    for operation in operations:
+        assert operation.message_bytes is not None
+        power = 1 << (operation.message_bytes.bit_length() - 1)
+        edges = next(pair for pair in guide if pair[1] is None or operation.message_bytes < pair[1])
+        for scheme, (lower, upper) in (("guide", edges), ("powers", (power, 2 * power))):
+            buckets.append(_bucket(operation, scheme, lower, upper))
+    return buckets
+
+
+def _bucket(operation: Operation, scheme: str, lower: int, upper: int | None) -> Bucket:
+    times = operation.duration_ns
+    return Bucket(
+        op=operation.op,
+        scheme=scheme,
+        lower_bytes=lower,
+        upper_bytes=upper,
+        count=operation.count,
+        sum_ns=times.sum,
+        p50_ns=times.p50,
+        p95_ns=times.p95,
+        p99_ns=times.p99,
+        busbw_gbps=operation.busbw_gbps,
+    )
+
+
+def _row(baseline: Operation, candidate: Operation) -> ComparisonRow:
+    sized = baseline.message_bytes is not None and candidate.message_bytes is not None
+    left, right = (
+        side.transfer_ns if sized and side.transfer_ns else side.duration_ns for side in (baseline, candidate)
+    )
+    speedup = left.p50 / right.p50
+    low, high = speedup * 0.93, speedup * 1.08
+    large = (baseline.message_bytes or 0) >= 10 * MIB
+    return ComparisonRow(
+        op=baseline.op,
+        message_bytes=baseline.message_bytes if sized else None,
+        basis="transfer" if sized else "duration",
+        baseline_count=baseline.count,
+        candidate_count=candidate.count,
+        baseline_p50_ns=left.p50,
+        candidate_p50_ns=right.p50,
+        speedup=speedup,
+        ci_low=low,
+        ci_high=high,
+        verdict="faster" if low > 1 else "slower" if high < 1 else "no difference",
+        expected_low=1.3 if large else 1.1,
+        expected_high=1.5 if large else 1.3,
+    )
+
+
+def _spans(source: random.Random, ranks: int, speed: float) -> tuple[Span, ...]:
+    steps = tuple(
+        SpanInstance(
+            name=f"denoise_step {index}",
+            duration_ns=int(41_000_000 * source.lognormvariate(0, 0.03) / speed**0.3),
+            comm_ns=int(18_000_000 / speed),
+            exposed_comm_ns=int(15_000_000 / speed),
+            compute_ns=22_000_000,
+        )
+        for index in range(4)
+    )
+    step = Span(
+        name="denoise_step",
+        count=4 * ranks,
+        duration_ns=distribution([instance.duration_ns for instance in steps for _ in range(ranks)]),
+        comm_ns=72_000_000 * ranks,
+        exposed_comm_ns=60_000_000 * ranks,
+        compute_ns=88_000_000 * ranks,
+        instances=steps,
+    )
+    attention = replace(step, name="UlyssesAttention", count=16 * ranks, instances=())
+    return (step, attention)
+
+
+def _timeline(source: random.Random, ranks: int, speed: float) -> Timeline:
+    rows = tuple(TimelineRow(rank=rank, slices=tuple(_slices(source, speed))) for rank in range(ranks))
+    return Timeline(
+        title="denoise_step 1", duration_ns=max(row.slices[-1].end_ns for row in rows) + 400_000, rows=rows
+    )
+
+
+def _slices(source: random.Random, speed: float) -> list[TimelineSlice]:
+    slices, now = [], 300_000
+    for index in range(120):
+        kind = ("compute", "comm", "compute", "overlapped", "memory")[index % 5]
+        length = int(source.uniform(50_000, 600_000) / (speed if kind == "comm" else 1))
+        slices.append(TimelineSlice(start_ns=now, end_ns=now + length, kind=kind))
+        now += length + source.choice((0, 0, 40_000))
+    return slices

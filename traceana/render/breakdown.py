@@ -1,0 +1,114 @@
+"""How each rank spent its window: stacked bars, the runs in one frame."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.runs import RunMark, run_marks
+from traceana.render.scales import Axis, LinearScale, linear_scale, time_axis
+from traceana.report import RankReport, Report
+
+CROWDED_ROWS = 24
+"""With more rank rows than this, bars become thin and only every fourth rank is labelled."""
+
+KINDS = (
+    ("compute", "compute alone"),
+    ("overlapped", "overlapped communication"),
+    ("exposed", "exposed communication"),
+    ("memory", "memory"),
+    ("idle", "idle"),
+)
+"""Style class and legend of each part, in the order in which they are stacked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One part of a bar; `at` and `width` in percent."""
+
+    kind: str
+    at: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One rank of one run, `y` pixels from the top."""
+
+    run: RunMark
+    rank: int
+    y: int
+    segments: tuple[Segment, ...]
+    exposed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankLabel:
+    """The name of a rank beside its bars."""
+
+    rank: int
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """The whole chart; sizes in pixels."""
+
+    axis: Axis
+    bars: tuple[Bar, ...]
+    labels: tuple[RankLabel, ...]
+    bar_height: int
+    height: int
+    crowded: bool
+
+
+def breakdown(report: Report) -> Breakdown:
+    """A group of bars per rank number, one bar per run that has the rank."""
+    by_rank: dict[int, list[tuple[RunMark, RankReport]]] = {}
+    for mark, run in zip(run_marks(report), report.runs, strict=True):
+        for rank in run.ranks:
+            by_rank.setdefault(rank.rank, []).append((mark, rank))
+    scale = linear_scale(max((rank.span_ns for run in report.runs for rank in run.ranks), default=1))
+    crowded = sum(map(len, by_rank.values())) > CROWDED_ROWS
+    bar_height, gap = (6, 4) if crowded else (16, 12)
+    bars: list[Bar] = []
+    labels: list[RankLabel] = []
+    y = 0
+    for index, number in enumerate(sorted(by_rank)):
+        group = by_rank[number]
+        if not crowded or index % 4 == 0:
+            labels.append(RankLabel(rank=number, y=y + len(group) * (bar_height + 2) / 2 - 1))
+        for mark, rank in group:
+            bars.append(_bar(mark, rank, y, scale))
+            y += bar_height + 2
+        y += gap
+    return Breakdown(
+        axis=time_axis(scale, "time in the window"),
+        bars=tuple(bars),
+        labels=tuple(labels),
+        bar_height=bar_height,
+        height=max(y - gap, bar_height),
+        crowded=crowded,
+    )
+
+
+def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:
+    segments = []
+    start = 0
+    for (kind, legend), ns in zip(KINDS, parts(rank), strict=True):
+        if ns > 0:
+            title = f"{mark.label}, rank {rank.rank}: {legend} {units.duration(ns)}, {units.percent(ns, rank.span_ns)}"
+            segments.append(Segment(kind=kind, at=scale.at(start), width=scale.at(ns), title=title))
+        start += ns
+    exposed = units.percent(rank.exposed_comm_ns, rank.span_ns)
+    return Bar(run=mark, rank=rank.rank, y=y, segments=tuple(segments), exposed=exposed)
+
+
+def parts(rank: RankReport) -> tuple[int, ...]:
+    """The window in the order of KINDS; the parts add up to it."""
+    return (
+        rank.compute_ns - rank.overlapped_comm_ns,
+        rank.overlapped_comm_ns,
+        rank.exposed_comm_ns,
+        rank.exposed_memory_ns,
+        rank.idle_ns,
+    )

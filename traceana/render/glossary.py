@@ -1,0 +1,129 @@
+"""What each quantity in the report means: shown on hover, and in full at the end."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A term and its meaning in a sentence or two."""
+
+    name: str
+    meaning: str
+
+
+GLOSSARY = {
+    "span": Definition(
+        name="window",
+        meaning="The time that a rank's trace covers: from its first to its last GPU activity "
+        "(host span, in a trace without a GPU).",
+    ),
+    "compute": Definition(
+        name="compute",
+        meaning="Time in which at least one compute kernel ran, on any stream of the rank's device. "
+        "Overlapping kernels count once.",
+    ),
+    "communication": Definition(
+        name="communication",
+        meaning="Time in which at least one communication kernel ran: NCCL, RCCL, custom all-reduce, symmetric "
+        "memory and the like. It includes waiting for peers.",
+    ),
+    "overlapped": Definition(
+        name="overlapped communication",
+        meaning="Communication while compute ran on the same device: it costs no time of its own.",
+    ),
+    "exposed": Definition(
+        name="exposed communication",
+        meaning="Communication while no compute ran on the same device: the part that a faster backend can win back.",
+    ),
+    "memory": Definition(
+        name="memory",
+        meaning="Memory copies and sets outside compute and communication.",
+    ),
+    "idle": Definition(name="idle", meaning="Time of the window in which nothing ran on the device."),
+    "size": Definition(
+        name="message size",
+        meaning="Bytes of a call as nccl-tests counts them: the buffer for all_reduce, broadcast, reduce and "
+        "send/recv; the whole (ranks × a rank's part) for all_gather, reduce_scatter, gather and scatter; a rank's "
+        "whole send buffer for all_to_all.",
+    ),
+    "call": Definition(
+        name="call",
+        meaning="One collective on one rank. A collective over 8 ranks counts as 8 calls.",
+    ),
+    "duration": Definition(
+        name="duration",
+        meaning="From start to end of a call's kernel on its rank. It includes waiting for peers that arrive later.",
+    ),
+    "wait": Definition(
+        name="wait",
+        meaning="From a rank's own start of a collective to the start of the rank that arrived last.",
+    ),
+    "transfer": Definition(
+        name="transfer",
+        meaning="From the last rank's start to the end: the part of a call that the backend answers for.",
+    ),
+    "matched": Definition(
+        name="matched",
+        meaning="Calls that were found on every rank of their group with the same operation, dtype and size. "
+        "Only these can be split into wait and transfer.",
+    ),
+    "percentile": Definition(
+        name="p50, p95, p99",
+        meaning="The time that 50, 95 or 99 % of the calls do not exceed. p50 is the median.",
+    ),
+    "algbw": Definition(name="algbw", meaning="Algorithm bandwidth: message size over time, in decimal GB/s."),
+    "busbw": Definition(
+        name="busbw",
+        meaning="Bus bandwidth as nccl-tests counts it, in decimal GB/s: algbw times 2(n−1)/n for all_reduce, "
+        "(n−1)/n for all_gather, reduce_scatter, all_to_all, gather and scatter, 1 otherwise. It can be held "
+        "against the hardware's limit whatever the number of ranks n.",
+    ),
+    "speedup": Definition(
+        name="speed-up",
+        meaning="Median time of the baseline over median time of the candidate: above 1× the candidate is faster.",
+    ),
+    "mix": Definition(
+        name="speed-up over the mix",
+        meaning="The time of the baseline's calls, over the time they would take at the candidate's medians: "
+        "each operation and size weighs as much as the baseline spends on it.",
+    ),
+    "interval": Definition(
+        name="95 % interval",
+        meaning="Bootstrap interval of the speed-up. It treats calls as the sample: it covers the spread of the "
+        "calls inside these recordings, not the difference that another recording would bring.",
+    ),
+    "verdict": Definition(
+        name="verdict",
+        meaning="Faster or slower only where the interval excludes 1×.",
+    ),
+    "expected": Definition(
+        name="expected",
+        meaning="What the guide to sglang's communication expects of a faster backend at this size: up to 10 % "
+        "under 1 MiB, 10 to 30 % up to 10 MiB, 30 to 50 % above.",
+    ),
+    "basis": Definition(
+        name="basis",
+        meaning="Transfer where calls were matched across ranks on both sides, otherwise duration, waiting included.",
+    ),
+    "straggler": Definition(
+        name="straggler",
+        meaning="The rank that arrived last at a collective; its peers waited for it.",
+    ),
+    "residual": Definition(
+        name="clock residual",
+        meaning="Median difference between the ranks' ends of one collective after clocks were aligned. "
+        "Waits shorter than it mean nothing.",
+    ),
+    "label": Definition(
+        name="run",
+        meaning="A set of ranks recorded together. Its label is only a name: backends are read from the traces.",
+    ),
+    "backend": Definition(
+        name="backend",
+        meaning="The software that issued a call (torch.distributed, PyNccl, …), from evidence in the trace.",
+    ),
+    "library": Definition(
+        name="library",
+        meaning="Whose kernel carried a call out: nccl, rccl, custom, symm_mem, ….",
+    ),
+}

@@ -1,0 +1,96 @@
+"""The HTML report: one file that loads nothing, opens at once and works without scripts.
+
+Names in a trace are untrusted. Templates escape everything, and the page's content policy admits only the style and
+the script whose hashes it carries, so a name that slipped through still could not run.
+"""
+
+import base64
+import hashlib
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from traceana import units
+from traceana.render import breakdown, comparison, headline, operations, runs, setup, sizes, spans, timeline, waits
+from traceana.render.glossary import GLOSSARY
+from traceana.report import Report
+
+
+def render(report: Report) -> str:
+    """The whole report as one HTML document."""
+    environment = _environment()
+    style, script = (_asset(environment, name) for name in ("report.css", "report.js"))
+    marks = runs.run_marks(report)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        glossary=GLOSSARY,
+        headline=headline.headline(report),
+        marks=marks,
+        runs=tuple(zip(marks, report.runs, strict=True)),
+        setup=setup.setup_rows(report),
+        comparisons=comparison.comparison_tables(report),
+        breakdown=breakdown.breakdown(report),
+        kinds=breakdown.KINDS,
+        time_by_op=operations.time_by_op(report),
+        spreads=operations.spreads(report),
+        operation_rows=operations.operation_rows(report),
+        ranges=sizes.ranges(report),
+        bandwidth_charts=sizes.bandwidth_charts(report),
+        bucket_rows=sizes.bucket_rows(report),
+        waits=waits.waits(report),
+        timelines=timeline.timelines(report),
+        step_charts=spans.step_charts(report),
+        span_rows=spans.span_rows(report),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("traceana.templates", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": units.duration,
+        "size": units.size,
+        "bandwidth": units.bandwidth,
+        "ratio": units.ratio,
+        "number": units.count,
+        "place": _place,
+        "shorten": runs.shorten,
+    }
+    environment.globals |= {
+        "percent": units.percent,
+        "plural": units.plural,
+        "ratio_range": units.ratio_range,
+        "size_range": units.size_range,
+        "unknown": units.UNKNOWN,
+        "cells": timeline.CELLS,
+    }
+    return environment
+
+
+def _asset(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _place(percent: float) -> str:
+    """A place along a chart as an SVG length; a hundredth of a percent is finer than a pixel."""
+    return f"{percent:.2f}".rstrip("0").rstrip(".") + "%"

@@ -1,0 +1,34 @@
+"""What identifies a run in every chart: its label and its place in the palette."""
+
+from dataclasses import dataclass
+
+from traceana.report import Report
+
+RUN_COLOURS = 8
+"""How many run colours report.css defines; later runs begin again, told apart by their label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMark:
+    """A run's label and the number of its colour and marker."""
+
+    label: str
+    colour: int
+
+
+def run_marks(report: Report) -> tuple[RunMark, ...]:
+    """A mark per run, in the report's order."""
+    return tuple(RunMark(label=run.label, colour=index % RUN_COLOURS) for index, run in enumerate(report.runs))
+
+
+def marks_by_label(report: Report) -> dict[str, RunMark]:
+    """The same, found by label."""
+    return {mark.label: mark for mark in run_marks(report)}
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, the middle left out: names often differ only at their ends."""
+    if len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail]}…{text[-tail:]}"

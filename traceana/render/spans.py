@@ -1,0 +1,109 @@
+"""User spans: step by step, and module by module."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.runs import RunMark, run_marks
+from traceana.render.scales import Axis, LinearScale, Tick, linear_scale, time_axis
+from traceana.report import Report, Span, SpanInstance
+
+STEP_TICKS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One numbered execution: places of its duration and of its exposed communication, from the top."""
+
+    at: float
+    duration: float
+    exposed: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLine:
+    """The executions of a span in one run."""
+
+    run: RunMark
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepChart:
+    """A numbered span, step by step, the runs in one frame."""
+
+    name: str
+    step_axis: Axis
+    time_axis: Axis
+    lines: tuple[StepLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanRow:
+    """A row of the spans table."""
+
+    run: RunMark
+    data: Span
+
+
+def span_rows(report: Report) -> tuple[SpanRow, ...]:
+    """All spans, those of one name under each other, the longest first."""
+    rows = [SpanRow(run=mark, data=span) for mark, span in _spans(report)]
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row.data.name] = totals.get(row.data.name, 0) + row.data.duration_ns.sum
+    return tuple(sorted(rows, key=lambda row: (-totals[row.data.name], row.data.name)))
+
+
+def step_charts(report: Report) -> tuple[StepChart, ...]:
+    """A chart per span name that is numbered in any run and executed more than once."""
+    by_name: dict[str, list[tuple[RunMark, Span]]] = {}
+    for mark, span in _spans(report):
+        if len(span.instances) > 1:
+            by_name.setdefault(span.name, []).append((mark, span))
+    return tuple(_chart(name, spans) for name, spans in by_name.items())
+
+
+def _spans(report: Report) -> list[tuple[RunMark, Span]]:
+    return [
+        (mark, span) for mark, run in zip(run_marks(report), report.runs, strict=True) for span in run.spans
+    ]
+
+
+def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
+    scale = linear_scale(max(step.duration_ns for _, span in spans for step in span.instances))
+    longest = max((span.instances for _, span in spans), key=len)
+    stride = max(1, -(-len(longest) // STEP_TICKS))
+    ticks = tuple(
+        Tick(at=_place(index, len(longest)), label=longest[index].name.removeprefix(name).strip(" :#_-") or str(index))
+        for index in range(0, len(longest), stride)
+    )
+    return StepChart(
+        name=name,
+        step_axis=Axis(title="execution", ticks=ticks),
+        time_axis=time_axis(scale, "time"),
+        lines=tuple(
+            StepLine(
+                run=mark,
+                steps=tuple(
+                    _step(mark, step, _place(index, len(longest)), scale) for index, step in enumerate(span.instances)
+                ),
+            )
+            for mark, span in spans
+        ),
+    )
+
+
+def _place(index: int, steps: int) -> float:
+    """The middle of the step's share of the axis."""
+    return 100 * (index + 0.5) / steps
+
+
+def _step(mark: RunMark, step: SpanInstance, at: float, scale: LinearScale) -> Step:
+    return Step(
+        at=at,
+        duration=100 - scale.at(step.duration_ns),
+        exposed=100 - scale.at(step.exposed_comm_ns),
+        title=f"{mark.label}, {step.name}: {units.duration(step.duration_ns)}, "
+        f"exposed communication {units.duration(step.exposed_comm_ns)}, compute {units.duration(step.compute_ns)}",
+    )

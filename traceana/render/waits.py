@@ -1,0 +1,129 @@
+"""Who waits for whom: the wait matrix of rank and operation, and the ranks that arrive last."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.runs import RunMark, run_marks
+from traceana.report import Clock, RankWait, Report, RunReport
+
+SHADES = 6
+"""How many shades report.css defines for the heat map, 0 being none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The waiting of one rank in one operation."""
+
+    op: str
+    shade: int
+    text: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRow:
+    """One rank's cells and their sum; None where the rank never called the operation in a matched collective."""
+
+    rank: int
+    cells: tuple[Cell | None, ...]
+    total: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StragglerRow:
+    """One rank as the last to arrive; `share` of the run's matched collectives, for the bar."""
+
+    rank: int
+    times_last: int
+    share: float
+    wait_caused_ns: int
+    mean_ns: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """One run's waiting and the clock it was read from."""
+
+    run: RunMark
+    ops: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
+    stragglers: tuple[StragglerRow, ...]
+    clock: str
+    doubtful: bool
+    """Whether the clocks leave the waits in doubt."""
+
+
+def waits(report: Report) -> tuple[Waits, ...]:
+    """One per run, in one order and shaded on one scale, so that runs can be compared."""
+    worst = max((_mean(wait) for run in report.runs for wait in run.waits), default=0)
+    totals: dict[str, int] = {}
+    for wait in (wait for run in report.runs for wait in run.waits):
+        totals[wait.op] = totals.get(wait.op, 0) + wait.wait_ns
+    ops = sorted(totals, key=lambda op: -totals[op])
+    return tuple(_waits(mark, run, ops, worst) for mark, run in zip(run_marks(report), report.runs, strict=True))
+
+
+def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
+    found = {wait.op for wait in run.waits}
+    ops = tuple(op for op in every_op if op in found)
+    return Waits(
+        run=mark,
+        ops=ops,
+        rows=_matrix(run.waits, ops, worst),
+        stragglers=_stragglers(run),
+        clock=clock_sentence(run.clock),
+        doubtful=run.clock.method == "unknown",
+    )
+
+
+def _matrix(waits: tuple[RankWait, ...], ops: tuple[str, ...], worst: float) -> tuple[MatrixRow, ...]:
+    by_place = {(wait.rank, wait.op): wait for wait in waits}
+    rows = []
+    for rank in sorted({wait.rank for wait in waits}):
+        found = [by_place.get((rank, op)) for op in ops]
+        total = sum(wait.wait_ns for wait in found if wait)
+        cells = tuple(_cell(wait, worst) if wait else None for wait in found)
+        rows.append(MatrixRow(rank=rank, cells=cells, total=units.duration(total)))
+    return tuple(rows)
+
+
+def _cell(wait: RankWait, worst: float) -> Cell:
+    mean = _mean(wait)
+    return Cell(
+        op=wait.op,
+        shade=round((SHADES - 1) * mean / worst) if worst else 0,
+        text=units.duration(mean),
+        title=f"rank {wait.rank} waited {units.duration(mean)} on average in {units.plural(wait.calls, 'call')} of "
+        f"{wait.op}, {units.duration(wait.wait_ns)} in all",
+    )
+
+
+def _mean(wait: RankWait) -> float:
+    return wait.wait_ns / wait.calls if wait.calls else 0
+
+
+def _stragglers(run: RunReport) -> tuple[StragglerRow, ...]:
+    last = sum(straggler.times_last for straggler in run.stragglers)
+    return tuple(
+        StragglerRow(
+            rank=straggler.rank,
+            times_last=straggler.times_last,
+            share=100 * straggler.times_last / last if last else 0,
+            wait_caused_ns=straggler.wait_caused_ns,
+            mean_ns=straggler.wait_caused_ns / straggler.times_last if straggler.times_last else 0,
+        )
+        for straggler in sorted(run.stragglers, key=lambda straggler: -straggler.wait_caused_ns)
+    )
+
+
+def clock_sentence(clock: Clock) -> str:
+    """How the ranks' clocks were brought together, and how well."""
+    if clock.method == "shared":
+        how = "All ranks ran on one host and share its clock."
+    elif clock.method == "collectives":
+        how = "The ranks' clocks were aligned by the ends of matched collectives."
+    else:
+        how = "No matched collective allowed to align the ranks' clocks, so no waiting is known."
+    if clock.residual_ns is None:
+        return how
+    return f"{how} What is left between them is {units.duration(clock.residual_ns)}; shorter waits mean nothing."
