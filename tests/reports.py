@@ -310,9 +310,7 @@ def _spans(source: random.Random, ranks: int, speed: float) -> tuple[Span, ...]:
 
 def _timeline(source: random.Random, ranks: int, speed: float) -> Timeline:
     rows = tuple(TimelineRow(rank=rank, slices=tuple(_slices(source, speed))) for rank in range(ranks))
-    return Timeline(
-        title="denoise_step 1", duration_ns=max(row.slices[-1].end_ns for row in rows) + 400_000, rows=rows
-    )
+    return Timeline(title="denoise_step 1", duration_ns=max(row.slices[-1].end_ns for row in rows) + 400_000, rows=rows)
 
 
 def _slices(source: random.Random, speed: float) -> list[TimelineSlice]:

@@ -24,6 +24,8 @@ class MatchedGroup:
 
     ranks: tuple[int, ...]
     calls: Ints
+    start_ns: Ints
+    """On the common clock."""
     wait_ns: Ints
     transfer_ns: Ints
 
@@ -141,4 +143,4 @@ def _split(ranks: Mapping[int, Collectives], group: tuple[int, ...], calls: Ints
     end = np.stack([ranks[rank].end_ns[calls[:, j]] - shift[j] for j, rank in enumerate(group)], axis=1)
     last = start.max(axis=1, keepdims=True)
     wait = np.where(end > last, last - start, 0)
-    return MatchedGroup(ranks=group, calls=calls, wait_ns=wait, transfer_ns=end - start - wait)
+    return MatchedGroup(ranks=group, calls=calls, start_ns=start, wait_ns=wait, transfer_ns=end - start - wait)

@@ -125,6 +125,4 @@ def _thinned(ticks: list[Tick]) -> tuple[Tick, ...]:
     """The same ticks, every second one minor when there are more than a narrow screen can hold."""
     if len(ticks) <= 4:
         return tuple(ticks)
-    return tuple(
-        Tick(at=tick.at, label=tick.label, minor=index % 2 == 1) for index, tick in enumerate(ticks)
-    )
+    return tuple(Tick(at=tick.at, label=tick.label, minor=index % 2 == 1) for index, tick in enumerate(ticks))

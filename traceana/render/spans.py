@@ -65,9 +65,7 @@ def step_charts(report: Report) -> tuple[StepChart, ...]:
 
 
 def _spans(report: Report) -> list[tuple[RunMark, Span]]:
-    return [
-        (mark, span) for mark, run in zip(run_marks(report), report.runs, strict=True) for span in run.spans
-    ]
+    return [(mark, span) for mark, run in zip(run_marks(report), report.runs, strict=True) for span in run.spans]
 
 
 def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
