@@ -1,5 +1,6 @@
 """Report values for the renderer's tests: a small diffusion run, in as many variants as the tests need."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -137,7 +138,7 @@ def distribution(values: list[int]) -> Distribution:
 def histogram(values: list[int], bins: int = 24) -> Histogram:
     low, high = min(values), max(values) + 1
     edges = [round(low * (high / low) ** (index / bins)) for index in range(bins + 1)]
-    counts = [sum(left <= value < right for value in values) for left, right in zip(edges, edges[1:], strict=False)]
+    counts = [sum(left <= value < right for value in values) for left, right in itertools.pairwise(edges)]
     return Histogram(edges_ns=tuple(edges), counts=tuple(counts))
 
 
