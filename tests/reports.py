@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 from traceana.report import (
     SCHEMA_VERSION,
@@ -137,7 +138,7 @@ def distribution(values: list[int]) -> Distribution:
 def histogram(values: list[int], bins: int = 24) -> Histogram:
     low, high = min(values), max(values) + 1
     edges = [round(low * (high / low) ** (index / bins)) for index in range(bins + 1)]
-    counts = [sum(left <= value < right for value in values) for left, right in zip(edges, edges[1:], strict=False)]
+    counts = [sum(left <= value < right for value in values) for left, right in pairwise(edges)]
     return Histogram(edges_ns=tuple(edges), counts=tuple(counts))
 
 
@@ -310,9 +311,7 @@ def _spans(source: random.Random, ranks: int, speed: float) -> tuple[Span, ...]:
 
 def _timeline(source: random.Random, ranks: int, speed: float) -> Timeline:
     rows = tuple(TimelineRow(rank=rank, slices=tuple(_slices(source, speed))) for rank in range(ranks))
-    return Timeline(
-        title="denoise_step 1", duration_ns=max(row.slices[-1].end_ns for row in rows) + 400_000, rows=rows
-    )
+    return Timeline(title="denoise_step 1", duration_ns=max(row.slices[-1].end_ns for row in rows) + 400_000, rows=rows)
 
 
 def _slices(source: random.Random, speed: float) -> list[TimelineSlice]:

@@ -7,7 +7,7 @@ from traceana.render.runs import RunMark, run_marks, shorten
 from traceana.render.scales import Axis, LinearScale, LogScale, linear_scale, log_axis, log_scale, time_axis
 from traceana.report import Operation, Report
 
-LABEL_LIMIT = 16
+LABEL_LIMIT = 14
 BAR_HEIGHT = 16
 LANES = 10
 """Histogram lanes per operation; the calls that take least time are left to the table."""
@@ -124,9 +124,7 @@ def time_by_op(report: Report) -> TimeByOp:
     return TimeByOp(axis=axis, bars=tuple(bars), labels=tuple(labels), height=max(y - 12, 0))
 
 
-def _time_bar(
-    mark: RunMark, op: str, backend: str, time: float, exposed: float, y: int, scale: LinearScale
-) -> TimeBar:
+def _time_bar(mark: RunMark, op: str, backend: str, time: float, exposed: float, y: int, scale: LinearScale) -> TimeBar:
     return TimeBar(
         run=mark,
         op=op,
@@ -187,4 +185,3 @@ def _lane(mark: RunMark, operation: Operation, scale: LogScale) -> Lane:
         p50=scale.at(times.p50),
         p95=scale.at(times.p95),
     )
-

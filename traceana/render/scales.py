@@ -58,7 +58,7 @@ class LogScale:
         return 100 * math.log(clamped / self.low) / math.log(self.high / self.low)
 
 
-def linear_scale(highest: float, *, steps: int = 5) -> LinearScale:
+def linear_scale(highest: float, *, steps: int = 10) -> LinearScale:
     """A scale from zero that holds `highest`, in about so many round steps."""
     highest = highest if highest > 0 else 1
     step = round_step(highest / steps)
@@ -125,6 +125,4 @@ def _thinned(ticks: list[Tick]) -> tuple[Tick, ...]:
     """The same ticks, every second one minor when there are more than a narrow screen can hold."""
     if len(ticks) <= 4:
         return tuple(ticks)
-    return tuple(
-        Tick(at=tick.at, label=tick.label, minor=index % 2 == 1) for index, tick in enumerate(ticks)
-    )
+    return tuple(Tick(at=tick.at, label=tick.label, minor=index % 2 == 1) for index, tick in enumerate(ticks))

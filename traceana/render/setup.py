@@ -32,7 +32,9 @@ def setup_rows(report: Report) -> tuple[SetupRow, ...]:
     )
 
 
-def _row(name: str, runs: tuple[RunReport, ...], value: Callable[[RunReport], str], *, matters: bool = True) -> SetupRow:
+def _row(
+    name: str, runs: tuple[RunReport, ...], value: Callable[[RunReport], str], *, matters: bool = True
+) -> SetupRow:
     values = tuple(value(run) for run in runs)
     return SetupRow(name=name, values=values, differs=matters and len(set(values)) > 1)
 

@@ -9,7 +9,7 @@ from traceana.report import Bucket, Operation, Report
 
 ROW_HEIGHT = 15
 """Pixels between two runs of one bucket."""
-LABEL_LIMIT = 16
+LABEL_LIMIT = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,13 +65,11 @@ def step_charts(report: Report) -> tuple[StepChart, ...]:
 
 
 def _spans(report: Report) -> list[tuple[RunMark, Span]]:
-    return [
-        (mark, span) for mark, run in zip(run_marks(report), report.runs, strict=True) for span in run.spans
-    ]
+    return [(mark, span) for mark, run in zip(run_marks(report), report.runs, strict=True) for span in run.spans]
 
 
 def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
-    scale = linear_scale(max(step.duration_ns for _, span in spans for step in span.instances))
+    scale = linear_scale(max(step.duration_ns for _, span in spans for step in span.instances), steps=6)
     longest = max((span.instances for _, span in spans), key=len)
     stride = max(1, -(-len(longest) // STEP_TICKS))
     ticks = tuple(
