@@ -1,0 +1,1 @@
+"""Tests, the material that they judge by, and the benchmark."""

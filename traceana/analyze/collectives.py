@@ -1,0 +1,172 @@
+"""The collective calls of one rank: every communication activity with what is known of it, none dropped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceana.analyze.kinds import Kind, NameKind
+from traceana.analyze.operations import message_bytes, operation_of_call
+from traceana.trace.columns import CallMetadata, HostRows, Ints, RankTrace
+from traceana.trace.read import groups_by_name
+
+C10D = "torch.distributed"
+DIRECT = "direct call"
+UNKNOWN = "unknown"
+_BACKEND_OF_LIBRARY = {"custom": "custom all-reduce", "fused": "fused all-reduce", "symm_mem": "symmetric memory"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What calls have in common that can be compared. `group` is a tuple of ranks, or None where it is not known."""
+
+    op: str
+    dtype: str | None
+    message_bytes: int | None
+    group_size: int | None
+    group: tuple[int, ...] | None
+    group_name: str | None
+    backend: str
+    library: str
+
+    def agrees_with(self, other: "Signature") -> bool:
+        """Whether two ranks' calls can be the same collective: op, dtype and size are equal."""
+        return (self.op, self.dtype, self.message_bytes) == (other.op, other.dtype, other.message_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collectives:
+    """One rank's calls in order of start; `signature` indexes `signatures`, `seq` is -1 where absent."""
+
+    start_ns: Ints
+    end_ns: Ints
+    exposed_ns: Ints
+    seq: Ints
+    signature: Ints
+    signatures: tuple[Signature, ...]
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+def device_collectives(trace: RankTrace, kinds: Sequence[NameKind], rows: Ints, exposed_ns: Ints) -> Collectives:
+    """Calls behind the communication activities `rows`; their exposed time is given beside them."""
+    activities = trace.activities
+    launches = LaunchIndex(trace.launches)
+    launched = launches.rows(activities.correlation[rows])
+    host_call = _enclosing_call(trace.host_calls, trace.launches, launched)
+    call = np.where(activities.call[rows] >= 0, activities.call[rows], host_call)
+    groups = groups_by_name(trace.header)
+    signatures: dict[Signature, int] = {}
+    replayed = _launched_together(activities.correlation[rows])
+    codes = [
+        signatures.setdefault(
+            _signature(trace.calls[c] if c >= 0 else None, kinds[n], groups, c10d_missing=launch >= 0 and not many),
+            len(signatures),
+        )
+        for c, n, launch, many in zip(
+            call.tolist(), activities.name[rows].tolist(), launched.tolist(), replayed.tolist(), strict=True
+        )
+    ]
+    seq = [_seq(trace.calls[c]) if c >= 0 else -1 for c in call.tolist()]
+    start, end = activities.start_ns[rows], activities.end_ns[rows]
+    return _in_order(start, end, exposed_ns, seq, codes, signatures)
+
+
+def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
+    """Calls of a trace without GPU: the host spans that are the communication."""
+    rows = trace.host_collectives
+    groups = groups_by_name(trace.header)
+    signatures: dict[Signature, int] = {}
+    calls = [trace.calls[key] for key in rows.key.tolist()]
+    kind = NameKind(kind=Kind.COMMUNICATION, library="gloo", op=UNKNOWN)
+    codes = [
+        signatures.setdefault(_signature(call, kind, groups, c10d_missing=False), len(signatures)) for call in calls
+    ]
+    return _in_order(rows.start_ns, rows.end_ns, exposed_ns, [_seq(call) for call in calls], codes, signatures)
+
+
+def _in_order(
+    start: Ints, end: Ints, exposed: Ints, seq: list[int], codes: list[int], signatures: dict[Signature, int]
+) -> Collectives:
+    order = np.argsort(start, kind="stable")
+    return Collectives(
+        start_ns=start[order],
+        end_ns=end[order],
+        exposed_ns=exposed[order],
+        seq=np.array(seq, dtype=np.int64)[order],
+        signature=np.array(codes, dtype=np.int64)[order],
+        signatures=tuple(signatures),
+    )
+
+
+def _seq(call: CallMetadata) -> int:
+    return -1 if call.seq is None else call.seq
+
+
+def _signature(
+    call: CallMetadata | None, kind: NameKind, groups: dict[str, tuple[int, ...]], *, c10d_missing: bool
+) -> Signature:
+    library = kind.library or UNKNOWN
+    if call is None:
+        backend = _BACKEND_OF_LIBRARY.get(library) or (DIRECT if c10d_missing else UNKNOWN)
+        return Signature(
+            op=kind.op or UNKNOWN,
+            dtype=None,
+            message_bytes=None,
+            group_size=None,
+            group=None,
+            group_name=None,
+            backend=backend,
+            library=library,
+        )
+    op = operation_of_call(call.name)
+    op = op if op != UNKNOWN else kind.op or UNKNOWN
+    group = call.group_ranks or groups.get(call.group_name or "")
+    size = call.group_size or (len(group) if group else None)
+    return Signature(
+        op=op,
+        dtype=call.dtype,
+        message_bytes=message_bytes(op, call.dtype, call.in_nelems, call.out_nelems, size),
+        group_size=size,
+        group=group,
+        group_name=call.group_name,
+        backend=call.backend or C10D,
+        library=library,
+    )
+
+
+class LaunchIndex:
+    """Finds the launch of an activity by its correlation; 0 is no correlation."""
+
+    def __init__(self, launches: HostRows) -> None:
+        self.order = np.argsort(launches.key, kind="stable")
+        self.keys = launches.key[self.order]
+
+    def rows(self, correlation: Ints) -> Ints:
+        """For each correlation the row of its launch, or -1."""
+        if not len(self.keys):
+            return np.full(len(correlation), -1, dtype=np.int64)
+        index = np.minimum(np.searchsorted(self.keys, correlation), len(self.keys) - 1)
+        found = (self.keys[index] == correlation) & (correlation != 0)
+        return np.where(found, self.order[index], -1)
+
+
+def _launched_together(correlation: Ints) -> Ints:
+    """True for activities that share their launch with others: a CUDA graph's replay."""
+    _, inverse, counts = np.unique(correlation, return_inverse=True, return_counts=True)
+    return np.asarray(counts[inverse] > 1)
+
+
+def _enclosing_call(calls: HostRows, launches: HostRows, launched: Ints) -> Ints:
+    """For each launch row the collective call on the same thread during which it happened, or -1."""
+    result = np.full(len(launched), -1, dtype=np.int64)
+    for thread in np.unique(calls.thread):
+        on = np.flatnonzero(calls.thread == thread)
+        on = on[np.argsort(calls.start_ns[on], kind="stable")]
+        mine = np.flatnonzero((launched >= 0) & (launches.thread[launched] == thread))
+        at = launches.start_ns[launched[mine]]
+        index = np.searchsorted(calls.start_ns[on], at, side="right") - 1
+        inside = (index >= 0) & (at <= calls.end_ns[on[np.maximum(index, 0)]])
+        result[mine[inside]] = calls.key[on[index[inside]]]
+    return result

@@ -1,0 +1,100 @@
+"""One function from a path to a rank's numbers. It runs in any process; only its small result travels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
+from traceana.analyze.kinds import CommunicationPattern, Kind, classify
+from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
+from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
+from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
+from traceana.trace.file import Damage
+from traceana.trace.header import Header
+from traceana.trace.read import read_rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankResult:
+    """What one rank's file says by itself."""
+
+    path: Path
+    header: Header
+    damage: Damage
+    events: int
+    source: str
+    split: TimeSplit
+    occupation: Occupation
+    """Of the device on which the rank communicates most, for the timeline."""
+    kernels: int
+    comm_kernels: int
+    collectives: Collectives
+    spans: SpanTimes
+
+
+def measure_rank(path: Path, own_patterns: Sequence[CommunicationPattern] = ()) -> RankResult:
+    """Read and measure one file. Raises TraceanaError where nothing can be read of it."""
+    trace = read_rank(path)
+    return _measure_devices(trace, own_patterns) if len(trace.activities.start_ns) else _measure_host(trace)
+
+
+def _measure_devices(trace: RankTrace, own_patterns: Sequence[CommunicationPattern]) -> RankResult:
+    activities = trace.activities
+    kinds = [classify(name, "kernel", own_patterns) for name in trace.names]
+    if any("AMD" in device.name for device in trace.header.devices):
+        kinds = [replace(kind, library="rccl") if kind.library == "nccl" else kind for kind in kinds]
+    is_kernel = activities.category == GPU_CATEGORIES.index("kernel")
+    named = np.array([kind.kind for kind in kinds], dtype=np.int64)[activities.name]
+    # A kernel that carries a collective's metadata is communication, whatever its name.
+    named = np.where(activities.call >= 0, int(Kind.COMMUNICATION), named)
+    kind = np.where(is_kernel, named, int(Kind.MEMORY))
+    exposed_ns = np.zeros(len(kind), dtype=np.int64)
+    split, occupations = TimeSplit(), {}
+    for device in np.unique(activities.device).tolist():
+        rows = np.flatnonzero(activities.device == device)
+        start, end = activities.start_ns[rows], activities.end_ns[rows]
+        occupations[device] = occupation(start, end, kind[rows])
+        exposed_ns[rows] = exposed(start, end, occupations[device].compute)
+        split = split + occupations[device].split()
+    duration = activities.end_ns - activities.start_ns
+    communicates = kind == Kind.COMMUNICATION
+    comm_rows: Ints = np.flatnonzero(communicates)
+    return RankResult(
+        path=trace.path,
+        header=trace.header,
+        damage=trace.damage,
+        events=trace.events,
+        source="gpu",
+        split=split,
+        occupation=max(occupations.values(), key=lambda one: one.communication.length),
+        kernels=int(is_kernel.sum()),
+        comm_kernels=len(comm_rows),
+        collectives=device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows]),
+        spans=device_span_times(
+            trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
+        ),
+    )
+
+
+def _measure_host(trace: RankTrace) -> RankResult:
+    calls, compute = trace.host_collectives, trace.host_compute
+    start = np.concatenate((compute.start_ns, calls.start_ns))
+    end = np.concatenate((compute.end_ns, calls.end_ns))
+    kind = np.repeat([int(Kind.COMPUTE), int(Kind.COMMUNICATION)], [len(compute.key), len(calls.key)])
+    occupied = occupation(start, end, kind)
+    exposed_ns = exposed(calls.start_ns, calls.end_ns, occupied.compute)
+    return RankResult(
+        path=trace.path,
+        header=trace.header,
+        damage=trace.damage,
+        events=trace.events,
+        source="cpu",
+        split=occupied.split(),
+        occupation=occupied,
+        kernels=0,
+        comm_kernels=0,
+        collectives=host_collectives(trace, exposed_ns),
+        spans=host_span_times(trace, exposed_ns),
+    )

@@ -1,0 +1,75 @@
+"""Collective operations: their names, message sizes and bus bandwidth.
+
+Sizes and factors follow nccl-tests' PERFORMANCE.md
+(https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md).
+"""
+
+import re
+
+OPERATIONS = (
+    "all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "gather", "scatter",
+    "send_recv", "barrier", "unknown",
+)  # fmt: skip
+
+_BY_WORD = (
+    (re.compile(r"reduce_?scatter"), "reduce_scatter"),
+    (re.compile(r"all_?gather"), "all_gather"),
+    (re.compile(r"all_?to_?all"), "all_to_all"),
+    (re.compile(r"all_?reduce"), "all_reduce"),
+    (re.compile(r"broadcast"), "broadcast"),
+    (re.compile(r"barrier"), "barrier"),
+    (re.compile(r"reduce"), "reduce"),
+    (re.compile(r"gather"), "gather"),
+    (re.compile(r"scatter"), "scatter"),
+    (re.compile(r"send|recv|p2p"), "send_recv"),
+)
+
+_DTYPE_BYTES = {
+    "float": 4, "float32": 4, "double": 8, "float64": 8, "half": 2, "float16": 2, "bfloat16": 2,
+    "char": 1, "int8": 1, "byte": 1, "uint8": 1, "bool": 1, "short": 2, "int16": 2, "uint16": 2, "int": 4, "int32": 4,
+    "uint32": 4, "long": 8, "int64": 8, "uint64": 8, "complexfloat": 8, "complexdouble": 16, "complexhalf": 4,
+}  # fmt: skip
+
+
+def operation_of_call(name: str) -> str:
+    """The operation behind c10d's name for a collective (`_allgather_base`, `allreduce_coalesced`, …)."""
+    lowered = name.lower()
+    return next((op for regex, op in _BY_WORD if regex.search(lowered)), "unknown")
+
+
+def dtype_bytes(dtype: str | None) -> int | None:
+    """Bytes of one element, or None for a dtype that is not known. FP8 in every spelling is 1."""
+    if dtype is None:
+        return None
+    name = dtype.lower().removeprefix("torch.").removeprefix("c10::")
+    if name.startswith(("float8", "fp8")):
+        return 1
+    return _DTYPE_BYTES.get(name)
+
+
+def message_bytes(
+    op: str, dtype: str | None, in_nelems: int | None, out_nelems: int | None, group_size: int | None
+) -> int | None:
+    """S of nccl-tests in bytes: the buffer, or for gathering and scattering operations the whole over all ranks."""
+    size = dtype_bytes(dtype)
+    nelems = _whole_nelems(op, in_nelems, out_nelems, group_size)
+    return None if size is None or nelems is None else size * nelems
+
+
+def _whole_nelems(op: str, in_nelems: int | None, out_nelems: int | None, group_size: int | None) -> int | None:
+    if op == "barrier":
+        return None
+    if op in ("all_gather", "gather"):
+        return in_nelems * group_size if in_nelems and group_size else out_nelems or None
+    if op in ("reduce_scatter", "scatter"):
+        return out_nelems * group_size if out_nelems and group_size else in_nelems or None
+    return in_nelems or out_nelems or None
+
+
+def bus_factor(op: str, group_size: int) -> float:
+    """Bus bandwidth over algorithm bandwidth for `group_size` ranks."""
+    if op == "all_reduce":
+        return 2 * (group_size - 1) / group_size
+    if op in ("all_gather", "reduce_scatter", "all_to_all", "gather", "scatter"):
+        return (group_size - 1) / group_size
+    return 1.0

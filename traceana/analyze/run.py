@@ -1,0 +1,143 @@
+"""A run's report from its ranks' results."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceana.analyze import summarize
+from traceana.analyze.calls import Calls, gather
+from traceana.analyze.match import Matching, match
+from traceana.analyze.measure import RankResult
+from traceana.analyze.timeline import timeline
+from traceana.analyze.userspans import user_spans
+from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
+from traceana.trace.discover import RunFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzedRun:
+    """A run's report and the calls behind it, which comparisons and the Parquet file need."""
+
+    report: RunReport
+    calls: Calls
+
+
+def analyze_run(
+    files: RunFiles,
+    ranks: Mapping[int, RankResult],
+    failed: Sequence[str],
+    edges: Sequence[int],
+    hta: HtaSection | None = None,
+) -> AnalyzedRun:
+    """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
+    hosts = {file.rank: file.host for file in files.ranks}
+    world_size = _world_size(ranks)
+    matching = match({rank: result.collectives for rank, result in ranks.items()}, world_size, hosts)
+    calls = gather({rank: result.collectives for rank, result in ranks.items()}, matching)
+    backends = _backends(calls)
+    report = RunReport(
+        label=files.label,
+        path=files.folder.as_posix(),
+        backend=backends[0] if backends else "none",
+        backends_seen=tuple(backends),
+        world_size=world_size,
+        missing_ranks=tuple(rank for rank in range(world_size) if rank not in ranks),
+        gpus=tuple(sorted({device.name for result in ranks.values() for device in result.header.devices})),
+        versions=_versions(files, ranks),
+        ranks=tuple(_rank_report(rank, result, hosts, matching) for rank, result in sorted(ranks.items())),
+        operations=summarize.operations(calls),
+        buckets=summarize.buckets(calls, edges),
+        stragglers=summarize.stragglers(matching, list(ranks)),
+        waits=summarize.waits(calls),
+        spans=user_spans([result.spans for _, result in sorted(ranks.items())]),
+        clock=matching.clocks.clock,
+        timeline=timeline(ranks, matching.clocks.offset_ns),
+        coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
+        hta=hta,
+    )
+    return AnalyzedRun(report=report, calls=calls)
+
+
+def _world_size(ranks: Mapping[int, RankResult]) -> int:
+    infos = [result.header.distributed for result in ranks.values()]
+    stated = max((info.world_size or 0 for info in infos if info), default=0)
+    return max(stated, max(ranks) + 1)
+
+
+def _backends(calls: Calls) -> list[str]:
+    """Backends by the time spent in their calls, the longest first."""
+    time: Counter[str] = Counter()
+    for code, signature in enumerate(calls.signatures):
+        time[signature.backend] += int(calls.duration_ns[calls.signature == code].sum())
+    return [backend for backend, _ in time.most_common()]
+
+
+def _versions(files: RunFiles, ranks: Mapping[int, RankResult]) -> tuple[tuple[str, str], ...]:
+    versions = dict(files.manifest.versions)
+    for result in ranks.values():
+        if result.header.distributed and result.header.distributed.nccl_version:
+            versions.setdefault("nccl", result.header.distributed.nccl_version)
+    return tuple(sorted(versions.items()))
+
+
+def _rank_report(rank: int, result: RankResult, hosts: Mapping[int, str | None], matching: Matching) -> RankReport:
+    split = result.split
+    return RankReport(
+        rank=rank,
+        file=result.path.name,
+        host=hosts.get(rank),
+        gpu=result.header.devices[0].name if result.header.devices else None,
+        source=result.source,
+        span_ns=split.span_ns,
+        compute_ns=split.compute_ns,
+        comm_ns=split.comm_ns,
+        overlapped_comm_ns=split.overlapped_comm_ns,
+        exposed_comm_ns=split.exposed_comm_ns,
+        memory_ns=split.memory_ns,
+        exposed_memory_ns=split.exposed_memory_ns,
+        idle_ns=split.idle_ns,
+        kernels=result.kernels,
+        comm_kernels=result.comm_kernels,
+        clock_offset_ns=matching.clocks.offset_ns.get(rank, 0),
+    )
+
+
+def _coverage(ranks: Mapping[int, RankResult], calls: Calls, matching: Matching, failed: Sequence[str]) -> Coverage:
+    whole = [result.events for result in ranks.values() if not result.damage.cut_short]
+    truncated = [
+        TruncatedFile(
+            file=result.path.name,
+            rank=rank,
+            events=result.events,
+            missing=f"{result.damage.cut_short}{_share_missing(result.events, whole)}",
+        )
+        for rank, result in sorted(ranks.items())
+        if result.damage.cut_short
+    ]
+    return Coverage(
+        collectives=len(calls),
+        matched=int(calls.matched.sum()),
+        without_size=int((calls.sizes < 0).sum()),
+        truncated_files=tuple(truncated),
+        skipped_events=sum(result.damage.skipped_events for result in ranks.values()),
+        failed_files=tuple(failed),
+        notes=(*matching.notes, *_notes(ranks)),
+    )
+
+
+def _share_missing(events: int, whole: Sequence[int]) -> str:
+    if not whole or not events:
+        return ""
+    share = 1 - events / float(np.median(whole))
+    return f"; by the other ranks' number of events about {share:.0%} of it is missing" if share > 0 else ""
+
+
+def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
+    repaired = sum(result.damage.repaired_events for result in ranks.values())
+    notes = [f"{repaired} damaged events were repaired and kept"] if repaired else []
+    bases = {result.header.base_time_ns for result in ranks.values()}
+    if len(bases) > 1 and None in bases:
+        notes.append("some files give no baseTimeNanoseconds: their clocks are known only through collectives")
+    return notes

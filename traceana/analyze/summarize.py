@@ -1,0 +1,121 @@
+"""From the table of calls to the report's rows: operations, size buckets, waits, stragglers."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from traceana.analyze.calls import Calls
+from traceana.analyze.collectives import Signature
+from traceana.analyze.match import Matching
+from traceana.analyze.operations import bus_factor
+from traceana.analyze.statistics import distribution, histogram
+from traceana.report import Bucket, Operation, RankWait, Straggler
+from traceana.trace.columns import Bools
+
+GUIDE_EDGES = (1 << 20, 10 << 20)
+
+_OperationKey = tuple[str, str | None, int | None, int | None, str, str]
+
+
+def operations(calls: Calls) -> tuple[Operation, ...]:
+    """One row a kind of call, the most expensive first."""
+    kinds: dict[_OperationKey, list[int]] = defaultdict(list)
+    for code, s in enumerate(calls.signatures):
+        kinds[s.op, s.dtype, s.message_bytes, s.group_size, s.backend, s.library].append(code)
+    rows = [_operation(calls, calls.signatures[codes[0]], np.isin(calls.signature, codes)) for codes in kinds.values()]
+    return tuple(sorted(rows, key=lambda row: -row.duration_ns.sum))
+
+
+def _operation(calls: Calls, signature: Signature, rows: Bools) -> Operation:
+    duration, matched = calls.duration_ns[rows], rows & calls.matched
+    transfer = distribution(calls.transfer_ns[matched]) if matched.any() else None
+    algbw = busbw = basis = None
+    time = transfer.p50 if transfer else distribution(duration).p50
+    if signature.message_bytes is not None and time:
+        algbw = signature.message_bytes / time
+        basis = "transfer" if transfer else "duration"
+        busbw = algbw * bus_factor(signature.op, signature.group_size) if signature.group_size else None
+    return Operation(
+        op=signature.op,
+        dtype=signature.dtype,
+        message_bytes=signature.message_bytes,
+        group_size=signature.group_size,
+        backend=signature.backend,
+        library=signature.library,
+        count=int(rows.sum()),
+        matched=int(matched.sum()),
+        duration_ns=distribution(duration),
+        transfer_ns=transfer,
+        wait_ns=distribution(calls.wait_ns[matched]) if matched.any() else None,
+        exposed_ns=int(calls.exposed_ns[rows].sum()),
+        algbw_gbps=algbw,
+        busbw_gbps=busbw,
+        bandwidth_basis=basis,
+        histogram=histogram(duration),
+    )
+
+
+def buckets(calls: Calls, edges: Sequence[int] = GUIDE_EDGES) -> tuple[Bucket, ...]:
+    """Calls of each operation by message size: between `edges`, and in powers of two; only calls of known size."""
+    sizes = calls.sizes
+    known = sizes[sizes >= 0]
+    if not len(known):
+        return ()
+    powers = [1 << int(bit) for bit in np.unique(np.floor(np.log2(np.maximum(known, 1))))]
+    bounds = [("guide", low, high) for low, high in zip([0, *edges], [*edges, None], strict=True)]
+    bounds += [("powers", low, 2 * low) for low in powers]
+    found = []
+    for op in sorted({signature.op for signature in calls.signatures}):
+        of_op = calls.where(op=op)
+        for scheme, low, high in bounds:
+            rows = of_op & (sizes >= low) & (sizes < (high or 1 << 62))
+            if rows.any():
+                found.append(_bucket(calls, rows, op, scheme, low, high))
+    return tuple(found)
+
+
+def _bucket(calls: Calls, rows: Bools, op: str, scheme: str, low: int, high: int | None) -> Bucket:
+    spread = distribution(calls.duration_ns[rows])
+    group_sizes = np.array([s.group_size or 0 for s in calls.signatures])[calls.signature[rows]]
+    cost = calls.cost_ns[rows]
+    usable = (group_sizes > 0) & (cost > 0)
+    factors = np.array([bus_factor(op, int(size)) for size in group_sizes[usable]])
+    busbw = calls.sizes[rows][usable] / cost[usable] * factors
+    return Bucket(
+        op=op,
+        scheme=scheme,
+        lower_bytes=low,
+        upper_bytes=high,
+        count=int(rows.sum()),
+        sum_ns=spread.sum,
+        p50_ns=spread.p50,
+        p95_ns=spread.p95,
+        p99_ns=spread.p99,
+        busbw_gbps=float(np.median(busbw)) if len(busbw) else None,
+    )
+
+
+def stragglers(matching: Matching, ranks: Sequence[int]) -> tuple[Straggler, ...]:
+    """For every rank how often it arrived last while others waited, and the waiting that this caused."""
+    times: dict[int, int] = dict.fromkeys(ranks, 0)
+    caused: dict[int, int] = dict.fromkeys(ranks, 0)
+    for group in matching.groups:
+        waits = group.wait_ns.sum(axis=1)
+        last = group.start_ns.argmax(axis=1)
+        for column, rank in enumerate(group.ranks):
+            mine = (last == column) & (waits > 0)
+            times[rank] += int(mine.sum())
+            caused[rank] += int(waits[mine].sum())
+    return tuple(Straggler(rank=rank, times_last=times[rank], wait_caused_ns=caused[rank]) for rank in sorted(times))
+
+
+def waits(calls: Calls) -> tuple[RankWait, ...]:
+    """The wait matrix, over matched calls."""
+    cells = []
+    for rank in np.unique(calls.rank).tolist():
+        for op in sorted({signature.op for signature in calls.signatures}):
+            rows = (calls.rank == rank) & calls.where(op=op) & calls.matched
+            if rows.any():
+                cells.append(RankWait(rank=rank, op=op, calls=int(rows.sum()), wait_ns=int(calls.wait_ns[rows].sum())))
+    return tuple(cells)

@@ -1,0 +1,132 @@
+"""`traceana analyze`: traces in, report out."""
+
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from traceana.errors import TraceanaError
+from traceana.pipeline import Analysis, Progress, Settings, analyze
+
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+_EXAMPLES = """
+\b
+Examples:
+  traceana analyze traces/                        every run below traces/, the first is the baseline
+  traceana analyze torch/ pynccl/ --baseline torch
+  traceana analyze rank0.json.gz rank1.json.gz -o out
+  traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'
+"""
+
+
+@click.command(
+    "analyze",
+    epilog=_EXAMPLES,
+    help="Turn per-rank traces of torch.profiler below PATHS into report.html, report.json and collectives.parquet.",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("traceana-report"),
+    show_default=True,
+    help="Folder for the three files.",
+)
+@click.option("--baseline", metavar="LABEL", help="The run that others are compared with. [default: the first]")
+@click.option(
+    "--buckets", metavar="SIZES", default="1MiB,10MiB", show_default=True, help="Edges of the message-size buckets."
+)
+@click.option(
+    "--comm-kernel",
+    "comm_kernels",
+    metavar="NAME=REGEX",
+    multiple=True,
+    help="Count kernels whose name matches as communication of library NAME; may be repeated.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
+)
+@click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")
+@click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
+def command(
+    paths: tuple[Path, ...],
+    output: Path,
+    baseline: str | None,
+    buckets: str,
+    comm_kernels: tuple[str, ...],
+    workers: int,
+    hta: bool,
+    open_report: bool,
+) -> None:
+    """Analyze and say in a few lines what was found."""
+    from traceana.analyze.kinds import parse_pattern
+    from traceana.render.files import write
+
+    settings = Settings(
+        baseline=baseline,
+        workers=workers,
+        edges=parse_edges(buckets),
+        own_patterns=tuple(parse_pattern(text) for text in comm_kernels),
+        hta=hta,
+    )
+    with _progress() as progress:
+        analysis = analyze(paths, settings, progress)
+    report = write(analysis, output)
+    _say(analysis)
+    click.echo(f"report: {report}")
+    if open_report:
+        webbrowser.open(report.resolve().as_uri())
+
+
+def parse_edges(text: str) -> tuple[int, ...]:
+    """ "1MiB,10MiB" to bytes, ascending. Raises TraceanaError for anything else."""
+    edges = tuple(_parse_size(part.strip()) for part in text.split(","))
+    if list(edges) != sorted(set(edges)) or edges[0] <= 0:
+        raise TraceanaError(f"--buckets {text}: sizes must rise, as in 1MiB,10MiB")
+    return edges
+
+
+def _parse_size(text: str) -> int:
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    unit = text[len(number) :].lower()
+    if unit not in _UNITS or not number.strip().isdigit():
+        raise TraceanaError(f"--buckets: {text or 'an empty size'} is no size; write for example 1MiB,10MiB")
+    return int(number) * _UNITS[unit]
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total, _name: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("reading traces"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=Path(name).name)
+
+
+def _say(analysis: Analysis) -> None:
+    for run in analysis.report.runs:
+        coverage = run.coverage
+        click.echo(
+            f"{run.label}: {len(run.ranks)} of {run.world_size} ranks, {coverage.matched} of {coverage.collectives} "
+            f"collective calls matched, backend {run.backend}"
+        )
+        for reason in coverage.failed_files:
+            click.echo(f"  left out: {reason}", err=True)
+        for file in coverage.truncated_files:
+            click.echo(f"  {file.file} ends early: {file.missing}", err=True)
+        if coverage.skipped_events:
+            click.echo(f"  {coverage.skipped_events} damaged events were left out", err=True)
+    for note in analysis.report.passed_over:
+        click.echo(f"passed over: {note}", err=True)

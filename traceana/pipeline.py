@@ -1,0 +1,136 @@
+"""From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from traceana import __version__
+from traceana.analyze.compare import compare
+from traceana.analyze.kinds import CommunicationPattern
+from traceana.analyze.measure import RankResult, measure_rank
+from traceana.analyze.run import AnalyzedRun, analyze_run
+from traceana.analyze.summarize import GUIDE_EDGES
+from traceana.errors import TraceanaError
+from traceana.report import SCHEMA_VERSION, HtaSection, Report
+from traceana.trace.discover import Discovery, RankFile, RunFiles, discover
+
+Progress = Callable[[int, int, str], None]
+"""Called with files done, files in all, and the file that was done last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to analyze. `baseline` is a run's label, `workers` 0 means one a core, `edges` are bucket edges in bytes."""
+
+    baseline: str | None = None
+    workers: int = 0
+    edges: tuple[int, ...] = GUIDE_EDGES
+    own_patterns: tuple[CommunicationPattern, ...] = ()
+    hta: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """The report, and the runs with their calls."""
+
+    report: Report
+    runs: tuple[AnalyzedRun, ...]
+
+
+def analyze(paths: Sequence[Path], settings: Settings, progress: Progress) -> Analysis:
+    """Analyze everything below `paths`. Raises TraceanaError where no rank of a run could be read."""
+    found = discover(paths)
+    _check_baseline(found, settings.baseline)
+    results = _measure(found, settings, progress)
+    runs = [_join(files, results, settings) for files in found.runs]
+    baseline = next((run for run in runs if run.report.label == settings.baseline), runs[0])
+    comparisons = tuple(compare(baseline, run) for run in runs if run is not baseline)
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        traceana_version=__version__,
+        runs=tuple(run.report for run in runs),
+        comparisons=comparisons,
+        passed_over=found.passed_over,
+    )
+    return Analysis(report=report, runs=tuple(runs))
+
+
+def _check_baseline(found: Discovery, baseline: str | None) -> None:
+    labels = [run.label for run in found.runs]
+    if baseline is not None and baseline not in labels:
+        raise TraceanaError(f"--baseline {baseline}: no such run; the runs are {', '.join(labels)}")
+
+
+def _measure(found: Discovery, settings: Settings, progress: Progress) -> dict[Path, RankResult | TraceanaError]:
+    files = [file.path for run in found.runs for file in run.ranks]
+    results: dict[Path, RankResult | TraceanaError] = {}
+    with _executor(min(settings.workers or os.cpu_count() or 1, len(files))) as executor:
+        tasks = {executor.submit(measure_rank, path, settings.own_patterns): path for path in files}
+        for done, task in enumerate(as_completed(tasks), start=1):
+            results[tasks[task]] = _result(task)
+            progress(done, len(files), str(tasks[task]))
+    return results
+
+
+def _result(task: "Future[RankResult]") -> RankResult | TraceanaError:
+    try:
+        return task.result()
+    except TraceanaError as error:
+        return error
+
+
+@contextmanager
+def _executor(workers: int) -> Iterator[Executor]:
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            yield pool
+    else:
+        yield _InProcess()
+
+
+class _InProcess(Executor):
+    """Runs each task when it is submitted: a pool costs more than it saves on one file."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except TraceanaError as error:
+            future.set_exception(error)
+        return future
+
+
+def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], settings: Settings) -> AnalyzedRun:
+    ranks: dict[int, RankResult] = {}
+    failed: list[str] = []
+    for file in files.ranks:
+        result = results[file.path]
+        if isinstance(result, TraceanaError):
+            failed.append(str(result))
+        else:
+            ranks[_rank(file, result, ranks)] = result
+    if not ranks:
+        raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
+    return analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
+
+
+def _rank(file: RankFile, result: RankResult, taken: dict[int, RankResult]) -> int:
+    """The rank that the file itself states; it may stand after the events, where discovery did not look."""
+    info = result.header.distributed
+    rank = file.rank if info is None or info.rank is None else info.rank
+    if rank in taken:
+        raise TraceanaError(
+            f"{taken[rank].path} and {file.path} are both rank {rank}; put each run into its own folder"
+        )
+    return rank
+
+
+def _hta(ranks: dict[int, RankResult]) -> HtaSection:
+    # HTA takes seconds to import: only where it was asked for.
+    from traceana.analyze.hta_section import hta_section
+
+    rank = min(ranks)
+    return hta_section(rank, ranks[rank].path)

@@ -1,0 +1,158 @@
+"""Which runs and ranks a user's PATHs hold.
+
+A folder with traces in it is a run, wherever it lies below a PATH; files named one by one are runs by their folder.
+A rank's number comes from `distributedInfo.rank`, else from the file's name, else a lone file is rank 0.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from traceana.errors import TraceanaError
+from traceana.trace.file import NotATraceError, TraceFile
+from traceana.trace.manifest import MANIFEST, Manifest, read_manifest
+
+_SUFFIXES = (".json", ".json.gz")
+_RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_ ]?(\d+)", re.IGNORECASE)
+_HOST_IN_NAME = re.compile(r"^(?P<host>[A-Za-z0-9.-]+)_\d+\.\d+(?:\.\d+)?\.pt\.trace\.json(?:\.gz)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankFile:
+    """One rank's trace; `host` is None where neither run.json nor tensorboard's file name tells it."""
+
+    rank: int
+    path: Path
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """The files of one run; `unreadable` are ranks' files without a trace in them, each with its reason."""
+
+    label: str
+    folder: Path
+    ranks: tuple[RankFile, ...]
+    unreadable: tuple[str, ...]
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """What was found, and what was passed over because it is no trace."""
+
+    runs: tuple[RunFiles, ...]
+    passed_over: tuple[str, ...]
+
+
+def discover(paths: Sequence[Path]) -> Discovery:
+    """Find all runs. Raises TraceanaError where a path is missing, holds no trace, or two files claim one rank."""
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    roots: dict[Path, Path] = {}
+    passed_over: list[str] = []
+    for path in paths:
+        if path.is_file():
+            folders[path.parent].append(path)
+            roots.setdefault(path.parent, path.parent)
+        elif path.is_dir():
+            for folder, files in _walk(path):
+                folders[folder].extend(file for file in files if file not in folders[folder])
+                roots.setdefault(folder, path)
+        else:
+            raise TraceanaError(f"{path}: no such file or folder; name a trace, a run folder or a folder of runs")
+    runs = []
+    for folder, files in folders.items():
+        named = {path for path in paths if path.is_file()}
+        run = _run(folder, roots[folder], files, named, passed_over)
+        if run is not None:
+            runs.append(run)
+    if not runs:
+        reason = f" ({passed_over[0]})" if passed_over else ""
+        listed = ", ".join(str(path) for path in paths)
+        raise TraceanaError(
+            f"{listed}: no trace found{reason}; traces are Chrome traces of torch.profiler, *.json or *.json.gz"
+        )
+    return Discovery(runs=_with_unique_labels(runs), passed_over=tuple(passed_over))
+
+
+def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
+    for folder, below, names in os.walk(root, onerror=_unreadable_folder):
+        below.sort()
+        files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != MANIFEST]
+        if files:
+            yield Path(folder), files
+
+
+def _unreadable_folder(error: OSError) -> None:
+    raise TraceanaError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from error
+
+
+def _run(folder: Path, root: Path, files: Sequence[Path], named: set[Path], passed_over: list[str]) -> RunFiles | None:
+    manifest = read_manifest(folder)
+    claims: list[tuple[int | None, Path]] = []
+    unreadable: list[str] = []
+    for path in files:
+        try:
+            claims.append((_rank(path), path))
+        except TraceanaError as error:
+            if path in named:
+                raise
+            # A file that calls itself a rank's trace and is none is a rank lost; any other is somebody else's file.
+            is_ours = not isinstance(error, NotATraceError) or _RANK_IN_NAME.search(path.name)
+            (unreadable if is_ours else passed_over).append(str(error))
+    if not claims:
+        passed_over.extend(unreadable)
+        return None
+    return RunFiles(
+        label=manifest.label or _label(folder, root),
+        folder=folder,
+        ranks=tuple(_ranks(claims, manifest)),
+        unreadable=tuple(unreadable),
+        manifest=manifest,
+    )
+
+
+def _rank(path: Path) -> int | None:
+    info = TraceFile(path).peek().distributed
+    if info is not None and info.rank is not None:
+        return info.rank
+    found = _RANK_IN_NAME.search(path.name)
+    return int(found.group(1)) if found else None
+
+
+def _ranks(claims: Sequence[tuple[int | None, Path]], manifest: Manifest) -> list[RankFile]:
+    seen: dict[int, Path] = {}
+    for rank, path in claims:
+        if rank is None and len(claims) > 1:
+            raise TraceanaError(f"{path}: its rank is not known; rename the files to rank0.json, rank1.json, …")
+        number = 0 if rank is None else rank
+        if number in seen:
+            raise TraceanaError(
+                f"{seen[number]} and {path} are both rank {number}; put each run into a folder of its own"
+            )
+        seen[number] = path
+    return [RankFile(rank=rank, path=path, host=_host(rank, path, manifest)) for rank, path in sorted(seen.items())]
+
+
+def _host(rank: int, path: Path, manifest: Manifest) -> str | None:
+    found = _HOST_IN_NAME.match(path.name)
+    return manifest.hosts.get(rank) or (found.group("host") if found else None)
+
+
+def _label(folder: Path, root: Path) -> str:
+    inside = folder.relative_to(root)
+    return folder.resolve().name or str(folder) if inside == Path() else inside.as_posix()
+
+
+def _with_unique_labels(runs: Sequence[RunFiles]) -> tuple[RunFiles, ...]:
+    labels = [run.label for run in runs]
+    return tuple(
+        run if labels.count(run.label) == 1 else _relabel(run, f"{run.label} ({run.folder.as_posix()})") for run in runs
+    )
+
+
+def _relabel(run: RunFiles, label: str) -> RunFiles:
+    return RunFiles(label=label, folder=run.folder, ranks=run.ranks, unreadable=run.unreadable, manifest=run.manifest)
