@@ -1,1 +1,1 @@
-"""Templates of the report, loaded by `traceana.render.html`; importable so that they install with the package."""
+"""The report's Jinja2 templates, style and script, installed as traceana.templates."""

@@ -78,7 +78,7 @@ def _unsized_operations(ours: dict[_Key, Bools], theirs: dict[_Key, Bools]) -> l
 
 def _named(run: AnalyzedRun, op: str) -> Bools:
     rows = [run.calls.where(op=name) for name in _aliases(op)]
-    return np.logical_or.reduce(rows)
+    return np.asarray(np.logical_or.reduce(rows), dtype=np.bool_)
 
 
 def _row(key: _Key, ours: Calls, theirs: Calls, our_rows: Bools, their_rows: Bools) -> ComparisonRow:
