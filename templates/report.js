@@ -24,7 +24,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
   for (const header of table.tHead.querySelectorAll("th:not([data-unsortable])")) {
     header.ariaSort = "none";
     header.tabIndex = 0;
-    header.addEventListener("click", (event) => event.target.closest("a") || sortBy(table, header));
+    header.addEventListener("click", (event) => {
+      event.preventDefault(); // a header's term is a link to its definition, which hovering shows as well
+      sortBy(table, header);
+    });
     header.addEventListener("keydown", (event) => event.key === "Enter" && event.target === header && sortBy(table, header));
   }
 }

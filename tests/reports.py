@@ -1,8 +1,8 @@
 """Report values for the renderer's tests: a small diffusion run, in as many variants as the tests need."""
 
-import itertools
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 from traceana.report import (
     SCHEMA_VERSION,
@@ -138,7 +138,7 @@ def distribution(values: list[int]) -> Distribution:
 def histogram(values: list[int], bins: int = 24) -> Histogram:
     low, high = min(values), max(values) + 1
     edges = [round(low * (high / low) ** (index / bins)) for index in range(bins + 1)]
-    counts = [sum(left <= value < right for value in values) for left, right in itertools.pairwise(edges)]
+    counts = [sum(left <= value < right for value in values) for left, right in pairwise(edges)]
     return Histogram(edges_ns=tuple(edges), counts=tuple(counts))
 
 

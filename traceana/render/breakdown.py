@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from traceana import units
 from traceana.render.runs import RunMark, run_marks
 from traceana.render.scales import Axis, LinearScale, linear_scale, time_axis
+from traceana.render.stack import stack
 from traceana.report import RankReport, Report
 
 CROWDED_ROWS = 24
@@ -38,7 +39,6 @@ class Bar:
     rank: int
     y: int
     segments: tuple[Segment, ...]
-    exposed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,52 +58,48 @@ class Breakdown:
     labels: tuple[RankLabel, ...]
     bar_height: int
     height: int
-    crowded: bool
 
 
 def breakdown(report: Report) -> Breakdown:
     """A group of bars per rank number, one bar per run that has the rank."""
+    by_rank = _by_rank(report)
+    scale = linear_scale(max((rank.span_ns for run in report.runs for rank in run.ranks), default=1))
+    crowded = sum(map(len, by_rank.values())) > CROWDED_ROWS
+    bar_height, gap = (6, 4) if crowded else (16, 12)
+    placed = stack(by_rank.values(), bar=bar_height, gap=gap)
+    return Breakdown(
+        axis=time_axis(scale, "time in the window"),
+        bars=tuple(_bar(mark, rank, y, scale) for group in placed.groups for y, (mark, rank) in group.rows),
+        labels=tuple(
+            RankLabel(rank=number, y=group.middle)
+            for index, (number, group) in enumerate(zip(by_rank, placed.groups, strict=True))
+            if not crowded or index % 4 == 0
+        ),
+        bar_height=bar_height,
+        height=placed.height,
+    )
+
+
+def _by_rank(report: Report) -> dict[int, list[tuple[RunMark, RankReport]]]:
     by_rank: dict[int, list[tuple[RunMark, RankReport]]] = {}
     for mark, run in zip(run_marks(report), report.runs, strict=True):
         for rank in run.ranks:
             by_rank.setdefault(rank.rank, []).append((mark, rank))
-    scale = linear_scale(max((rank.span_ns for run in report.runs for rank in run.ranks), default=1))
-    crowded = sum(map(len, by_rank.values())) > CROWDED_ROWS
-    bar_height, gap = (6, 4) if crowded else (16, 12)
-    bars: list[Bar] = []
-    labels: list[RankLabel] = []
-    y = 0
-    for index, number in enumerate(sorted(by_rank)):
-        group = by_rank[number]
-        if not crowded or index % 4 == 0:
-            labels.append(RankLabel(rank=number, y=y + len(group) * (bar_height + 2) / 2 - 1))
-        for mark, rank in group:
-            bars.append(_bar(mark, rank, y, scale))
-            y += bar_height + 2
-        y += gap
-    return Breakdown(
-        axis=time_axis(scale, "time in the window"),
-        bars=tuple(bars),
-        labels=tuple(labels),
-        bar_height=bar_height,
-        height=max(y - gap, bar_height),
-        crowded=crowded,
-    )
+    return dict(sorted(by_rank.items()))
 
 
 def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:
     segments = []
     start = 0
-    for (kind, legend), ns in zip(KINDS, parts(rank), strict=True):
+    for (kind, legend), ns in zip(KINDS, _parts(rank), strict=True):
         if ns > 0:
             title = f"{mark.label}, rank {rank.rank}: {legend} {units.duration(ns)}, {units.percent(ns, rank.span_ns)}"
             segments.append(Segment(kind=kind, at=scale.at(start), width=scale.at(ns), title=title))
         start += ns
-    exposed = units.percent(rank.exposed_comm_ns, rank.span_ns)
-    return Bar(run=mark, rank=rank.rank, y=y, segments=tuple(segments), exposed=exposed)
+    return Bar(run=mark, rank=rank.rank, y=y, segments=tuple(segments))
 
 
-def parts(rank: RankReport) -> tuple[int, ...]:
+def _parts(rank: RankReport) -> tuple[int, ...]:
     """The window in the order of KINDS; the parts add up to it."""
     return (
         rank.compute_ns - rank.overlapped_comm_ns,

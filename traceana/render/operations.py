@@ -5,17 +5,29 @@ from dataclasses import dataclass
 from traceana import units
 from traceana.render.runs import RunMark, run_marks, shorten
 from traceana.render.scales import Axis, LinearScale, LogScale, linear_scale, log_axis, log_scale, time_axis
+from traceana.render.stack import stack
 from traceana.report import Operation, Report
 
-LABEL_LIMIT = 16
+LABEL_LIMIT = 14
 BAR_HEIGHT = 16
 LANES = 10
 """Histogram lanes per operation; the calls that take least time are left to the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpTime:
+    """What a backend's calls of one operation take on a mean rank of a run."""
+
+    run: RunMark
+    op: str
+    backend: str
+    ns: float
+    exposed_ns: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeBar:
-    """An operation's time on a mean rank of a run, by backend: the exposed part, then the covered one."""
+    """An OpTime as it is drawn: the exposed part, then the covered one."""
 
     run: RunMark
     op: str
@@ -101,39 +113,43 @@ def _operations(report: Report) -> list[tuple[RunMark, Operation, int]]:
 
 def time_by_op(report: Report) -> TimeByOp:
     """Time in calls on a mean rank, sizes taken together, one bar per run and backend."""
-    sums: dict[tuple[str, RunMark, str], list[float]] = {}
+    by_op = _times_by_op(report)
+    scale = linear_scale(max((time.ns for times in by_op.values() for time in times), default=1))
+    placed = stack(by_op.values(), bar=BAR_HEIGHT, gap=12)
+    return TimeByOp(
+        axis=time_axis(scale, "time in calls on a mean rank"),
+        bars=tuple(_time_bar(time, y, scale) for group in placed.groups for y, time in group.rows),
+        labels=tuple(
+            OpLabel(op=op, text=shorten(op, LABEL_LIMIT), y=group.middle)
+            for op, group in zip(by_op, placed.groups, strict=True)
+        ),
+        height=placed.height,
+    )
+
+
+def _times_by_op(report: Report) -> dict[str, list[OpTime]]:
+    """The operation that takes most time first."""
+    sums: dict[tuple[str, RunMark, str], tuple[float, float]] = {}
     for mark, operation, ranks in _operations(report):
-        entry = sums.setdefault((operation.op, mark, operation.backend), [0.0, 0.0])
-        entry[0] += operation.duration_ns.sum / ranks
-        entry[1] += operation.exposed_ns / ranks
-    totals: dict[str, float] = {}
-    for (op, _, _), (time, _) in sums.items():
-        totals[op] = totals.get(op, 0) + time
-    scale = linear_scale(max((time for time, _ in sums.values()), default=1))
-    bars: list[TimeBar] = []
-    labels: list[OpLabel] = []
-    y = 0
-    for op in sorted(totals, key=lambda op: -totals[op]):
-        group = [(key, entry) for key, entry in sums.items() if key[0] == op]
-        labels.append(OpLabel(op=op, text=shorten(op, LABEL_LIMIT), y=y + len(group) * (BAR_HEIGHT + 2) / 2 - 1))
-        for (_, mark, backend), (time, exposed) in group:
-            bars.append(_time_bar(mark, op, backend, time, exposed, y, scale))
-            y += BAR_HEIGHT + 2
-        y += 12
-    axis = time_axis(scale, "time in calls on a mean rank")
-    return TimeByOp(axis=axis, bars=tuple(bars), labels=tuple(labels), height=max(y - 12, 0))
+        key = (operation.op, mark, operation.backend)
+        ns, exposed_ns = sums.get(key, (0.0, 0.0))
+        sums[key] = (ns + operation.duration_ns.sum / ranks, exposed_ns + operation.exposed_ns / ranks)
+    by_op: dict[str, list[OpTime]] = {}
+    for (op, mark, backend), (ns, exposed_ns) in sums.items():
+        by_op.setdefault(op, []).append(OpTime(run=mark, op=op, backend=backend, ns=ns, exposed_ns=exposed_ns))
+    return dict(sorted(by_op.items(), key=lambda item: -sum(time.ns for time in item[1])))
 
 
-def _time_bar(mark: RunMark, op: str, backend: str, time: float, exposed: float, y: int, scale: LinearScale) -> TimeBar:
+def _time_bar(time: OpTime, y: int, scale: LinearScale) -> TimeBar:
     return TimeBar(
-        run=mark,
-        op=op,
+        run=time.run,
+        op=time.op,
         y=y,
-        exposed=scale.at(exposed),
-        covered=scale.at(max(0.0, time - exposed)),
-        label=units.duration(time),
-        title=f"{mark.label}, {op} by {backend}: {units.duration(time)} a rank, "
-        f"{units.duration(exposed)} of it exposed",
+        exposed=scale.at(time.exposed_ns),
+        covered=scale.at(max(0.0, time.ns - time.exposed_ns)),
+        label=units.duration(time.ns),
+        title=f"{time.run.label}, {time.op} by {time.backend}: {units.duration(time.ns)} a rank, "
+        f"{units.duration(time.exposed_ns)} of it exposed",
     )
 
 

@@ -58,7 +58,7 @@ class LogScale:
         return 100 * math.log(clamped / self.low) / math.log(self.high / self.low)
 
 
-def linear_scale(highest: float, *, steps: int = 5) -> LinearScale:
+def linear_scale(highest: float, *, steps: int = 10) -> LinearScale:
     """A scale from zero that holds `highest`, in about so many round steps."""
     highest = highest if highest > 0 else 1
     step = round_step(highest / steps)

@@ -1,15 +1,17 @@
 """How time and bandwidth depend on the message size: p50 to p95 by bucket, and busbw."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from traceana import units
 from traceana.render.runs import RunMark, run_marks, shorten
 from traceana.render.scales import Axis, LogScale, log_axis, log_scale
 from traceana.report import Bucket, Operation, Report
 
+HEADING_HEIGHT = 26
 ROW_HEIGHT = 15
-"""Pixels between two runs of one bucket."""
-LABEL_LIMIT = 16
+"""Pixels from an operation's name to its first bucket, and between two runs of one bucket."""
+LABEL_LIMIT = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +94,15 @@ def ranges(report: Report) -> Ranges:
     drawn: list[Range] = []
     labels: list[RangeLabel] = []
     y = 0
-    previous_op, previous_bounds = None, None
-    for mark, bucket in rows:
-        if bucket.op != previous_op:
-            labels.append(RangeLabel(text=shorten(bucket.op, LABEL_LIMIT), y=y + 9, heading=True))
-            previous_op, previous_bounds, y = bucket.op, None, y + 26
-        bounds = (bucket.lower_bytes, bucket.upper_bytes)
-        if bounds != previous_bounds:
-            y += 4 if previous_bounds else 0
+    for op, of_op in groupby(rows, key=lambda row: row[1].op):
+        labels.append(RangeLabel(text=shorten(op, LABEL_LIMIT), y=y + 8, heading=True))
+        y += HEADING_HEIGHT
+        for bounds, in_bucket in groupby(of_op, key=lambda row: (row[1].lower_bytes, row[1].upper_bytes)):
             labels.append(RangeLabel(text=units.size_range(*bounds), y=y, heading=False))
-            previous_bounds = bounds
-        drawn.append(_range(mark, bucket, y, scale))
-        y += ROW_HEIGHT
+            for mark, bucket in in_bucket:
+                drawn.append(_range(mark, bucket, y, scale))
+                y += ROW_HEIGHT
+            y += 4
     return Ranges(
         axis=log_axis(scale, "duration of a call, waiting included", units.duration_tick),
         ranges=tuple(drawn),

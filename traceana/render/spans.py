@@ -69,7 +69,7 @@ def _spans(report: Report) -> list[tuple[RunMark, Span]]:
 
 
 def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
-    scale = linear_scale(max(step.duration_ns for _, span in spans for step in span.instances))
+    scale = linear_scale(max(step.duration_ns for _, span in spans for step in span.instances), steps=6)
     longest = max((span.instances for _, span in spans), key=len)
     stride = max(1, -(-len(longest) // STEP_TICKS))
     ticks = tuple(

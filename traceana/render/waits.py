@@ -31,11 +31,11 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StragglerRow:
-    """One rank as the last to arrive; `share` of the run's matched collectives, for the bar."""
+    """One rank as the last to arrive; `length` of its bar, in percent of the run's longest."""
 
     rank: int
     times_last: int
-    share: float
+    length: float
     wait_caused_ns: int
     mean_ns: float
 
@@ -103,12 +103,12 @@ def _mean(wait: RankWait) -> float:
 
 
 def _stragglers(run: RunReport) -> tuple[StragglerRow, ...]:
-    last = sum(straggler.times_last for straggler in run.stragglers)
+    most = max((straggler.times_last for straggler in run.stragglers), default=0)
     return tuple(
         StragglerRow(
             rank=straggler.rank,
             times_last=straggler.times_last,
-            share=100 * straggler.times_last / last if last else 0,
+            length=100 * straggler.times_last / most if most else 0,
             wait_caused_ns=straggler.wait_caused_ns,
             mean_ns=straggler.wait_caused_ns / straggler.times_last if straggler.times_last else 0,
         )

@@ -1,0 +1,156 @@
+"""The report in headless Chromium, where markup, style, script and content policy meet."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import reports
+from traceana.render.html import render
+from traceana.report import Report
+
+CHROMIUM = shutil.which("chromium")
+CHROMEDRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+HOSTILE = '<script>alert(1)</script>"><img src=x>'
+
+if CHROMIUM is None or CHROMEDRIVER is None:
+    pytest.skip("needs chromium and chromedriver on PATH", allow_module_level=True)
+
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.select import Select  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, tmp_path: Path) -> Iterator["ReportPage"]:
+    yield ReportPage(browser, tmp_path / "report.html")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+class ReportPage:
+    """A report opened from a file, with what the browser logged since."""
+
+    def __init__(self, driver: webdriver.Chrome, path: Path) -> None:
+        self.driver = driver
+        self.path = path
+
+    def show(self, report: Report) -> None:
+        self.path.write_text(render(report), encoding="utf-8")
+        for kind in ("browser", "performance"):
+            self.log(kind)
+        self.driver.get(self.path.as_uri())
+
+    def log(self, kind: str) -> list[dict[str, str]]:
+        """What was logged since the last call."""
+        entries: list[dict[str, str]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
+
+    def requests(self) -> set[str]:
+        messages = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
+        return {
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        }
+
+    def column(self, table: str, number: int) -> list[str]:
+        cells = self.driver.find_elements(By.CSS_SELECTOR, f"{table} tbody tr > :nth-child({number})")
+        return [cell.text for cell in cells if cell.is_displayed()]
+
+    def body(self) -> str:
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+
+def test_the_console_is_silent_and_nothing_is_requested(page: ReportPage) -> None:
+    page.show(reports.two_runs(8))
+    page.driver.find_element(By.CSS_SELECTOR, "#calls th").click()
+    assert page.requests() == {page.path.as_uri()}
+    assert page.log("browser") == []
+
+
+def test_a_table_sorts_by_value_both_ways(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    header = page.driver.find_element(By.CSS_SELECTOR, "#calls thead th:nth-child(2)")
+    header.click()
+    assert page.column("#calls", 2)[::2] == ["12 MiB", "4 MiB", "4 MiB", "512 KiB", "64 KiB"]
+    assert header.get_attribute("aria-sort") == "descending"
+    header.send_keys(Keys.ENTER)
+    assert page.column("#calls", 2)[::2] == ["64 KiB", "512 KiB", "4 MiB", "4 MiB", "12 MiB"]
+    assert header.get_attribute("aria-sort") == "ascending"
+
+
+def test_the_filter_keeps_rows_that_hold_every_word(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    page.driver.find_element(By.ID, "filter").send_keys("pynccl all_to")
+    assert page.column("#calls", 1) == ["all_to_all", "all_to_all"]
+    assert page.driver.find_element(By.ID, "filter-count").text == "2 of 10"
+
+
+def test_highlighting_dims_the_other_operations(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    Select(page.driver.find_element(By.ID, "pick-op")).select_by_value("all_reduce")
+    others = page.driver.find_elements(By.CSS_SELECTOR, '[data-op]:not([data-op="all_reduce"])')
+    assert others
+    assert all("dimmed" in str(element.get_attribute("class")) for element in others)
+    page.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
+    assert page.driver.find_elements(By.CLASS_NAME, "dimmed") == []
+
+
+def test_hostile_names_show_as_text(page: ReportPage) -> None:
+    page.show(reports.hostile(HOSTILE))
+    assert f"{HOSTILE}pynccl is faster than" in page.body()
+    assert page.driver.find_elements(By.TAG_NAME, "img") == []
+    assert page.requests() == {page.path.as_uri()}
+    assert page.log("browser") == []
+
+
+def test_a_tooltip_shows_a_definition(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    term = page.driver.find_element(By.CSS_SELECTOR, ".figure .term")
+    webdriver.ActionChains(page.driver).move_to_element(term).perform()
+    assert "each operation and size weighs" in page.driver.find_element(By.ID, "tip").text
+
+
+def test_the_page_stands_without_scripts(page: ReportPage) -> None:
+    page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    page.show(reports.two_runs())
+    text = page.body()
+    for heading in ("Comparison", "Where the time goes", "Who waits for whom", "Glossary"):
+        assert heading in text
+    assert "every operation" not in text
+
+
+@pytest.mark.parametrize("width", [420, 1400])
+def test_the_page_is_no_wider_than_the_screen(page: ReportPage, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.show(reports.hostile("ncclDevKernel_" * 20))
+    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
