@@ -164,7 +164,8 @@ def _enclosing_call(calls: HostRows, launches: HostRows, launched: Ints) -> Ints
     for thread in np.unique(calls.thread):
         on = np.flatnonzero(calls.thread == thread)
         on = on[np.argsort(calls.start_ns[on], kind="stable")]
-        mine = np.flatnonzero((launched >= 0) & (launches.thread[launched] == thread))
+        mine = np.flatnonzero(launched >= 0)
+        mine = mine[launches.thread[launched[mine]] == thread]
         at = launches.start_ns[launched[mine]]
         index = np.searchsorted(calls.start_ns[on], at, side="right") - 1
         inside = (index >= 0) & (at <= calls.end_ns[on[np.maximum(index, 0)]])

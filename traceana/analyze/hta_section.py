@@ -18,6 +18,7 @@ import pandas as pd
 from traceana.report import HtaSection, HtaTable
 
 _MOST_ROWS = 30
+_LONGEST_ERROR = 200
 
 
 def hta_section(rank: int, path: Path) -> HtaSection:
@@ -31,12 +32,12 @@ def hta_section(rank: int, path: Path) -> HtaSection:
         try:
             analysis = _load(rank, path, Path(folder))
         except Exception as error:
-            return HtaSection(rank=rank, version=_version(), tables=(), error=f"{type(error).__name__}: {error}")
+            return HtaSection(rank=rank, version=_version(), tables=(), error=_in_a_line(error))
         for title, run in _analyses(analysis, rank).items():
             try:
                 tables.append(_table(title, run()))
             except Exception as error:
-                errors.append(f"{title}: {type(error).__name__}: {error}")
+                errors.append(f"{title}: {_in_a_line(error)}")
     return HtaSection(rank=rank, version=_version(), tables=tuple(tables), error="; ".join(errors) or None)
 
 
@@ -66,6 +67,10 @@ def _table(title: str, frame: pd.DataFrame) -> HtaTable:
 
 def _cell(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR]
 
 
 def _version() -> str:

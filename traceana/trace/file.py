@@ -16,7 +16,7 @@ _HEADER_LIMIT = 64 << 20
 _EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
 # The end of the events is a `]` after an object; lists of objects inside args look alike, so several are tried.
-_EVENTS_END = re.compile(rb'\}\s*(?=\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*\}?\s*$))')
+_EVENTS_END = re.compile(rb'\}(?=\s*,?\s*\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*\}?\s*$))')
 _MOST_ENDS = 16
 
 
@@ -132,7 +132,7 @@ class TraceFile:
         self.damage.repaired_events += repaired
 
     def _read_tail(self, tail: bytes) -> None:
-        keys = tail.lstrip(b"] \t\r\n").lstrip(b",")
+        keys = tail.lstrip(b"], \t\r\n")
         if keys.strip(b"} \t\r\n"):
             self.header = self.header.completed_by(decode_header(b"{" + keys))
 

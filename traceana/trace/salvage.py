@@ -14,7 +14,7 @@ EVENT_BOUNDARY = re.compile(rb"\}\s*,(?=\s*\{\s*\"(?:ph|cat|name|pid|tid|ts|dur|
 _MOST_PIECES = 8
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _NOT_A_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)(?:-?(?:NaN|nan|Infinity|inf))(?=\s*[,\]}])")
-_DECIMAL_COMMA = re.compile(rb'("(?:ts|dur)"\s*:\s*-?\d+),(\d+)(?=\s*[,}])')
+_DECIMAL_COMMA = re.compile(rb'("\s*:\s*-?\d+),(\d+)(?=\s*[,}])')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from traceana.analyze.align import CallSequence, align
+
+
+def sequence(starts: list[int], codes: list[int], *, first_seq: int | None = None, length: int = 50_000) -> CallSequence:
+    start = np.array(starts, dtype=np.int64)
+    seq = np.full(len(starts), -1) if first_seq is None else first_seq + np.arange(len(starts))
+    return CallSequence(start_ns=start, end_ns=start + length, seq=seq, code=np.array(codes, dtype=np.int64))
+
+
+STARTS = [0, 100_000, 250_000, 300_000, 470_000, 600_000, 720_000, 900_000, 1_000_000, 1_130_000]
+CODES = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+
+
+def pairs(a: CallSequence, b: CallSequence) -> list[tuple[int, int]]:
+    left, right = align(a, b)
+    return list(zip(left.tolist(), right.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 3])
+def test_a_window_that_starts_late_on_one_rank(late: int) -> None:
+    ours, theirs = sequence(STARTS, CODES), sequence([s + 5_000 for s in STARTS[late:]], CODES[late:])
+    assert pairs(ours, theirs) == [(i + late, i) for i in range(len(STARTS) - late)]
+    assert pairs(theirs, ours) == [(i, i + late) for i in range(len(STARTS) - late)]
+
+
+def test_a_late_window_on_another_clock() -> None:
+    theirs = sequence([s + 7_000_000_000 for s in STARTS[2:]], CODES[2:])
+    assert pairs(sequence(STARTS, CODES), theirs) == [(i + 2, i) for i in range(8)]
+
+
+def test_sequence_numbers_beat_order() -> None:
+    ours, theirs = sequence(STARTS, CODES, first_seq=10), sequence(STARTS[:8], CODES[:8], first_seq=12)
+    assert pairs(ours, theirs) == [(i + 2, i) for i in range(8)]
+
+
+def test_calls_that_disagree_are_left_unmatched() -> None:
+    other = [*CODES[:4], 7, *CODES[5:]]
+    assert (4, 4) not in pairs(sequence(STARTS, CODES), sequence(STARTS, other))
+    assert len(pairs(sequence(STARTS, CODES), sequence(STARTS, other))) == 9
+
+
+def test_nothing_to_align() -> None:
+    assert pairs(sequence([], []), sequence(STARTS, CODES)) == []

@@ -1,0 +1,40 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traceana.analyze.intervals import covered, overlap, union
+from traceana.analyze.overlap import occupation
+
+Rows = list[tuple[int, int]]
+rows = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12)
+
+
+def points(intervals: Rows) -> set[int]:
+    return {point for start, length in intervals for point in range(start, start + length)}
+
+
+def arrays(intervals: Rows) -> tuple["np.typing.NDArray[np.int64]", "np.typing.NDArray[np.int64]"]:
+    start = np.array([s for s, _ in intervals], dtype=np.int64)
+    return start, start + np.array([length for _, length in intervals], dtype=np.int64)
+
+
+@given(rows, rows)
+def test_lengths_agree_with_counting_points(a: Rows, b: Rows) -> None:
+    ours, theirs = union(*arrays(a)), union(*arrays(b))
+    assert ours.length == len(points(a))
+    assert overlap(ours, theirs) == len(points(a) & points(b))
+
+
+@given(rows, rows)
+def test_covered_counts_each_interval_by_itself(a: Rows, b: Rows) -> None:
+    counts = covered(*arrays(a), union(*arrays(b)))
+    assert counts.tolist() == [len(points([one]) & points(b)) for one in a]
+
+
+@given(rows, st.data())
+def test_time_split_adds_up(activities: Rows, data: st.DataObject) -> None:
+    kind = np.array([data.draw(st.integers(0, 2)) for _ in activities], dtype=np.int64)
+    split = occupation(*arrays(activities), kind).split()
+    assert split.compute_ns + split.exposed_comm_ns + split.exposed_memory_ns + split.idle_ns == split.span_ns
+    assert split.overlapped_comm_ns + split.exposed_comm_ns == split.comm_ns
+    assert min(split.idle_ns, split.exposed_comm_ns, split.exposed_memory_ns) >= 0

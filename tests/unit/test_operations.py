@@ -1,0 +1,52 @@
+import pytest
+
+from traceana.analyze.operations import bus_factor, dtype_bytes, message_bytes, operation_of_call
+
+
+@pytest.mark.parametrize(
+    ("name", "op"),
+    [
+        ("_allgather_base", "all_gather"),
+        ("allreduce_coalesced", "all_reduce"),
+        ("_reduce_scatter_base", "reduce_scatter"),
+        ("all_to_allv", "all_to_all"),
+        ("broadcast", "broadcast"),
+        ("reduce", "reduce"),
+        ("gather", "gather"),
+        ("send", "send_recv"),
+        ("barrier", "barrier"),
+        ("init", "unknown"),
+    ],
+)
+def test_c10d_names(name: str, op: str) -> None:
+    assert operation_of_call(name) == op
+
+
+@pytest.mark.parametrize(
+    ("op", "in_nelems", "out_nelems", "expected"),
+    [
+        ("all_reduce", 1000, 1000, 2000),
+        ("all_gather", 1000, 4000, 8000),
+        ("reduce_scatter", 4000, 1000, 8000),
+        ("all_to_all", 4000, 4000, 8000),
+        ("broadcast", 1000, 1000, 2000),
+        ("barrier", 1, 1, None),
+        ("all_reduce", None, None, None),
+    ],
+)
+def test_message_size_as_nccl_tests_counts_it(op: str, in_nelems: int, out_nelems: int, expected: int) -> None:
+    assert message_bytes(op, "BFloat16", in_nelems, out_nelems, 4) == expected
+
+
+@pytest.mark.parametrize("dtype", ["Float8_e4m3fn", "Float8_e5m2fnuz", "float8_e8m0fnu", "Byte", "Bool"])
+def test_one_byte_dtypes(dtype: str) -> None:
+    assert dtype_bytes(dtype) == 1
+
+
+def test_unknown_dtype_has_no_size() -> None:
+    assert dtype_bytes("Opaque") is None
+    assert message_bytes("all_reduce", "Opaque", 10, 10, 2) is None
+
+
+def test_bus_factors() -> None:
+    assert (bus_factor("all_reduce", 4), bus_factor("all_gather", 4), bus_factor("broadcast", 4)) == (1.5, 0.75, 1.0)
