@@ -4,7 +4,9 @@ import pytest
 from traceana.analyze.align import CallSequence, align
 
 
-def sequence(starts: list[int], codes: list[int], *, first_seq: int | None = None, length: int = 50_000) -> CallSequence:
+def sequence(
+    starts: list[int], codes: list[int], *, first_seq: int | None = None, length: int = 50_000
+) -> CallSequence:
     start = np.array(starts, dtype=np.int64)
     seq = np.full(len(starts), -1) if first_seq is None else first_seq + np.arange(len(starts))
     return CallSequence(start_ns=start, end_ns=start + length, seq=seq, code=np.array(codes, dtype=np.int64))

@@ -7,8 +7,8 @@ from traceana.render.runs import RunMark, marks_by_label
 from traceana.render.scales import Axis, LogScale, log_axis, log_scale
 from traceana.report import Comparison, ComparisonRow, Report
 
-FURTHEST = 4.0
-"""No plot reaches further than to four times as fast, rounded up; what lies outside is marked so."""
+FURTHEST = 3.9
+"""With this as the largest value, no plot ends beyond the next power of two, 4×; what lies outside is marked so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
         data=comparison,
         baseline=marks[comparison.baseline],
         candidate=marks[comparison.candidate],
-        axis=log_axis(scale, "speed-up", lambda value: f"{value:g}×", most=4),
+        axis=log_axis(scale, "speed-up", lambda value: f"{value:g}×", base=2, most=5),
         one_at=scale.at(1),
         rows=tuple(Row(data=row, interval=_interval(row, scale), summary=_summary(row)) for row in comparison.rows),
         has_intervals=any(row.ci_low is not None for row in comparison.rows),
@@ -76,7 +76,7 @@ def _scale(comparison: Comparison) -> LogScale:
     values = [1.5]
     for row in comparison.rows:
         values += [value for value in (row.speedup, row.ci_low, row.ci_high, row.expected_high) if value]
-    furthest = log_scale(min(FURTHEST, max(value, 1 / value)) for value in values).high
+    furthest = log_scale((min(FURTHEST, max(value, 1 / value)) for value in values), base=2).high
     return LogScale(low=1 / furthest, high=furthest)
 
 

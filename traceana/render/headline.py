@@ -219,6 +219,13 @@ def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
 
 
 def _wait_figure(run: RunReport) -> Figure:
+    if not run.coverage.matched:
+        return Figure(
+            value=f"0 of {units.count(run.coverage.collectives)}",
+            caption="calls are matched across ranks",
+            detail="so waiting for peers cannot be told from transfer",
+            term="matched",
+        )
     waited = sum(operation.wait_ns.sum for operation in run.operations if operation.wait_ns)
     transferred = sum(operation.transfer_ns.sum for operation in run.operations if operation.transfer_ns)
     return Figure(
