@@ -1,5 +1,6 @@
 """Numbers as text, each with its unit. Every renderer formats here, so one quantity reads the same everywhere."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 UNKNOWN = "–"
@@ -97,6 +98,15 @@ def count(number: int) -> str:
 def plural(number: int, noun: str) -> str:
     """A count and its noun: "1 rank", "12 ranks"."""
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def number_ranges(numbers: Iterable[int]) -> str:
+    """Numbers with neighbours drawn together: "0–33, 35"."""
+    known = set(numbers)
+    starts = sorted(number for number in known if number - 1 not in known)
+    ends = sorted(number for number in known if number + 1 not in known)
+    pairs = zip(starts, ends, strict=True)
+    return ", ".join(str(start) if start == end else f"{start}–{end}" for start, end in pairs)
 
 
 def tick(value: float) -> str:

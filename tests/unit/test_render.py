@@ -111,7 +111,7 @@ def test_every_variant_is_well_formed_and_loads_nothing(variant: str) -> None:
 
 def test_the_first_screen_answers() -> None:
     text = Page(render(reports.two_runs())).text
-    assert "pynccl is faster than torch at all 5 combinations of operation and size." in text
+    assert "pynccl is faster than torch at all 5 combinations of operation and size (1.26–1.39×)." in text
     assert "1.32× speed-up of communication, pynccl over torch" in text
     assert "38.1 % → 32.2 % of the window is exposed communication" in text
     assert "Like for like." in text

@@ -85,6 +85,11 @@ def test_ratios_bandwidths_and_counts() -> None:
     assert units.plural(2, "rank") == "2 ranks"
 
 
+def test_neighbouring_numbers_are_drawn_together() -> None:
+    assert units.number_ranges([3, 0, 1, 2, 7]) == "0–3, 7"
+    assert units.number_ranges([]) == ""
+
+
 def test_ticks_are_round() -> None:
     assert units.tick(50.0) == "50"
     assert units.tick(0.1 + 0.2) == "0.3"

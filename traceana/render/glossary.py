@@ -85,7 +85,8 @@ GLOSSARY = {
     "mix": Definition(
         name="speed-up over the mix",
         meaning="The time of the baseline's calls, over the time they would take at the candidate's medians: "
-        "each operation and size weighs as much as the baseline spends on it.",
+        "each operation and size weighs as much as the baseline spends on it. Rows that cannot tell are left out "
+        "where others can.",
     ),
     "interval": Definition(
         name="95 % interval",
@@ -104,6 +105,11 @@ GLOSSARY = {
     "basis": Definition(
         name="basis",
         meaning="Transfer where calls were matched across ranks on both sides, otherwise duration, waiting included.",
+    ),
+    "step": Definition(
+        name="time of a step",
+        meaning="Compute plus exposed communication of the kernels launched inside the step. The host only queues "
+        "kernels, so its own duration is no measure of them; it is used where a step launched none.",
     ),
     "straggler": Definition(
         name="straggler",

@@ -1,9 +1,11 @@
 """The first screen: the answer in a sentence, three numbers, and how far to trust them."""
 
 from dataclasses import dataclass
+from statistics import median
 
 from traceana import units
-from traceana.report import Comparison, Operation, Report, RunReport, Span
+from traceana.render.spans import step_ns
+from traceana.report import Comparison, ComparisonRow, Operation, Report, RunReport, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +59,15 @@ def window(run: RunReport) -> Window:
 
 def mix_speedup(comparison: Comparison) -> float:
     """Time of the baseline's calls over the time they would take at the candidate's medians."""
-    baseline = sum(row.baseline_count * row.baseline_p50_ns for row in comparison.rows)
-    candidate = sum(row.baseline_count * row.candidate_p50_ns for row in comparison.rows)
+    rows = _telling(comparison)
+    baseline = sum(row.baseline_count * row.baseline_p50_ns for row in rows)
+    candidate = sum(row.baseline_count * row.candidate_p50_ns for row in rows)
     return baseline / candidate if candidate else 1.0
+
+
+def _telling(comparison: Comparison) -> list[ComparisonRow]:
+    """The rows with a verdict, or all where none has one: too few calls make a median of little worth."""
+    return [row for row in comparison.rows if row.verdict != "cannot tell"] or list(comparison.rows)
 
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:
@@ -83,14 +91,24 @@ def _verdict_sentence(comparison: Comparison, compared: int) -> str:
     cases = f"{units.plural(rows, 'combination')} of operation and size"
     lead = f"Best of {compared} candidates: " if compared > 1 else ""
     if faster and slower:
-        return f"{lead}{candidate} is faster than {baseline} at {faster} and slower at {slower} of {cases}."
+        return (
+            f"{lead}{candidate} is faster than {baseline} at {faster} {_extent(comparison, 'faster')} "
+            f"and slower at {slower} {_extent(comparison, 'slower')} of {cases}."
+        )
     if faster or slower:
         word = "faster" if faster else "slower"
         share = "all" if (faster or slower) == rows > 1 else f"{faster or slower} of"
-        return f"{lead}{candidate} is {word} than {baseline} at {share} {cases}."
+        return f"{lead}{candidate} is {word} than {baseline} at {share} {cases} {_extent(comparison, word)}."
     if "no difference" in verdicts:
         return f"{lead}{candidate} and {baseline} do not differ measurably at any of {cases}."
     return f"{lead}Whether {candidate} or {baseline} is faster, these traces cannot tell."
+
+
+def _extent(comparison: Comparison, verdict: str) -> str:
+    """How much: a verdict alone hides that a sure difference can be a small one."""
+    speedups = [row.speedup for row in comparison.rows if row.verdict == verdict]
+    low, high = min(speedups), max(speedups)
+    return f"({units.ratio(low) if units.ratio(low) == units.ratio(high) else units.ratio_range(low, high)})"
 
 
 def _end_to_end(baseline: RunReport, candidate: RunReport) -> str:
@@ -98,10 +116,10 @@ def _end_to_end(baseline: RunReport, candidate: RunReport) -> str:
     steps = _common_step(baseline, candidate)
     if steps is None:
         return ""
-    before, after = (step.duration_ns.p50 for step in steps)
+    before, after = (_median_step_ns(step) for step in steps)
     change = units.percent(abs(after - before), before)
-    word = "shorter" if after < before else "longer"
-    return f"End to end, the median {steps[0].name} is {change} {word} with {candidate.label}."
+    word = "less" if after < before else "more"
+    return f"End to end, the median {steps[0].name} takes {change} {word} time with {candidate.label}."
 
 
 def _caution(comparison: Comparison) -> str:
@@ -114,12 +132,16 @@ def _common_step(baseline: RunReport, candidate: RunReport) -> tuple[Span, Span]
     shared = [span for span in baseline.spans if span.instances and span.name in theirs]
     if not shared:
         return None
-    step = max(shared, key=lambda span: span.duration_ns.sum)
+    step = max(shared, key=lambda span: sum(step_ns(instance) for instance in span.instances))
     return step, theirs[step.name]
 
 
+def _median_step_ns(span: Span) -> float:
+    return median(step_ns(instance) for instance in span.instances)
+
+
 def _mix_figure(comparison: Comparison) -> Figure:
-    costliest = max(comparison.rows, key=lambda row: row.baseline_count * row.baseline_p50_ns)
+    costliest = max(_telling(comparison), key=lambda row: row.baseline_count * row.baseline_p50_ns)
     return Figure(
         value=units.ratio(mix_speedup(comparison)),
         caption=f"speed-up of communication, {comparison.candidate} over {comparison.baseline}",
@@ -143,17 +165,17 @@ def _exposed_change_figure(baseline: RunReport, candidate: RunReport) -> Figure:
 def _step_figure(baseline: RunReport, candidate: RunReport) -> Figure:
     steps = _common_step(baseline, candidate)
     if steps is not None:
-        before, after = (step.duration_ns.p50 for step in steps)
+        before, after = (_median_step_ns(step) for step in steps)
         caption, detail = f"median {steps[0].name}", f"{units.plural(steps[0].count, 'execution')} in the baseline"
     else:
         spans = [window(run).span_ns // max(1, len(run.ranks)) for run in (baseline, candidate)]
-        before, after = spans
+        before, after = spans[0], spans[1]
         caption, detail = "mean window of a rank", "no step is marked in both runs"
     return Figure(
         value=f"{units.duration(before)} → {units.duration(after)}",
         caption=caption,
         detail=f"{units.ratio(before / after if after else None)} end to end; {detail}",
-        term="span",
+        term="step" if steps else "span",
     )
 
 
@@ -197,6 +219,13 @@ def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
 
 
 def _wait_figure(run: RunReport) -> Figure:
+    if not run.coverage.matched:
+        return Figure(
+            value=f"0 of {units.count(run.coverage.collectives)}",
+            caption="calls are matched across ranks",
+            detail="so waiting for peers cannot be told from transfer",
+            term="matched",
+        )
     waited = sum(operation.wait_ns.sum for operation in run.operations if operation.wait_ns)
     transferred = sum(operation.transfer_ns.sum for operation in run.operations if operation.transfer_ns)
     return Figure(

@@ -61,6 +61,7 @@ def _environment() -> Environment:
         "bandwidth": units.bandwidth,
         "ratio": units.ratio,
         "number": units.count,
+        "number_ranges": units.number_ranges,
         "place": _place,
         "shorten": runs.shorten,
     }

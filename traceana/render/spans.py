@@ -12,10 +12,10 @@ STEP_TICKS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One numbered execution: places of its duration and of its exposed communication, from the top."""
+    """One numbered execution: places of its time and of its exposed communication, from the top."""
 
     at: float
-    duration: float
+    time: float
     exposed: float
     title: str
 
@@ -55,6 +55,14 @@ def span_rows(report: Report) -> tuple[SpanRow, ...]:
     return tuple(sorted(rows, key=lambda row: (-totals[row.data.name], row.data.name)))
 
 
+def step_ns(step: SpanInstance) -> int:
+    """Device time of a step, or the host's where nothing was launched inside it.
+
+    The host only queues kernels, so its own duration says little about how long they run.
+    """
+    return step.compute_ns + step.exposed_comm_ns or step.duration_ns
+
+
 def step_charts(report: Report) -> tuple[StepChart, ...]:
     """A chart per span name that is numbered in any run and executed more than once."""
     by_name: dict[str, list[tuple[RunMark, Span]]] = {}
@@ -69,7 +77,7 @@ def _spans(report: Report) -> list[tuple[RunMark, Span]]:
 
 
 def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
-    scale = linear_scale(max(step.duration_ns for _, span in spans for step in span.instances), steps=6)
+    scale = linear_scale(max(step_ns(step) for _, span in spans for step in span.instances), steps=6)
     longest = max((span.instances for _, span in spans), key=len)
     stride = max(1, -(-len(longest) // STEP_TICKS))
     ticks = tuple(
@@ -100,8 +108,9 @@ def _place(index: int, steps: int) -> float:
 def _step(mark: RunMark, step: SpanInstance, at: float, scale: LinearScale) -> Step:
     return Step(
         at=at,
-        duration=100 - scale.at(step.duration_ns),
+        time=100 - scale.at(step_ns(step)),
         exposed=100 - scale.at(step.exposed_comm_ns),
-        title=f"{mark.label}, {step.name}: {units.duration(step.duration_ns)}, "
-        f"exposed communication {units.duration(step.exposed_comm_ns)}, compute {units.duration(step.compute_ns)}",
+        title=f"{mark.label}, {step.name}: {units.duration(step_ns(step))}, "
+        f"compute {units.duration(step.compute_ns)}, exposed communication {units.duration(step.exposed_comm_ns)}; "
+        f"on the host {units.duration(step.duration_ns)}",
     )

@@ -119,11 +119,11 @@ def _stragglers(run: RunReport) -> tuple[StragglerRow, ...]:
 def clock_sentence(clock: Clock) -> str:
     """How the ranks' clocks were brought together, and how well."""
     if clock.method == "shared":
-        how = "All ranks ran on one host and share its clock."
+        how = "all ranks ran on one host and share its clock."
     elif clock.method == "collectives":
-        how = "The ranks' clocks were aligned by the ends of matched collectives."
+        how = "the ranks' clocks were aligned by the ends of matched collectives."
     else:
-        how = "No matched collective allowed to align the ranks' clocks, so no waiting is known."
+        how = "no matched collective allowed to align the ranks' clocks, so no waiting is known."
     if clock.residual_ns is None:
         return how
     return f"{how} What is left between them is {units.duration(clock.residual_ns)}; shorter waits mean nothing."
