@@ -1,0 +1,106 @@
+"""Notes what a collective moved: a numbered span in the trace, and under that number its sizes beside the trace."""
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import distributed_c10d as c10d
+
+SPAN = "traceana::"
+# c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
+COLLECTIVES: dict[str, tuple[str, int, int]] = {
+    "all_reduce": ("allreduce", 0, 0),
+    "broadcast": ("broadcast", 0, 0),
+    "reduce": ("reduce", 0, 0),
+    "all_gather": ("allgather", 1, 0),
+    "all_gather_into_tensor": ("_allgather_base", 1, 0),
+    "reduce_scatter_tensor": ("_reduce_scatter_base", 1, 0),
+    "all_to_all_single": ("all_to_all", 1, 0),
+    "all_to_all": ("all_to_all", 1, 0),
+}
+DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float64": "Double", "int32": "Int"} | {
+    "int64": "Long",
+    "uint8": "Byte",
+    "int8": "Char",
+    "bool": "Bool",
+}
+
+
+class Calls:
+    """The records of this process's window, by span number."""
+
+    def __init__(self) -> None:
+        self.recording = False
+        self.records: list[dict[str, Any]] = []
+        self._sequences: dict[str, Any] = {}
+
+    def span(self, record: dict[str, Any]) -> Any:
+        """A profiler span that stands for the record, numbered within its process group."""
+        sequence = self._sequences.setdefault(record["Process Group Name"], itertools.count())
+        self.records.append(record | {"Seq": next(sequence)})
+        return torch.profiler.record_function(f"{SPAN}{len(self.records) - 1}")
+
+
+CALLS = Calls()
+
+
+def _elements(value: Any) -> int:
+    return sum(_elements(part) for part in value) if isinstance(value, list) else int(value.numel())
+
+
+def _first(value: Any) -> torch.Tensor:
+    tensor = value[0] if isinstance(value, list) else value
+    assert isinstance(tensor, torch.Tensor)
+    return tensor
+
+
+def describe(name: str, sent: Any, received: Any, group: Any) -> dict[str, Any]:
+    """The standard keys of one c10d call; sizes in elements of `dtype`."""
+    group = group or c10d._get_default_group()
+    ranks = dist.get_process_group_ranks(group)
+    dtype = str(_first(sent).dtype).removeprefix("torch.")
+    return {
+        "Collective name": name,
+        "In msg nelems": _elements(sent),
+        "Out msg nelems": _elements(received),
+        "dtype": DTYPES.get(dtype, dtype),
+        "Group size": len(ranks),
+        "Process Group Name": group.group_name,
+        "Process Group Description": group.group_desc,
+        "Process Group Ranks": str(ranks),
+        "traceana backend": "torch.distributed",
+        "traceana library": "gloo",
+    }
+
+
+def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: Callable[[], None]) -> Any:
+    name, sent, received = names
+    # signature() looks through c10d's logging decorator, which hides the parameters' names.
+    parameters = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return function(*args, **kwargs)
+        opens()
+        values = dict(zip(parameters, args, strict=False)) | kwargs
+        source = values.get(parameters[sent])
+        if not CALLS.recording or source is None or _first(source).device.type != "cpu":
+            return function(*args, **kwargs)
+        with CALLS.span(describe(name, source, values[parameters[received]], values.get("group"))):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def watch_c10d(opens: Callable[[], None]) -> None:
+    """Wrap c10d's collectives; `opens` runs before each. c10d describes them itself on NCCL, but not on gloo."""
+    for attribute, names in COLLECTIVES.items():
+        original = getattr(c10d, attribute)
+        wrapped = _wrapped(original, names, opens)
+        setattr(c10d, attribute, wrapped)
+        setattr(dist, attribute, wrapped)
