@@ -9,6 +9,13 @@ from types import ModuleType
 from typing import Any
 
 RUNTIME = "sglang.multimodal_gen.runtime."
+
+
+def denoise_step(_self: Any, _ctx: Any, step: Any, *_: Any, **__: Any) -> str:
+    """The span's name; sglang passes an object that holds the index."""
+    return f"denoise_step {step.step_index}"
+
+
 # module -> (class, method, name of the span)
 SPANS: dict[str, list[tuple[str, str, Callable[..., str]]]] = {
     RUNTIME + "managers.gpu_worker": [("GPUWorker", "execute_forward", lambda *_, **__: "request")],
@@ -16,15 +23,16 @@ SPANS: dict[str, list[tuple[str, str, Callable[..., str]]]] = {
         ("PipelineStage", "__call__", lambda self, *_, **__: f"stage {type(self).__name__}")
     ],
     RUNTIME + "pipelines_core.stages.denoising": [
-        ("DenoisingStage", "_run_denoising_step", lambda _self, _ctx, step, *_, **__: f"denoise_step {step_number(step)}")
+        (
+            "DenoisingStage",
+            "_run_denoising_step",
+            denoise_step,
+        )
     ],
-    RUNTIME + "layers.attention.layer": [("UlyssesAttention", "forward", lambda *_, **__: "UlyssesAttention")],
+    RUNTIME + "layers.attention.layer": [
+        (kind, "forward", lambda *_, **__: "UlyssesAttention") for kind in ("UlyssesAttention", "USPAttention")
+    ],
 }
-
-
-def step_number(step: Any) -> Any:
-    """The step's index, whether sglang passes a number or an object that holds it."""
-    return getattr(step, "step_index", getattr(step, "index", step if isinstance(step, int) else "?"))
 
 
 def owns_window() -> bool:

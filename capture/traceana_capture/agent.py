@@ -4,6 +4,7 @@ import atexit
 import functools
 import json
 import os
+import platform
 import socket
 import sys
 from typing import Any
@@ -44,14 +45,14 @@ def _prepare(settings: dict[str, Any]) -> None:
 
     calls.watch_c10d(opens)
     adapters.watch_imports(window.open)
-    _hello_after_init(dist, control, window)
+    _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
     _give_way(torch, window)
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
 
 
-def _hello_after_init(dist: Any, control: Any, window: Any) -> None:
+def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
     original = dist.init_process_group
 
     @functools.wraps(original)
@@ -59,7 +60,8 @@ def _hello_after_init(dist: Any, control: Any, window: Any) -> None:
         result = original(*args, **kwargs)
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
-        control.send(event="hello", host=socket.gethostname(), **facts)
+        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+        control.send(event="hello", host=socket.gethostname(), versions=versions, **facts)
         return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group

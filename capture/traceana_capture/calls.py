@@ -3,6 +3,7 @@
 import functools
 import inspect
 import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ COLLECTIVES: dict[str, tuple[str, int, int]] = {
     "all_gather": ("allgather", 1, 0),
     "all_gather_into_tensor": ("_allgather_base", 1, 0),
     "reduce_scatter_tensor": ("_reduce_scatter_base", 1, 0),
+    "all_gather_single": ("_allgather_base", 1, 0),
+    "reduce_scatter_single": ("_reduce_scatter_base", 1, 0),
     "all_to_all_single": ("all_to_all", 1, 0),
     "all_to_all": ("all_to_all", 1, 0),
 }
@@ -35,6 +38,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.recording = False
+        self.inside = threading.local()
         self.records: list[dict[str, Any]] = []
         self._sequences: dict[str, Any] = {}
 
@@ -89,10 +93,16 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: C
         opens()
         values = dict(zip(parameters, args, strict=False)) | kwargs
         source = values.get(parameters[sent])
-        if not CALLS.recording or source is None or _first(source).device.type != "cpu":
+        nested = getattr(CALLS.inside, "call", False)
+        if nested or not CALLS.recording or source is None or _first(source).device.type != "cpu":
             return function(*args, **kwargs)
-        with CALLS.span(describe(name, source, values[parameters[received]], values.get("group"))):
-            return function(*args, **kwargs)
+        # The deprecated names call the new ones; one collective must leave one record.
+        CALLS.inside.call = True
+        try:
+            with CALLS.span(describe(name, source, values[parameters[received]], values.get("group"))):
+                return function(*args, **kwargs)
+        finally:
+            CALLS.inside.call = False
 
     return call
 
@@ -100,7 +110,9 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: C
 def watch_c10d(opens: Callable[[], None]) -> None:
     """Wrap c10d's collectives; `opens` runs before each. c10d describes them itself on NCCL, but not on gloo."""
     for attribute, names in COLLECTIVES.items():
-        original = getattr(c10d, attribute)
+        original = getattr(c10d, attribute, None)
+        if original is None:
+            continue  # torch renamed *_into_tensor and *_scatter_tensor to *_single; most versions have one of them
         wrapped = _wrapped(original, names, opens)
         setattr(c10d, attribute, wrapped)
         setattr(dist, attribute, wrapped)

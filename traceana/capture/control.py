@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Worker:
     world_size: int
     host: str
     backend: str
+    versions: dict[str, str]
     state: str = "waiting"
     reason: str = ""
     trace: str | None = None
@@ -46,10 +48,10 @@ class Ranks:
             for line in lines:
                 self._note(json.loads(line))
 
-    def _note(self, message: dict[str, str | int]) -> None:
+    def _note(self, message: dict[str, Any]) -> None:
         event, pid = message.pop("event"), int(message["pid"])
         if event == "hello":
-            self.workers[pid] = Worker(**message)  # type: ignore[arg-type]
+            self.workers[pid] = Worker(**message)
         elif pid in self.workers:
             worker = self.workers[pid]
             worker.state, worker.reason = str(event), str(message.get("reason", ""))

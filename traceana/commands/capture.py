@@ -2,12 +2,10 @@
 
 import datetime
 import json
-import platform
 import re
 import shutil
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,14 @@ def run_folder(output: Path, label: str, force: bool) -> Path:
 
 def collect(worker: Worker, folder: Path, scratch: Path) -> dict[str, Any]:
     """Publish one rank's trace and return its entry in run.json; what is missing has its reason there."""
-    entry = {"rank": worker.rank, "pid": worker.pid, "host": worker.host, "outcome": "missing", "file": None, "bytes": 0}
+    entry = {
+        "rank": worker.rank,
+        "pid": worker.pid,
+        "host": worker.host,
+        "outcome": "missing",
+        "file": None,
+        "bytes": 0,
+    }
     if worker.trace is None:
         return entry | {"reason": worker.reason or f"the process ended while {worker.state}, before its export"}
     source, target = scratch / f"{worker.pid}.json", folder / f"rank{worker.rank}.json.gz"
@@ -58,14 +63,7 @@ def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, An
     return [{"rank": rank, **blank, "reason": "never appeared"} for rank in range(world_size) if rank not in seen]
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("traces"), show_default=True)
 @click.option("--label", default="run", show_default=True, help="Name of the run and of its folder.")
 @click.option("--duration", type=click.FloatRange(min=0.01), default=10.0, show_default=True, help="Window, seconds.")
@@ -105,7 +103,7 @@ def command(
         "exit_code": code,
         "world_size": world_size,
         "backend": {"seen": sorted({worker.backend for worker in workers})},
-        "versions": {"traceana": __version__, "python": platform.python_version(), "torch": _version("torch")},
+        "versions": {"traceana": __version__, **(workers[0].versions if workers else {})},
         "window": {"duration_s": duration},
         "ranks": entries,
     }
