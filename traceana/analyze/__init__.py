@@ -1,0 +1,1 @@
+"""Columns to numbers: pure functions over what was read."""

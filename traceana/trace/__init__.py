@@ -1,0 +1,1 @@
+"""Files to columns: which traces there are, and what is in them."""

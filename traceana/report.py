@@ -1,0 +1,311 @@
+"""The value that `analyze` makes and every renderer takes: what `report.json` holds, field by field.
+
+Times are integer nanoseconds, sizes bytes, bandwidths decimal GB/s as nccl-tests prints them
+(https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md). `None` means "not known", never zero.
+"""
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Nearest-rank percentiles of some durations, in ns."""
+
+    min: int
+    p50: int
+    p95: int
+    p99: int
+    max: int
+    sum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Counts over logarithmic bins: `edges_ns` has one more entry than `counts`."""
+
+    edges_ns: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankReport:
+    """How one rank spent its window, by union of intervals over all streams of its devices.
+
+    compute_ns + exposed_comm_ns + exposed_memory_ns + idle_ns == span_ns, and
+    overlapped_comm_ns + exposed_comm_ns == comm_ns.
+    """
+
+    rank: int
+    file: str
+    host: str | None
+    gpu: str | None
+    source: str
+    """`gpu` when GPU activities were counted, `cpu` when the trace holds host spans only."""
+    span_ns: int
+    compute_ns: int
+    comm_ns: int
+    overlapped_comm_ns: int
+    exposed_comm_ns: int
+    memory_ns: int
+    exposed_memory_ns: int
+    """Memory copies and sets outside compute and communication."""
+    idle_ns: int
+    kernels: int
+    comm_kernels: int
+    clock_offset_ns: int
+    """Subtracted from this rank's times before ranks are compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """All calls of one kind: same operation, dtype, message size, group size, backend and library.
+
+    `count` counts per-rank calls summed over ranks. `wait_ns` and `transfer_ns` cover matched calls only; bandwidths
+    are at the median transfer, or at the median duration where no call was matched (`bandwidth_basis` says which).
+    """
+
+    op: str
+    dtype: str | None
+    message_bytes: int | None
+    group_size: int | None
+    backend: str
+    library: str
+    count: int
+    matched: int
+    duration_ns: Distribution
+    transfer_ns: Distribution | None
+    wait_ns: Distribution | None
+    exposed_ns: int
+    """Sum over the calls of the part that no compute of the same device covers."""
+    algbw_gbps: float | None
+    busbw_gbps: float | None
+    bandwidth_basis: str | None
+    """`transfer`, `duration`, or None where the size is not known."""
+    histogram: Histogram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Calls of one operation whose message size falls in [lower_bytes, upper_bytes).
+
+    `scheme` is `guide` (under 1 MiB, 1 to 10 MiB, above) or `powers` (powers of two).
+    """
+
+    op: str
+    scheme: str
+    lower_bytes: int
+    upper_bytes: int | None
+    count: int
+    sum_ns: int
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+    busbw_gbps: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Straggler:
+    """How often a rank was the last to arrive, and how long all its peers together waited for it then."""
+
+    rank: int
+    times_last: int
+    wait_caused_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankWait:
+    """One cell of the wait matrix: the time that `rank` spent waiting for its peers inside `op`."""
+
+    rank: int
+    op: str
+    calls: int
+    wait_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanInstance:
+    """One execution of a user span, means over the ranks that have it. `duration_ns` is the host's."""
+
+    name: str
+    duration_ns: int
+    comm_ns: int
+    exposed_comm_ns: int
+    compute_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A user span (`denoise_step`, `UlyssesAttention`, `ProfilerStep`) over all its executions on all ranks.
+
+    Device times are sums over the kernels launched inside the span; `instances` lists numbered executions
+    (`denoise_step 0`, `denoise_step 1`, …), at most 200, and is empty for spans without a number.
+    """
+
+    name: str
+    count: int
+    duration_ns: Distribution
+    comm_ns: int
+    exposed_comm_ns: int
+    compute_ns: int
+    instances: tuple[SpanInstance, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Clocks of the ranks against the lowest rank's.
+
+    `method` is `shared` (one host, nothing estimated), `collectives` (offsets estimated from the ends of matched
+    collectives) or `unknown` (no matched collective to estimate from). `residual_ns` is the median absolute
+    difference of the ends after correction: skew below it means nothing.
+    """
+
+    method: str
+    residual_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineSlice:
+    """A stretch of one rank's device on the timeline strip; `kind` is compute, comm, overlapped or memory."""
+
+    start_ns: int
+    end_ns: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineRow:
+    """One rank's slices, ordered and not overlapping."""
+
+    rank: int
+    slices: tuple[TimelineSlice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """One step of all ranks on a common clock; times are relative to the strip's start."""
+
+    title: str
+    duration_ns: int
+    rows: tuple[TimelineRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruncatedFile:
+    """A file that ends early: `events` whole ones were kept."""
+
+    file: str
+    rank: int
+    events: int
+    missing: str
+    """In words: how much is gone, as far as it can be known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What the numbers stand on. `collectives` and `matched` count per-rank calls."""
+
+    collectives: int
+    matched: int
+    without_size: int
+    truncated_files: tuple[TruncatedFile, ...]
+    skipped_events: int
+    failed_files: tuple[str, ...]
+    """Files that could not be read at all, each with its reason."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HtaTable:
+    """One table that HolisticTraceAnalysis made: cells are already text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HtaSection:
+    """HolisticTraceAnalysis on one rank, or why it failed there."""
+
+    rank: int
+    version: str
+    tables: tuple[HtaTable, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """One run: a set of ranks that worked together under one label."""
+
+    label: str
+    path: str
+    backend: str
+    """The backend that issued most of the communication time, from evidence in the traces."""
+    backends_seen: tuple[str, ...]
+    world_size: int
+    missing_ranks: tuple[int, ...]
+    gpus: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
+    """Pairs such as ("nccl", "2.28.9"), from the traces and, where there is one, run.json."""
+    ranks: tuple[RankReport, ...]
+    operations: tuple[Operation, ...]
+    buckets: tuple[Bucket, ...]
+    stragglers: tuple[Straggler, ...]
+    waits: tuple[RankWait, ...]
+    spans: tuple[Span, ...]
+    clock: Clock
+    timeline: Timeline | None
+    coverage: Coverage
+    hta: HtaSection | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """One operation at one size on both sides; `message_bytes` None compares the operation over all its calls.
+
+    `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high` bound it at 95 %.
+    `basis` says what was compared: `transfer`, or `duration` where calls could not be matched across ranks.
+    `verdict` is faster, slower, no difference, or cannot tell. `expected_low` and `expected_high` are the speed-ups
+    that the guide expects at this size.
+    """
+
+    op: str
+    message_bytes: int | None
+    basis: str
+    baseline_count: int
+    candidate_count: int
+    baseline_p50_ns: int
+    candidate_p50_ns: int
+    speedup: float
+    ci_low: float | None
+    ci_high: float | None
+    verdict: str
+    expected_low: float | None
+    expected_high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two runs side by side. `baseline` and `candidate` are labels; `reasons` say why a comparison is not fair."""
+
+    baseline: str
+    candidate: str
+    comparable: bool
+    reasons: tuple[str, ...]
+    rows: tuple[ComparisonRow, ...]
+    only_baseline: tuple[str, ...]
+    """Operations and sizes that only the baseline has, in words."""
+    only_candidate: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that `analyze` found. `passed_over` names files that are no traces."""
+
+    schema_version: int
+    traceana_version: str
+    runs: tuple[RunReport, ...]
+    comparisons: tuple[Comparison, ...]
+    passed_over: tuple[str, ...]

@@ -1,0 +1,78 @@
+"""One rank's trace as typed columns. Times are int64 ns since the epoch or, without a base, since the file's zero."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from traceana.trace.file import Damage
+from traceana.trace.header import Header
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+GPU_CATEGORIES = ("kernel", "gpu_memcpy", "gpu_memset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMetadata:
+    """What a trace says about one collective call, in c10d's own words; None where it says nothing."""
+
+    name: str
+    dtype: str | None
+    in_nelems: int | None
+    out_nelems: int | None
+    group_size: int | None
+    group_name: str | None
+    group_ranks: tuple[int, ...] | None
+    seq: int | None
+    backend: str | None
+    """Written by capture for calls that do not go through c10d."""
+    library: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activities:
+    """GPU activities: `name` indexes RankTrace.names, `category` GPU_CATEGORIES, `call` RankTrace.calls or is -1."""
+
+    start_ns: Ints
+    end_ns: Ints
+    name: Ints
+    category: Ints
+    device: Ints
+    stream: Ints
+    correlation: Ints
+    call: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRows:
+    """Host-side rows on threads: launches (`key` is the correlation), spans and calls (`key` is an index)."""
+
+    start_ns: Ints
+    end_ns: Ints
+    thread: Ints
+    key: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankTrace:
+    """Everything that the analysis needs of one file."""
+
+    path: Path
+    header: Header
+    damage: Damage
+    events: int
+    names: tuple[str, ...]
+    activities: Activities
+    launches: HostRows
+    spans: HostRows
+    """User annotations; `key` indexes names. c10d's own annotations are not among them."""
+    host_calls: HostRows
+    """Host spans of collective calls; `key` indexes calls."""
+    host_collectives: HostRows
+    """Host spans that are themselves the communication (gloo); `key` indexes calls."""
+    host_compute: HostRows
+    """aten operators; `key` is 0."""
+    calls: tuple[CallMetadata, ...]

@@ -1,0 +1,75 @@
+"""Trace events, decoded with types straight from JSON bytes, and their start times in integer nanoseconds.
+
+Format: "Trace Event Format", https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU, as
+Kineto's `output_json.cpp` writes it. Read: ph, cat, name, tid, ts, dur, args. Left out: pid (one file is one
+process; GPU rows carry their device in args), ids of flows, stack frames, samples.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+import msgspec
+
+# Beyond 2**43 µs a double no longer tells neighbouring nanoseconds apart: read such time stamps digit by digit.
+_DOUBLE_LIMIT_US = float(1 << 43)
+_INT64_LIMIT_NS = 1 << 62
+
+DecodeError = (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError)
+
+
+class Event(msgspec.Struct, gc=False):
+    """One trace event; `ts` and `dur` are µs, `args` stays undecoded until a reader needs it."""
+
+    ph: str = ""
+    cat: str = ""
+    name: str = ""
+    tid: int | float | str | None = None
+    ts: float | None = None
+    dur: float | None = None
+    args: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Digits(msgspec.Struct, gc=False):
+    ts: msgspec.Raw = msgspec.Raw(b"0")
+
+
+class Chunk(NamedTuple):
+    """Events in file order, and for each its start in ns relative to the file's base (0 where `ts` is absent)."""
+
+    events: list[Event]
+    starts_ns: list[int]
+
+
+_events = msgspec.json.Decoder(list[Event])
+_digits = msgspec.json.Decoder(list[_Digits])
+
+
+def decode_events(data: bytes) -> Chunk:
+    """Decode comma-separated events. Raises one of `DecodeError` where any of them is malformed."""
+    array = b"[" + data + b"]"
+    events = _events.decode(array)
+    times = [event.ts or 0.0 for event in events]
+    if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
+        return Chunk(events, [_exact_nanoseconds(row.ts) for row in _digits.decode(array)])
+    return Chunk(events, [nanoseconds(time) for time in times])
+
+
+def nanoseconds(microseconds: float) -> int:
+    """Microseconds below 2**43 to ns. The whole part is split off first, so that the rest rounds to the true digit."""
+    whole = int(microseconds)
+    return whole * 1000 + round((microseconds - whole) * 1000)
+
+
+def _exact_nanoseconds(digits: msgspec.Raw) -> int:
+    if bytes(digits) == b"null":
+        return 0
+    value = int((Decimal(bytes(digits).decode()) * 1000).to_integral_value())
+    if abs(value) > _INT64_LIMIT_NS:
+        raise OverflowError(f"time stamp {bytes(digits).decode()} µs is out of range")
+    return value
+
+
+def join(chunks: Sequence[Chunk]) -> Chunk:
+    """One chunk of many."""
+    return Chunk([e for chunk in chunks for e in chunk.events], [s for chunk in chunks for s in chunk.starts_ns])

@@ -1,0 +1,147 @@
+"""One trace file from its first byte to its last, a few megabytes at a time, whatever state it is in."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from traceana.errors import TraceanaError
+from traceana.trace.events import Chunk, DecodeError, decode_events
+from traceana.trace.header import Header, decode_header
+from traceana.trace.salvage import last_boundary, salvage
+from traceana.trace.stream import ByteStream
+
+_HEADER_LIMIT = 64 << 20
+_EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
+_BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
+# The end of the events is a `]` after an object; lists of objects inside args look alike, so several are tried.
+_EVENTS_END = re.compile(rb'\}\s*(?=\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*\}?\s*$))')
+_MOST_ENDS = 16
+
+
+class NotATraceError(TraceanaError):
+    """The file holds no trace events."""
+
+
+@dataclass(slots=True)
+class Damage:
+    """What was wrong with a file. `cut_short` says how it ends early, or is None."""
+
+    skipped_events: int = 0
+    repaired_events: int = 0
+    cut_short: str | None = None
+
+
+@dataclass(slots=True)
+class TraceFile:
+    """A trace file. Iterate over `chunks()` once; `header` and `damage` are complete after that.
+
+    Raises NotATraceError where the file holds no events, TraceanaError where it cannot be read.
+    """
+
+    path: Path
+    header: Header = field(default_factory=Header)
+    damage: Damage = field(default_factory=Damage)
+
+    def peek(self) -> Header:
+        """The keys before the events; reads no further."""
+        self._read_head(self._blocks(ByteStream(self.path)))
+        return self.header
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All whole events in file order."""
+        stream = ByteStream(self.path)
+        blocks = self._blocks(stream)
+        pending = self._read_head(blocks)
+        at_end = pending.lstrip().startswith(b"]")
+        for block in blocks if not at_end else ():
+            pending += block
+            cut = last_boundary(pending)
+            if cut is None:
+                continue
+            chunk, rest, at_end = self._decode(pending[:cut], pending[cut + 1 :])
+            yield chunk
+            pending = rest
+            if at_end:
+                break
+        if not at_end:
+            chunk, pending = self._decode_last(pending)
+            yield chunk
+        self._read_tail(pending + b"".join(blocks))
+        self.damage.cut_short = stream.cut_short or self.damage.cut_short
+
+    def _blocks(self, stream: ByteStream) -> Iterator[bytes]:
+        try:
+            yield from stream
+        except OSError as error:
+            raise TraceanaError(
+                f"{self.path}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from error
+
+    def _read_head(self, blocks: Iterator[bytes]) -> bytes:
+        """Fill `header` from the keys before the events; return what follows the events' `[`."""
+        head = b""
+        for block in blocks:
+            head += block
+            bare = _BARE_ARRAY.match(head)
+            if bare:
+                return head[bare.end() :]
+            start = _EVENTS_START.search(head)
+            if start:
+                self.header = decode_header(head[: start.start()] + b'"traceEvents":[]}')
+                return head[start.end() :]
+            if len(head) > _HEADER_LIMIT or head.lstrip()[:1] not in (b"{", b""):
+                break
+        if not head.strip():
+            raise NotATraceError(f"{self.path}: is empty; capture this rank again or remove the file")
+        raise NotATraceError(
+            f"{self.path}: holds no traceEvents; name a Chrome trace of torch.profiler (.json or .json.gz)"
+        )
+
+    def _decode(self, body: bytes, rest: bytes) -> tuple[Chunk, bytes, bool]:
+        """The events of `body`, what is left before the next block, and whether the events ended in here."""
+        try:
+            return decode_events(body), rest, False
+        except DecodeError:
+            pass
+        found = _split_at_end(body + b"," + rest)
+        if found is not None:
+            return *found, True
+        result = salvage(body)
+        self._count(result.skipped, result.repaired)
+        unfinished = result.unfinished + b"," if result.unfinished else b""
+        return result.chunk, unfinished + rest, False
+
+    def _decode_last(self, pending: bytes) -> tuple[Chunk, bytes]:
+        """The events before the end of the file, and the top-level keys after them."""
+        found = _split_at_end(pending)
+        if found is not None:
+            return found
+        ends = list(_EVENTS_END.finditer(pending))
+        cut = ends[-1].end() if ends else len(pending)
+        result = salvage(pending[:cut])
+        lost = len(result.unfinished.strip(b"] \t\r\n"))
+        self._count(result.skipped + bool(ends and lost), result.repaired)
+        if not ends:
+            self.damage.cut_short = f"the JSON ends among its events; {lost} bytes of an unfinished one were left out"
+        return result.chunk, pending[cut:]
+
+    def _count(self, skipped: int, repaired: int) -> None:
+        self.damage.skipped_events += skipped
+        self.damage.repaired_events += repaired
+
+    def _read_tail(self, tail: bytes) -> None:
+        keys = tail.lstrip(b"] \t\r\n").lstrip(b",")
+        if keys.strip(b"} \t\r\n"):
+            self.header = self.header.completed_by(decode_header(b"{" + keys))
+
+
+def _split_at_end(data: bytes) -> tuple[Chunk, bytes] | None:
+    """The events before the `]` that ends them and the bytes from there on, or None where none of them fits."""
+    for end in islice(_EVENTS_END.finditer(data), _MOST_ENDS):
+        try:
+            return decode_events(data[: end.end()]), data[end.end() :]
+        except DecodeError:
+            continue
+    return None

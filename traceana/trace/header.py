@@ -1,0 +1,68 @@
+"""The top-level keys of a Kineto trace that are not events."""
+
+from typing import Any
+
+import msgspec
+
+
+class ProcessGroupConfig(msgspec.Struct, frozen=True):
+    """One entry of `distributedInfo.pg_config`; `ranks` are global ranks."""
+
+    pg_name: str = ""
+    pg_desc: str = ""
+    backend_config: str = ""
+    pg_size: int | None = None
+    ranks: list[int] = []
+
+
+class DistributedInfo(msgspec.Struct, frozen=True):
+    """`distributedInfo`: absent where the process group did not exist when the profiler started."""
+
+    rank: int | None = None
+    world_size: int | None = None
+    backend: str | None = None
+    nccl_version: str | None = None
+    pg_config: list[ProcessGroupConfig] = []
+
+
+class DeviceProperties(msgspec.Struct, frozen=True):
+    """One GPU."""
+
+    id: int = 0
+    name: str = ""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What the analysis needs of the top level. `base_time_ns` is added to every time stamp."""
+
+    distributed: DistributedInfo | None = None
+    devices: list[DeviceProperties] = []
+    base_time_ns: int | None = None
+
+    def completed_by(self, other: "Header") -> "Header":
+        """This header with what it lacks taken from `other` (the keys after the events)."""
+        return Header(
+            distributed=self.distributed or other.distributed,
+            devices=self.devices or other.devices,
+            base_time_ns=other.base_time_ns if self.base_time_ns is None else self.base_time_ns,
+        )
+
+
+def decode_header(data: bytes) -> Header:
+    """Decode an object of top-level keys; a key whose value is malformed counts as absent."""
+    try:
+        keys: dict[str, msgspec.Raw] = msgspec.json.decode(data.decode("utf-8", "replace"), type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return Header()
+    return Header(
+        distributed=_value(keys, "distributedInfo", DistributedInfo),
+        devices=_value(keys, "deviceProperties", list[DeviceProperties]) or [],
+        base_time_ns=_value(keys, "baseTimeNanoseconds", int),
+    )
+
+
+def _value(keys: dict[str, msgspec.Raw], name: str, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(keys[name], type=kind)
+    except (KeyError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,216 @@
+"""From a trace file to columns: which events are kept, and what is read of their arguments.
+
+Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamCommsUtils`; "traceana backend" and
+"traceana library" are written by `traceana capture` beside them.
+"""
+
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, HostRows, Ints, RankTrace
+from traceana.trace.events import Event
+from traceana.trace.file import TraceFile
+from traceana.trace.header import Header
+
+_CATEGORY = {name: index for index, name in enumerate(GPU_CATEGORIES)}
+# How c10d names its own annotations: they repeat a collective, so they are no user spans.
+_C10D_PREFIXES = ("nccl:", "gloo:", "ucc:", "mpi:", "xccl:", "hccl:")
+_HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
+
+
+class _Args(msgspec.Struct, gc=False):
+    device: int = 0
+    stream: int | str = 0
+    correlation: int = 0
+    collective: str | None = msgspec.field(name="Collective name", default=None)
+    in_nelems: int | None = msgspec.field(name="In msg nelems", default=None)
+    out_nelems: int | None = msgspec.field(name="Out msg nelems", default=None)
+    group_size: int | None = msgspec.field(name="Group size", default=None)
+    dtype: str | None = None
+    group_name: str | None = msgspec.field(name="Process Group Name", default=None)
+    group_ranks: str | None = msgspec.field(name="Process Group Ranks", default=None)
+    seq: int | None = msgspec.field(name="Seq", default=None)
+    backend: str | None = msgspec.field(name="traceana backend", default=None)
+    library: str | None = msgspec.field(name="traceana library", default=None)
+    input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
+    input_types: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b"[]"))
+
+
+_args_decoder = msgspec.json.Decoder(_Args)
+_NO_ARGS = _Args()
+
+
+class _Rows:
+    """Growing columns of HostRows."""
+
+    def __init__(self) -> None:
+        self.columns = [array("q") for _ in range(4)]
+
+    def add(self, start: int, duration: int, thread: int, key: int) -> None:
+        for column, value in zip(self.columns, (start, start + duration, thread, key), strict=True):
+            column.append(value)
+
+    def finish(self, base_ns: int) -> HostRows:
+        start, end, thread, key = (np.array(column, dtype=np.int64) for column in self.columns)
+        return HostRows(start_ns=start + base_ns, end_ns=end + base_ns, thread=thread, key=key)
+
+
+class _Reader:
+    """Sorts events into columns; one method a category of events."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.threads: dict[object, int] = {}
+        self.calls: list[CallMetadata] = []
+        self.gpu = [array("q") for _ in range(8)]
+        self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
+        self.host_collectives, self.host_compute = _Rows(), _Rows()
+        self.skipped = 0
+        self.handlers: dict[str, Callable[[Event, int, int], None]] = {
+            **dict.fromkeys(GPU_CATEGORIES, self.activity),
+            "cuda_runtime": self.launch,
+            "cuda_driver": self.launch,
+            "cpu_op": self.operator,
+            "user_annotation": self.annotation,
+        }
+
+    def add(self, event: Event, start_ns: int) -> None:
+        """File one complete event under its category; others are passed over."""
+        handler = self.handlers.get(event.cat)
+        if handler is None or event.ph != "X":
+            return
+        try:
+            handler(event, start_ns, round((event.dur or 0.0) * 1000))
+        except (msgspec.MsgspecError, OverflowError, ValueError):
+            self.skipped += 1
+
+    def activity(self, event: Event, start: int, duration: int) -> None:
+        args = self._args(event)
+        call = self._call(args) if args.collective else -1
+        stream = args.stream if isinstance(args.stream, int) else self._name(args.stream)
+        row = (start, start + max(duration, 0), self._name(event.name), _CATEGORY[event.cat])
+        for column, value in zip(self.gpu, (*row, args.device, stream, args.correlation, call), strict=True):
+            column.append(value)
+
+    def launch(self, event: Event, start: int, duration: int) -> None:
+        # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
+        if "aunch" in event.name or "Mem" in event.name:
+            self.launches.add(start, duration, self._thread(event), self._args(event).correlation)
+
+    def operator(self, event: Event, start: int, duration: int) -> None:
+        if event.name.startswith("aten::"):
+            self.host_compute.add(start, duration, self._thread(event), 0)
+        elif event.name == "record_param_comms":
+            args = self._args(event)
+            if args.collective:
+                self.host_calls.add(start, duration, self._thread(event), self._call(args))
+
+    def annotation(self, event: Event, start: int, duration: int) -> None:
+        args = self._args(event)
+        if args.collective or event.name.startswith(_HOST_COMMUNICATION):
+            rows = self.host_collectives if args.backend or not args.collective else self.host_calls
+            rows = self.host_collectives if event.name.startswith(_HOST_COMMUNICATION) else rows
+            rows.add(start, duration, self._thread(event), self._call(args, event.name.partition(":")[2]))
+        elif not event.name.startswith(_C10D_PREFIXES):
+            self.spans.add(start, duration, self._thread(event), self._name(event.name))
+
+    def _args(self, event: Event) -> _Args:
+        return _args_decoder.decode(event.args) if event.args != b"null" else _NO_ARGS
+
+    def _call(self, args: _Args, name: str = "") -> int:
+        nelems, dtype = args.in_nelems, args.dtype
+        if args.collective is None:
+            nelems, dtype = _first_input(args)
+        self.calls.append(
+            CallMetadata(
+                name=args.collective or name,
+                dtype=dtype,
+                in_nelems=nelems,
+                out_nelems=args.out_nelems,
+                group_size=args.group_size,
+                group_name=args.group_name,
+                group_ranks=parse_ranks(args.group_ranks),
+                seq=args.seq,
+                backend=args.backend,
+                library=args.library,
+            )
+        )
+        return len(self.calls) - 1
+
+    def _name(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names))
+
+    def _thread(self, event: Event) -> int:
+        return self.threads.setdefault(event.tid, len(self.threads))
+
+
+def parse_ranks(text: str | None) -> tuple[int, ...] | None:
+    """ "[0, 1]" to ranks; None where c10d cut the list with "..." (over 30 ranks) or wrote something else."""
+    if not text or "..." in text:
+        return None
+    try:
+        return tuple(int(part) for part in text.strip("[] ").split(",") if part.strip())
+    except ValueError:
+        return None
+
+
+def _first_input(args: _Args) -> tuple[int | None, str | None]:
+    """Elements and dtype of the first input of a gloo annotation, which record_shapes writes."""
+    try:
+        dims = msgspec.json.decode(args.input_dims, type=list[list[int]])
+        types = msgspec.json.decode(args.input_types, type=list[str])
+    except msgspec.MsgspecError:
+        return None, None
+    return (int(np.prod(dims[0])), types[0]) if dims and types else (None, None)
+
+
+def read_rank(path: Path) -> RankTrace:
+    """Read one file. Raises NotATraceError or TraceanaError where nothing can be read of it."""
+    file = TraceFile(path)
+    reader = _Reader()
+    events = 0
+    for chunk in file.chunks():
+        events += len(chunk.events)
+        for event, start_ns in zip(chunk.events, chunk.starts_ns, strict=True):
+            reader.add(event, start_ns)
+    file.damage.skipped_events += reader.skipped
+    return _finish(reader, file, events)
+
+
+def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
+    base_ns = file.header.base_time_ns or 0
+    columns: list[Ints] = [np.array(column, dtype=np.int64) for column in reader.gpu]
+    start, end, name, category, device, stream, correlation, call = columns
+    return RankTrace(
+        path=file.path,
+        header=file.header,
+        damage=file.damage,
+        events=events,
+        names=tuple(reader.names),
+        activities=Activities(
+            start_ns=start + base_ns,
+            end_ns=end + base_ns,
+            name=name,
+            category=category,
+            device=device,
+            stream=stream,
+            correlation=correlation,
+            call=call,
+        ),
+        launches=reader.launches.finish(base_ns),
+        spans=reader.spans.finish(base_ns),
+        host_calls=reader.host_calls.finish(base_ns),
+        host_collectives=reader.host_collectives.finish(base_ns),
+        host_compute=reader.host_compute.finish(base_ns),
+        calls=tuple(reader.calls),
+    )
+
+
+def groups_by_name(header: Header) -> dict[str, tuple[int, ...]]:
+    """Ranks of each process group by its name, from `distributedInfo`."""
+    configs = header.distributed.pg_config if header.distributed else []
+    return {config.pg_name: tuple(config.ranks) for config in configs if config.ranks}

@@ -1,0 +1,85 @@
+"""Keeps every whole event of a damaged stretch of a trace, and counts what is lost.
+
+Known damage: invalid UTF-8, control characters and `NaN` (all from names and arguments that Kineto copies through), a
+comma as decimal point (pytorch#191032), quotes that are not escaped (kineto#1459).
+"""
+
+import re
+from dataclasses import dataclass
+
+from traceana.trace.events import Chunk, DecodeError, decode_events, join
+
+EVENT_BOUNDARY = re.compile(rb"\}\s*,(?=\s*\{\s*\"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)\"\s*:)")
+# Objects nested in args look like events; an event is glued together from at most this many pieces.
+_MOST_PIECES = 8
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_NOT_A_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)(?:-?(?:NaN|nan|Infinity|inf))(?=\s*[,\]}])")
+_DECIMAL_COMMA = re.compile(rb'("(?:ts|dur)"\s*:\s*-?\d+),(\d+)(?=\s*[,}])')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What came out of a damaged stretch; `unfinished` are the bytes at its end that are no whole event yet."""
+
+    chunk: Chunk
+    skipped: int
+    repaired: int
+    unfinished: bytes
+
+
+def last_boundary(data: bytes) -> int | None:
+    """Index just after the last event that is followed by another one, or None."""
+    window = 1 << 16
+    while True:
+        start = max(len(data) - window, 0)
+        starts = [match.start() for match in EVENT_BOUNDARY.finditer(data, start)]
+        if starts:
+            return starts[-1] + 1
+        if start == 0:
+            return None
+        window *= 8
+
+
+def salvage(data: bytes) -> Salvage:
+    """Decode the events of `data` one by one, repairing what can be repaired."""
+    pieces = _split(data)
+    chunks: list[Chunk] = []
+    skipped = repaired = position = 0
+    while position < len(pieces):
+        most = min(_MOST_PIECES, len(pieces) - position)
+        for count in range(1, most + 1):
+            chunk, mended = _decode_or_mend(b",".join(pieces[position : position + count]))
+            if chunk is not None:
+                chunks.append(chunk)
+                repaired += mended
+                position += count
+                break
+        else:
+            if position == len(pieces) - 1:
+                break
+            skipped += 1
+            position += 1
+    return Salvage(chunk=join(chunks), skipped=skipped, repaired=repaired, unfinished=b",".join(pieces[position:]))
+
+
+def _split(data: bytes) -> list[bytes]:
+    cuts = [match.start() + 1 for match in EVENT_BOUNDARY.finditer(data)]
+    pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    return [piece for piece in (piece.lstrip(b", \t\r\n") for piece in pieces) if piece]
+
+
+def _decode_or_mend(piece: bytes) -> tuple[Chunk | None, bool]:
+    """The piece's event and whether it needed mending, or None where it is beyond repair."""
+    for mended, text in ((False, piece), (True, _mend(piece))):
+        try:
+            return decode_events(text), mended
+        except DecodeError:
+            continue
+    return None, False
+
+
+def _mend(piece: bytes) -> bytes:
+    piece = piece.decode("utf-8", "replace").encode()
+    piece = _CONTROL.sub(b" ", piece)
+    piece = _NOT_A_NUMBER.sub(rb"\1null", piece)
+    return _DECIMAL_COMMA.sub(rb"\1.\2", piece)
