@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from traceana_capture.pynccl import watch_library
+
+NCCL_MODULE = ".pynccl_wrapper"
 RUNTIME = "sglang.multimodal_gen.runtime."
 
 
@@ -52,7 +55,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in SPANS:
+        if fullname not in SPANS and not fullname.endswith(NCCL_MODULE):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         if spec is None or spec.loader is None:
@@ -68,6 +71,9 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def _wrap(module: ModuleType, opens: Callable[[], None]) -> None:
+    if module.__name__.endswith(NCCL_MODULE):
+        watch_library(module)
+        return
     for owner, method, name in SPANS[module.__name__]:
         kind = getattr(module, owner, None)
         original = getattr(kind, method, None)

@@ -1,5 +1,6 @@
 """Notes what a collective moved: a numbered span in the trace, and under that number its sizes beside the trace."""
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -43,9 +44,11 @@ class Calls:
         self._sequences: dict[str, Any] = {}
 
     def span(self, record: dict[str, Any]) -> Any:
-        """A profiler span that stands for the record, numbered within its process group."""
-        sequence = self._sequences.setdefault(record["Process Group Name"], itertools.count())
-        self.records.append(record | {"Seq": next(sequence)})
+        """A profiler span that stands for the record; calls count from the start, so that ranks agree on `Seq`."""
+        number = next(self._sequences.setdefault(record["Process Group Name"], itertools.count()))
+        if not self.recording:
+            return contextlib.nullcontext()
+        self.records.append(record | {"Seq": number})
         return torch.profiler.record_function(f"{SPAN}{len(self.records) - 1}")
 
 
@@ -94,7 +97,7 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: C
         values = dict(zip(parameters, args, strict=False)) | kwargs
         source = values.get(parameters[sent])
         nested = getattr(CALLS.inside, "call", False)
-        if nested or not CALLS.recording or source is None or _first(source).device.type != "cpu":
+        if nested or source is None or _first(source).device.type != "cpu":
             return function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
         CALLS.inside.call = True

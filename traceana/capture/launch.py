@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import traceana_capture
+
 from traceana.capture.control import Ranks
 from traceana.errors import TraceanaError
 
@@ -40,8 +41,12 @@ def inject(folder: Path, options: Options) -> dict[str, str]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: traceana-capture-agent\nVersion: 1\n")
     (info / "entry_points.txt").write_text(ENTRY_POINT)
-    settings = {"socket": str(folder / "control"), "workdir": str(folder)}
-    settings |= {"duration_s": options.duration_s, "shapes": options.shapes}
+    settings = {
+        "socket": str(folder / "control"),
+        "workdir": str(folder),
+        "duration_s": options.duration_s,
+        "shapes": options.shapes,
+    }
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     quiet = {"KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99")}
     return {**os.environ, **quiet, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
