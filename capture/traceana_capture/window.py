@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,41 @@ class Window:
         self.profiler: Any = None
         self.finished = False
         self.graph_captures = 0
+        self._due = 0.0
         self._lock = threading.RLock()
 
     def open(self) -> None:
         """Start recording; a later duration ends it in time for the export to happen in a healthy process."""
         with self._lock:
-            if self.profiler is not None or self.finished:
+            if self.profiler is not None or self.finished or not self._wanted():
                 return
             config = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
             activities = [ProfilerActivity.CPU]
             if torch.cuda.is_available():
                 activities.append(ProfilerActivity.CUDA)
-            shapes = bool(self.settings["shapes"])
-            self.profiler = profile(activities=activities, record_shapes=shapes, experimental_config=config)
+            self.profiler = profile(
+                activities=activities,
+                record_shapes=self.settings["shapes"],
+                with_stack=self.settings["stacks"],
+                profile_memory=self.settings["memory"],
+                experimental_config=config,
+            )
             self.profiler.start()
             CALLS.recording = True
             self.control.send(event="recording")
         timer = threading.Timer(self.settings["duration_s"], self.close, args=("the duration was over",))
         timer.daemon = True
         timer.start()
+
+    def _wanted(self) -> bool:
+        """Whether this rank was asked for and the delay, counted from the first call, is over."""
+        ranks = self.settings["ranks"]
+        if ranks and torch.distributed.get_rank() not in ranks:
+            self.finished = True
+            self.control.send(event="left out", reason="not among --ranks")
+            return False
+        self._due = self._due or time.monotonic() + self.settings["delay_s"]
+        return time.monotonic() >= self._due
 
     def close(self, reason: str) -> None:
         """Stop and export; waits while a CUDA graph is captured, because stopping would break the user's graph."""

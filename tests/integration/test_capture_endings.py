@@ -128,6 +128,17 @@ def test_every_collective_has_its_size(tmp_path: Path) -> None:
         assert not any(event["name"].startswith("traceana::") for event in events)
 
 
+def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> None:
+    options = ("--ranks", "1", "--nccl", "NCCL_PROTO=Simple", "--stacks", "--memory")
+    process = launch(tmp_path, workload("--steps", "2"), *options)
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    ranks = check(tmp_path, stderr)
+    assert ranks[0]["reason"] == "not among --ranks"
+    assert ranks[1]["outcome"] == "complete"
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["nccl"]["set"] == {"NCCL_PROTO": "Simple"}
+
+
 def test_torchrun_through_a_shell(tmp_path: Path) -> None:
     torchrun = f"{sys.executable} -m torch.distributed.run --nproc-per-node 2 --master-port {free_port()}"
     process = launch(tmp_path, ["bash", "-c", f"{torchrun} {WORKLOAD} --torchrun --seq 64"])

@@ -29,7 +29,12 @@ class Options:
 
     argv: tuple[str, ...]
     duration_s: float
+    delay_s: float
+    ranks: tuple[int, ...]
     shapes: bool
+    stacks: bool
+    memory: bool
+    nccl: dict[str, str]
     timeout_s: float | None
 
 
@@ -45,11 +50,15 @@ def inject(folder: Path, options: Options) -> dict[str, str]:
         "socket": str(folder / "control"),
         "workdir": str(folder),
         "duration_s": options.duration_s,
+        "delay_s": options.delay_s,
+        "ranks": options.ranks,
         "shapes": options.shapes,
+        "stacks": options.stacks,
+        "memory": options.memory,
     }
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     quiet = {"KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99")}
-    return {**os.environ, **quiet, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
+    return {**os.environ, **quiet, **options.nccl, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
 
 
 class Launch:

@@ -15,6 +15,7 @@ import msgspec
 from traceana import __version__
 from traceana.capture.control import Ranks, Worker
 from traceana.capture.launch import Launch, Options, inject
+from traceana.capture.nccl import parse
 from traceana.capture.publish import publish
 from traceana.errors import TraceanaError
 
@@ -34,6 +35,13 @@ def run_folder(output: Path, label: str, force: bool) -> Path:
     except OSError as error:
         raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
     return folder
+
+
+def rank_list(text: str) -> tuple[int, ...]:
+    """Ranks of a list such as "0,3"; raises TraceanaError for anything else."""
+    if not re.fullmatch(r"(\d+(,\d+)*)?", text):
+        raise TraceanaError(f"--ranks {text!r} must be numbers with commas between them, such as 0,3")
+    return tuple(int(rank) for rank in text.split(",") if rank)
 
 
 def collect(worker: Worker, folder: Path, scratch: Path) -> dict[str, Any]:
@@ -68,27 +76,54 @@ def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, An
 @click.option("--label", default="run", show_default=True, help="Name of the run and of its folder.")
 @click.option("--duration", type=click.FloatRange(min=0.01), default=10.0, show_default=True, help="Window, seconds.")
 @click.option("--timeout", type=click.FloatRange(min=0.01), help="End the whole run after so many seconds.")
+@click.option("--delay", type=click.FloatRange(min=0), default=0.0, help="Seconds to let pass before the window.")
+@click.option("--ranks", default="", metavar="0,3", help="Record only these ranks.")
+@click.option("--stacks", is_flag=True, help="Record Python stacks (much larger).")
+@click.option("--memory", is_flag=True, help="Record allocations.")
+@click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
 @click.option("--shapes", is_flag=True, help="Record operators' input shapes (slower, larger).")
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
 def command(
-    output: Path, label: str, duration: float, timeout: float | None, shapes: bool, force: bool, argv: tuple[str, ...]
+    output: Path,
+    label: str,
+    duration: float,
+    timeout: float | None,
+    delay: float,
+    ranks: str,
+    stacks: bool,
+    memory: bool,
+    nccl: tuple[str, ...],
+    shapes: bool,
+    force: bool,
+    argv: tuple[str, ...],
 ) -> None:
     """Run CMD unchanged and leave one trace per rank in OUTPUT/LABEL.
 
     The window opens at the first collective (under sglang: the first request) and lasts --duration seconds at most.
     run.json keys: schema_version, label, argv, started, ended, exit_code, world_size, backend {seen}, versions,
-    window {duration_s}, ranks [{rank, pid, host, outcome, reason, file, bytes}]; bytes are of the published file.
+    nccl {set}, window {delay_s, duration_s}, ranks [{rank, pid, host, outcome, reason, file, bytes}]; bytes are of
+    the published file.
     """
+    options = Options(
+        argv=argv,
+        duration_s=duration,
+        delay_s=delay,
+        ranks=rank_list(ranks),
+        shapes=shapes,
+        stacks=stacks,
+        memory=memory,
+        nccl=parse(nccl),
+        timeout_s=timeout,
+    )
     folder = run_folder(output, label, force)
-    options = Options(argv=argv, duration_s=duration, shapes=shapes, timeout_s=timeout)
     started = datetime.datetime.now(datetime.timezone.utc)
     scratch = Path(tempfile.mkdtemp(prefix="traceana-"))
     try:
-        ranks = Ranks(scratch / "control")
-        code = Launch(options, ranks, inject(scratch, options)).run()
-        workers = sorted(ranks.workers.values(), key=lambda worker: worker.rank)
-        ranks.close()
+        listener = Ranks(scratch / "control")
+        code = Launch(options, listener, inject(scratch, options)).run()
+        workers = sorted(listener.workers.values(), key=lambda worker: worker.rank)
+        listener.close()
         entries = [collect(worker, folder, scratch) for worker in workers]
     finally:
         shutil.rmtree(scratch)
@@ -104,7 +139,8 @@ def command(
         "world_size": world_size,
         "backend": {"seen": sorted({worker.backend for worker in workers})},
         "versions": {"traceana": __version__, **(workers[0].versions if workers else {})},
-        "window": {"duration_s": duration},
+        "nccl": {"set": options.nccl},
+        "window": {"delay_s": delay, "duration_s": duration},
         "ranks": entries,
     }
     try:
