@@ -69,11 +69,14 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
 
 def _close_before_exit(dist: Any, window: Any) -> None:
     """An interpreter that ends with a profiler active dies with SIGSEGV (pytorch#195837), so every way out closes."""
+    from traceana_capture.calls import group_keys
+
     destroy, leave = dist.destroy_process_group, os._exit
 
     @functools.wraps(destroy)
     def destroy_process_group(*args: Any, **kwargs: Any) -> Any:
         window.close("the process group ended")
+        group_keys.cache_clear()
         return destroy(*args, **kwargs)
 
     def _exit(status: int) -> Any:

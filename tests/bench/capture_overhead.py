@@ -44,7 +44,9 @@ def main() -> None:
         rounds = [[seconds(kind, folder) for kind in kinds] for _ in range(REPEATS)]
     medians = dict(zip(kinds, map(statistics.median, zip(*rounds, strict=True)), strict=True))
     for kind, median in medians.items():
-        print(f"{kind:8} {median:.3f} s  {median / medians['none']:.3f} x none  {median / medians['plain']:.3f} x plain")
+        print(
+            f"{kind:8} {median:.3f} s  {median / medians['none']:.3f} x none  {median / medians['plain']:.3f} x plain"
+        )
 
 
 if __name__ == "__main__":
