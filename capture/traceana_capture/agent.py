@@ -1,0 +1,118 @@
+"""What runs in every process of the command that imports torch: torch's `torch.backends` entry point calls `start`."""
+
+import atexit
+import functools
+import json
+import os
+import platform
+import socket
+import sys
+from typing import Any
+
+VARIABLE = "TRACEANA_CAPTURE"
+_started = False
+
+
+def start() -> None:
+    """Prepare this process; does nothing without the variable, or the second time. Never raises into the program."""
+    global _started
+    if _started or VARIABLE not in os.environ:
+        return
+    _started = True
+    try:
+        _prepare(json.loads(os.environ[VARIABLE]))
+    except Exception as error:
+        sys.stderr.write(f"traceana: process {os.getpid()} will not be recorded: {error!r}\n")
+
+
+def _prepare(settings: dict[str, Any]) -> None:
+    import torch
+    import torch.distributed as dist
+
+    from traceana_capture import adapters, calls
+    from traceana_capture.control import Control
+    from traceana_capture.window import Window
+
+    if not dist.is_available():
+        return
+    control = Control(settings["socket"])
+    window = Window(settings, control)
+
+    def opens() -> None:
+        # Under sglang the work begins with the first request, not with the collectives of its start.
+        if not adapters.owns_window():
+            window.open()
+
+    calls.watch_c10d(opens)
+    adapters.watch_imports(window.open)
+    _hello_after_init(torch, dist, control, window)
+    _close_before_exit(dist, window)
+    _give_way(torch, window)
+    os.register_at_fork(after_in_child=window.forget)
+    os.register_at_fork(after_in_child=control.forget)
+
+
+def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
+    original = dist.init_process_group
+
+    @functools.wraps(original)
+    def init_process_group(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        control.connect(window.close)
+        facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
+        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+        control.send(event="hello", host=socket.gethostname(), versions=versions, **facts)
+        return result
+
+    dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
+
+
+def _close_before_exit(dist: Any, window: Any) -> None:
+    """An interpreter that ends with a profiler active dies with SIGSEGV (pytorch#195837), so every way out closes."""
+    from traceana_capture.calls import group_keys
+
+    destroy, leave = dist.destroy_process_group, os._exit
+
+    @functools.wraps(destroy)
+    def destroy_process_group(*args: Any, **kwargs: Any) -> Any:
+        window.close("the process group ended")
+        group_keys.cache_clear()
+        return destroy(*args, **kwargs)
+
+    def _exit(status: int) -> Any:
+        window.close("the process ended")
+        leave(status)
+
+    dist.destroy_process_group = dist.distributed_c10d.destroy_process_group = destroy_process_group
+    # Children of fork and forkserver leave through os._exit and never run atexit.
+    os._exit = _exit
+    atexit.register(window.close, "the process ended")
+
+
+def _give_way(torch: Any, window: Any) -> None:
+    """Close ours before the program's own profiler starts, and hold the stop back during a CUDA graph's capture."""
+    kind = torch.autograd.profiler.profile
+    prepare = kind._prepare_trace
+
+    @functools.wraps(prepare)
+    def _prepare_trace(self: Any) -> Any:
+        ours = window.profiler
+        if ours is not None and getattr(ours, "profiler", None) is not self:
+            window.close("the program started its own profiler")
+        return prepare(self)
+
+    kind._prepare_trace = _prepare_trace
+    graph = torch.cuda.CUDAGraph
+    begin, end = graph.capture_begin, graph.capture_end
+
+    def capture_begin(self: Any, *args: Any, **kwargs: Any) -> Any:
+        window.graph_captures += 1
+        return begin(self, *args, **kwargs)
+
+    def capture_end(self: Any) -> Any:
+        try:
+            return end(self)
+        finally:
+            window.graph_captures -= 1
+
+    graph.capture_begin, graph.capture_end = capture_begin, capture_end

@@ -1,0 +1,48 @@
+"""The worker's end of the launcher's control socket: JSON, one message a line."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Control:
+    """Speaks to the launcher; silent when the launcher is gone, because the program matters more than its trace."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._socket: socket.socket | None = None
+
+    def connect(self, on_flush: Callable[[str], None]) -> None:
+        """Connect and listen; any line, or the launcher's end, asks for a flush."""
+        if self._socket is not None:
+            return
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(self.path)
+        except OSError:
+            return
+        self._socket = connection
+        threading.Thread(target=self._listen, args=(connection, on_flush), daemon=True).start()
+
+    def _listen(self, connection: socket.socket, on_flush: Callable[[str], None]) -> None:
+        try:
+            asked = connection.recv(64)
+        except OSError:
+            return
+        on_flush("the launcher asked for it" if asked else "the launcher is gone")
+
+    def send(self, **message: Any) -> None:
+        """Send one message with this process's id."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendall(json.dumps({"pid": os.getpid(), **message}).encode() + b"\n")
+        except OSError:
+            self._socket = None
+
+    def forget(self) -> None:
+        """In a forked child: the connection is the parent's."""
+        self._socket = None

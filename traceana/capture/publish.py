@@ -1,0 +1,83 @@
+"""Turns a worker's plain JSON into `rank<N>.json.gz`: annotated, compressed, checked, published by rename."""
+
+import bisect
+import gzip
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SPAN = "traceana::"
+
+
+def annotate(trace: dict[str, Any], records: list[dict[str, Any]]) -> None:
+    """Put each record's keys onto the kernels that its call launched, or onto the host span where there are none."""
+    events = trace["traceEvents"]
+    ours = [event for event in events if str(event.get("name")).startswith(SPAN)]
+    gloo, launches = _GlooSpans(events), _Launches(events)
+    moved: set[int] = set()
+    for span in ours:
+        record = records[int(span["name"].removeprefix(SPAN))]
+        direct = record["traceana backend"] != "torch.distributed"
+        targets = launches.kernels(span) if direct else gloo.take(span)
+        for event in targets:
+            event.setdefault("args", {}).update(record)
+        if targets and not direct:
+            moved.add(id(span))
+            continue
+        span["name"] = f"{record['traceana backend'] if direct else 'gloo'}:{record['Collective name']}"
+        if not direct:
+            span.setdefault("args", {}).update(record)
+    trace["traceEvents"] = [event for event in events if id(event) not in moved]
+
+
+class _GlooSpans:
+    """Torch's own spans of gloo's collectives, each given away once."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.spans = sorted((e for e in events if str(e.get("name")).startswith("gloo:")), key=lambda e: e["ts"])
+        self.starts = [event["ts"] for event in self.spans]
+
+    def take(self, span: dict[str, Any]) -> list[dict[str, Any]]:
+        """The first unused span that begins inside `span`, as a list of one or none."""
+        first = bisect.bisect_left(self.starts, span["ts"])
+        last = bisect.bisect_right(self.starts, span["ts"] + span.get("dur", 0))
+        return [e for e in self.spans[first:last] if "Collective name" not in e.get("args", {})][:1]
+
+
+class _Launches:
+    """CUDA launches by thread, and the NCCL kernels that share a launch's correlation id."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.by_thread: dict[Any, list[tuple[float, int]]] = {}
+        self.by_correlation: dict[int, dict[str, Any]] = {}
+        for event in events:
+            correlation = event.get("args", {}).get("correlation")
+            if event.get("cat") in ("cuda_runtime", "cuda_driver") and correlation is not None:
+                self.by_thread.setdefault(event["tid"], []).append((event["ts"], correlation))
+            elif event.get("cat") == "kernel" and "nccl" in event["name"].lower():
+                self.by_correlation[correlation] = event
+        for launches in self.by_thread.values():
+            launches.sort()
+
+    def kernels(self, span: dict[str, Any]) -> list[dict[str, Any]]:
+        """NCCL's kernels that were launched inside the span by its thread; none while a CUDA graph is captured."""
+        launches = self.by_thread.get(span["tid"], [])
+        first = bisect.bisect_left(launches, (span["ts"], -1))
+        last = bisect.bisect_left(launches, (span["ts"] + span.get("dur", 0), -1))
+        found = (self.by_correlation.get(correlation) for _, correlation in launches[first:last])
+        return [kernel for kernel in found if kernel is not None]
+
+
+def publish(source: Path, target: Path) -> int:
+    """Write `target` from the worker's files and return its size in bytes; raises OSError or msgspec.DecodeError."""
+    trace = msgspec.json.decode(source.read_bytes())
+    annotate(trace, msgspec.json.decode(source.with_suffix(".calls").read_bytes()))
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with gzip.open(partial, "wb", compresslevel=1) as file:
+            file.write(msgspec.json.encode(trace))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target.stat().st_size
