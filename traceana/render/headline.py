@@ -88,7 +88,8 @@ def _verdict_sentence(comparison: Comparison, compared: int) -> str:
     verdicts = [row.verdict for row in comparison.rows]
     faster, slower, rows = verdicts.count("faster"), verdicts.count("slower"), len(verdicts)
     candidate, baseline = comparison.candidate, comparison.baseline
-    cases = f"{units.plural(rows, 'combination')} of operation and size"
+    sized = any(row.message_bytes is not None for row in comparison.rows)
+    cases = f"{units.plural(rows, 'combination')} of operation and size" if sized else units.plural(rows, "operation")
     lead = f"Best of {compared} candidates: " if compared > 1 else ""
     if faster and slower:
         return (
