@@ -78,7 +78,9 @@ class ReportPage:
         return {
             message["params"]["request"]["url"]
             for message in messages
+            # The browser's own start page may still be loading when the log is read.
             if message["method"] == "Network.requestWillBeSent"
+            and message["params"]["documentURL"] == self.path.as_uri()
         }
 
     def column(self, table: str, number: int) -> list[str]:

@@ -4,12 +4,10 @@ import pytest
 from traceana.analyze.align import CallSequence, align
 
 
-def sequence(
-    starts: list[int], codes: list[int], *, first_seq: int | None = None, length: int = 50_000
-) -> CallSequence:
+def sequence(starts: list[int], codes: list[int], first_seq: int | None = None) -> CallSequence:
     start = np.array(starts, dtype=np.int64)
     seq = np.full(len(starts), -1) if first_seq is None else first_seq + np.arange(len(starts))
-    return CallSequence(start_ns=start, end_ns=start + length, seq=seq, code=np.array(codes, dtype=np.int64))
+    return CallSequence(start_ns=start, end_ns=start + 50_000, seq=seq, code=np.array(codes, dtype=np.int64))
 
 
 STARTS = [0, 100_000, 250_000, 300_000, 470_000, 600_000, 720_000, 900_000, 1_000_000, 1_130_000]

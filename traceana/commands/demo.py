@@ -1,5 +1,6 @@
 """`traceana demo`: a report from real traces, without a GPU."""
 
+import os
 from pathlib import Path
 
 import click
@@ -33,5 +34,5 @@ def command(context: click.Context, output: Path, open_report: bool) -> None:
         raise TraceanaError(
             f"{_TRACES}: the demo's traces come with the repository; clone it and run `make demo` there"
         )
-    paths = tuple(_TRACES / run for run in _RUNS)
+    paths = tuple(Path(os.path.relpath(_TRACES / run)) for run in _RUNS)
     context.invoke(analyze.command, paths=paths, output=output, open_report=open_report)
