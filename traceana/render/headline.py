@@ -113,14 +113,14 @@ def _extent(comparison: Comparison, verdict: str) -> str:
 
 
 def _end_to_end(baseline: RunReport, candidate: RunReport) -> str:
-    """Does it matter end to end? The answer by the step that both runs have, in words."""
+    """Does it matter for the program? The answer by the step that both runs have: a difference seen, without interval."""
     steps = _common_step(baseline, candidate)
     if steps is None:
         return ""
     before, after = (_median_step_ns(step) for step in steps)
     change = units.percent(abs(after - before), before)
     word = "less" if after < before else "more"
-    return f"End to end, the median {steps[0].name} takes {change} {word} time with {candidate.label}."
+    return f"In these recordings the median {steps[0].name} takes {change} {word} time with {candidate.label}."
 
 
 def _caution(comparison: Comparison) -> str:
@@ -175,7 +175,7 @@ def _step_figure(baseline: RunReport, candidate: RunReport) -> Figure:
     return Figure(
         value=f"{units.duration(before)} → {units.duration(after)}",
         caption=caption,
-        detail=f"{units.ratio(before / after if after else None)} end to end; {detail}",
+        detail=f"{units.ratio(before / after if after else None)}; {detail}",
         term="step" if steps else "span",
     )
 
