@@ -20,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The answer, `second` saying what it means end to end."""
+    """The answer, `second` saying what it means for a step."""
 
     sentence: str
     second: str
@@ -75,7 +75,7 @@ def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     baseline, candidate = runs[comparison.baseline], runs[comparison.candidate]
     return Headline(
         sentence=_verdict_sentence(comparison, len(report.comparisons)),
-        second=f"{_end_to_end(baseline, candidate)} {_caution(comparison)}".strip(),
+        second=f"{_step_change(baseline, candidate)} {_caution(comparison)}".strip(),
         figures=(
             _mix_figure(comparison),
             _exposed_change_figure(baseline, candidate),
@@ -112,8 +112,8 @@ def _extent(comparison: Comparison, verdict: str) -> str:
     return f"({units.ratio(low) if units.ratio(low) == units.ratio(high) else units.ratio_range(low, high)})"
 
 
-def _end_to_end(baseline: RunReport, candidate: RunReport) -> str:
-    """Does it matter for the program? The answer by the step that both runs have: a difference seen, without interval."""
+def _step_change(baseline: RunReport, candidate: RunReport) -> str:
+    """Does it matter for the program? By the step that both runs have; a difference seen, without an interval."""
     steps = _common_step(baseline, candidate)
     if steps is None:
         return ""
