@@ -136,10 +136,20 @@ HOPELESS = (
     Case(file="empty.json.gz", data=b"", defect="an empty file that is called gzip", hopeless=True),
     Case(file="not-a-trace.json", data=b'{"loss": [0.5, 0.25]}\n', defect="JSON, but no trace", hopeless=True),
     Case(file="not-json.json", data=b"PID USER COMMAND\n", defect="no JSON", hopeless=True),
-    Case(file="no-events.json", data=odd.no_events(), defect="a trace with no events", hopeless=True),
 )
 
 ODD = (
+    Case(
+        file="no-events.json",
+        data=odd.no_events(),
+        defect="a trace with no events",
+        kernels=0,
+        comm_kernels=0,
+        compute_ns=0,
+        comm_ns=0,
+        span_ns=0,
+        ops=(),
+    ),
     Case(
         file="no-nccl-events.json",
         data=odd.no_nccl_events(),
