@@ -55,8 +55,8 @@ def over_copies(files: list[Path], scratch: Path) -> None:
             target.unlink()
     _table(costs)
     one, two, four = costs.values()
-    growth = (four.wall_s - two.wall_s) / (two.wall_s - one.wall_s)
-    print(f"wall from 2 × to 4 × over wall from 1 × to 2 ×: {growth:.2f} (2 is linear)")
+    growth = (four.cpu_s - two.cpu_s) / (two.cpu_s - one.cpu_s)
+    print(f"CPU from 2 × to 4 × over CPU from 1 × to 2 ×: {growth:.2f} (2 is linear)")
     print(f"memory at 4 × over 1 ×: {four.peak_bytes / one.peak_bytes:.2f} (1 is bounded)\n")
 
 
