@@ -44,7 +44,7 @@ def _prepare(settings: dict[str, Any]) -> None:
             window.open()
 
     calls.watch_c10d(opens)
-    adapters.watch_imports(window.open)
+    adapters.watch_imports(window.open, settings["backend"])
     _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
     _give_way(torch, window)

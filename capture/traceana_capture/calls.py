@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
+from traceana_capture import routes
+
 SPAN = "traceana::"
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
 COLLECTIVES: dict[str, tuple[str, int, int]] = {
@@ -105,9 +107,11 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: C
         opens()
         values = dict(zip(parameters, args, strict=False)) | kwargs
         source = values.get(parameters[sent])
-        nested = getattr(CALLS.inside, "call", False)
-        if nested or source is None or _first(source).device.type != "cpu":
+        if getattr(CALLS.inside, "call", False) or source is None:
             return function(*args, **kwargs)
+        if _first(source).device.type != "cpu":
+            ordered = {name: values[name] for name in parameters if name in values}
+            return routes.send(function.__name__, _first(source), ordered) or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
         CALLS.inside.call = True
         try:
