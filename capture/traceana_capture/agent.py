@@ -91,6 +91,8 @@ def _close_before_exit(dist: Any, window: Any) -> None:
 
 def _give_way(torch: Any, window: Any) -> None:
     """Close ours before the program's own profiler starts, and hold the stop back during a CUDA graph's capture."""
+    from traceana_capture.calls import CALLS
+
     kind = torch.autograd.profiler.profile
     prepare = kind._prepare_trace
 
@@ -105,14 +107,23 @@ def _give_way(torch: Any, window: Any) -> None:
     graph = torch.cuda.CUDAGraph
     begin, end = graph.capture_begin, graph.capture_end
 
+    def over() -> None:
+        window.graph_captures -= 1
+        CALLS.end_graph()
+
     def capture_begin(self: Any, *args: Any, **kwargs: Any) -> Any:
         window.graph_captures += 1
-        return begin(self, *args, **kwargs)
+        CALLS.begin_graph()
+        try:
+            return begin(self, *args, **kwargs)
+        except Exception:
+            over()
+            raise
 
     def capture_end(self: Any) -> Any:
         try:
             return end(self)
         finally:
-            window.graph_captures -= 1
+            over()
 
     graph.capture_begin, graph.capture_end = capture_begin, capture_end

@@ -79,7 +79,7 @@ class Window:
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            facts = {"records": CALLS.records, "adapters": routes.ADAPTERS}
+            facts = {"records": CALLS.records, "graphs": CALLS.graphs, "adapters": routes.ADAPTERS}
             trace.with_suffix(".calls").write_text(json.dumps(facts))
         except (OSError, RuntimeError) as error:
             return {"event": "failed", "reason": f"the export failed: {error}"}

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from traceana.capture.backends import seen
+from traceana.capture.graphs import annotate_replays
 
 SPAN = "traceana::"
 
@@ -86,6 +87,7 @@ def publish(source: Path, target: Path) -> Published:
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
     annotate(trace, facts["records"])
+    annotate_replays(trace["traceEvents"], facts["graphs"])
     write(trace, target)
     backends = frozenset(seen(trace["traceEvents"]))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
