@@ -31,20 +31,22 @@ def _prepare(settings: dict[str, Any]) -> None:
 
     from traceana_capture import adapters, calls
     from traceana_capture.control import Control
+    from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
 
     if not dist.is_available():
         return
     control = Control(settings["socket"])
     window = Window(settings, control)
+    triggers = Triggers(settings, window)
 
     def opens() -> None:
         # Under sglang the work begins with the first request, not with the collectives of its start.
         if not adapters.owns_window():
-            window.open()
+            triggers.work()
 
     calls.watch_c10d(opens)
-    adapters.watch_imports(window.open, settings["backend"])
+    adapters.watch_imports(triggers, settings["backend"])
     _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
     _give_way(torch, window)

@@ -36,6 +36,10 @@ class Options:
     stacks: bool
     memory: bool
     backend: str
+    start_on: str
+    step_on: str
+    warmup: int
+    steps: int
     nccl: dict[str, str]
     timeout_s: float | None
 
@@ -58,6 +62,10 @@ def inject(folder: Path, options: Options) -> dict[str, str]:
         "stacks": options.stacks,
         "memory": options.memory,
         "backend": options.backend,
+        "start_on": options.start_on,
+        "step_on": options.step_on,
+        "warmup": options.warmup,
+        "steps": options.steps,
     }
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     quiet = {"KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99")}

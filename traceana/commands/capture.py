@@ -45,6 +45,13 @@ def rank_list(text: str) -> tuple[int, ...]:
     return tuple(int(rank) for rank in text.split(",") if rank)
 
 
+def function_name(option: str, text: str) -> str:
+    """The text if it is empty or MODULE:FUNCTION; raises TraceanaError for anything else."""
+    if text and not re.fullmatch(r"(?!__main__:)\w+(\.\w+)*:\w+(\.\w+)*", text):
+        raise TraceanaError(f"{option} {text!r} must be MODULE:FUNCTION of an imported module, such as train.loop:step")
+    return text
+
+
 def collect(worker: Worker, folder: Path, scratch: Path, published: list[Published]) -> dict[str, Any]:
     """Publish one rank's trace and return its entry in run.json; what is missing has its reason there."""
     entry = {
@@ -100,6 +107,10 @@ def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, An
     show_default=True,
     help="What carries the collectives of sglang's diffusion runtime.",
 )
+@click.option("--warmup", type=click.IntRange(min=0), default=0, help="Steps to let pass before the window.")
+@click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
+@click.option("--start-on", default="", metavar="MODULE:FUNCTION", help="Open the window when this is called.")
+@click.option("--step-on", default="", metavar="MODULE:FUNCTION", help="A step is a call of this.")
 @click.option("--shapes", is_flag=True, help="Record operators' input shapes (slower, larger).")
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
@@ -114,6 +125,10 @@ def command(
     memory: bool,
     nccl: tuple[str, ...],
     backend: str,
+    warmup: int,
+    steps: int,
+    start_on: str,
+    step_on: str,
     shapes: bool,
     force: bool,
     argv: tuple[str, ...],
@@ -121,8 +136,9 @@ def command(
     """Run CMD unchanged and leave one trace per rank in OUTPUT/LABEL.
 
     The window opens at the first collective (under sglang: the first request) and lasts --duration seconds at most.
+    With --warmup or --steps it opens at a step: a denoising step under sglang, elsewhere a call of --step-on.
     run.json keys: schema_version, label, argv, started, ended, exit_code, world_size, versions, nccl {set},
-    backend {asked, adapter, seen, mismatch}, window {delay_s, duration_s},
+    backend {asked, adapter, seen, mismatch}, window {delay_s, duration_s, warmup, steps, start_on, step_on},
     ranks [{rank, pid, host, outcome, reason, file, bytes}]; bytes are of the published file.
     """
     check_machine(backend)
@@ -135,6 +151,10 @@ def command(
         stacks=stacks,
         memory=memory,
         backend=backend,
+        start_on=function_name("--start-on", start_on),
+        step_on=function_name("--step-on", step_on),
+        warmup=warmup,
+        steps=steps,
         nccl=parse(nccl),
         timeout_s=timeout,
     )
@@ -163,7 +183,14 @@ def command(
         "backend": backend_entry(backend, published),
         "versions": {"traceana": __version__, **(workers[0].versions if workers else {})},
         "nccl": {"set": options.nccl},
-        "window": {"delay_s": delay, "duration_s": duration},
+        "window": {
+            "delay_s": delay,
+            "duration_s": duration,
+            "warmup": warmup,
+            "steps": steps,
+            "start_on": start_on or None,
+            "step_on": step_on or None,
+        },
         "ranks": entries,
     }
     try:

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from traceana_capture import routes
+from traceana_capture.triggers import Triggers, around
 
 RUNTIME = "sglang.multimodal_gen.runtime."
 WORKER = RUNTIME + "managers.gpu_worker"
@@ -42,26 +43,41 @@ SPANS: dict[str, list[tuple[str, str, Callable[..., str]]]] = {
 MODULES = frozenset({*SPANS, COORDINATOR})
 
 
-def add_spans(module: ModuleType, opens: Callable[[], None]) -> None:
-    """Wrap the module's methods that have a span; `opens` runs before a request."""
+def add_spans(module: ModuleType, triggers: Triggers) -> None:
+    """Wrap the module's methods that have a span; requests and denoising steps also reach the triggers."""
     for owner, method, name in SPANS[module.__name__]:
         kind = getattr(module, owner, None)
         original = getattr(kind, method, None)
         if original is None:
             sys.stderr.write(f"traceana: {module.__name__}.{owner}.{method} is missing, so its spans are\n")
             continue
-        setattr(kind, method, _spanned(original, name, opens if method == "execute_forward" else None))
+        setattr(kind, method, _triggering(method, original, _spanned(original, name), triggers))
 
 
-def _spanned(original: Any, name: Callable[..., str], opens: Callable[[], None] | None) -> Any:
+def _triggering(method: str, original: Any, spanned: Any, triggers: Triggers) -> Any:
+    """The method with its triggers around it, which a warm-up request does not touch."""
+    if method == "execute_forward":
+        real = around(spanned, triggers.work, lambda: None)
+    elif method == "_run_denoising_step" and not triggers.step_on:
+        real = around(spanned, triggers.begin_step, triggers.end_step)
+    else:
+        return spanned
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        warm = any(getattr(value, "is_warmup", False) for value in (*args[1:], *kwargs.values()))
+        return (spanned if warm else real)(*args, **kwargs)
+
+    return call
+
+
+def _spanned(original: Any, name: Callable[..., str]) -> Any:
     import torch
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        if opens is not None and not getattr(args[1] if len(args) > 1 else None, "is_warmup", False):
-            opens()
         with torch.profiler.record_function(name(*args, **kwargs)):
             return original(*args, **kwargs)
 
