@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from traceana_capture import routes
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
 
@@ -78,7 +79,8 @@ class Window:
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            trace.with_suffix(".calls").write_text(json.dumps(CALLS.records))
+            facts = {"records": CALLS.records, "graphs": CALLS.graphs, "adapters": routes.ADAPTERS}
+            trace.with_suffix(".calls").write_text(json.dumps(facts))
         except (OSError, RuntimeError) as error:
             return {"event": "failed", "reason": f"the export failed: {error}"}
         finally:

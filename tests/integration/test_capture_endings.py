@@ -181,3 +181,12 @@ def test_an_unwritable_folder_is_refused_before_the_run(tmp_path: Path) -> None:
     stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, stdout) == (2, "")
     assert "cannot write" in stderr
+
+
+def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
+    process = launch(tmp_path, workload("--steps", "1"), "--backend", "torch")
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    assert "error: --backend torch changed nothing" in stderr
+    backend = json.loads((tmp_path / "run" / "run.json").read_text())["backend"]
+    assert (backend["asked"], backend["adapter"], backend["seen"]) == ("torch", None, ["torch.distributed"])
+    assert process.returncode == 0

@@ -13,6 +13,7 @@ from types import FrameType
 
 import traceana_capture
 
+from traceana.capture import backends
 from traceana.capture.control import Ranks
 from traceana.errors import TraceanaError
 
@@ -34,6 +35,11 @@ class Options:
     shapes: bool
     stacks: bool
     memory: bool
+    backend: str
+    start_on: str
+    step_on: str
+    warmup: int
+    steps: int
     nccl: dict[str, str]
     timeout_s: float | None
 
@@ -55,10 +61,16 @@ def inject(folder: Path, options: Options) -> dict[str, str]:
         "shapes": options.shapes,
         "stacks": options.stacks,
         "memory": options.memory,
+        "backend": options.backend,
+        "start_on": options.start_on,
+        "step_on": options.step_on,
+        "warmup": options.warmup,
+        "steps": options.steps,
     }
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     quiet = {"KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99")}
-    return {**os.environ, **quiet, **options.nccl, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
+    chosen = {**quiet, **backends.environment(options.backend), **options.nccl}
+    return {**os.environ, **chosen, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
 
 
 class Launch:

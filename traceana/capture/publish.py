@@ -1,11 +1,15 @@
 """Turns a worker's plain JSON into `rank<N>.json.gz`: annotated, compressed, checked, published by rename."""
 
 import bisect
+import dataclasses
 import gzip
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from traceana.capture.backends import seen
+from traceana.capture.graphs import annotate_replays
 
 SPAN = "traceana::"
 
@@ -69,10 +73,28 @@ class _Launches:
         return [kernel for kernel in found if kernel is not None]
 
 
-def publish(source: Path, target: Path) -> int:
-    """Write `target` from the worker's files and return its size in bytes; raises OSError or msgspec.DecodeError."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A published trace: its size in bytes, what adapters did in its process, and the backends that it shows."""
+
+    size: int
+    adapters: tuple[str, ...]
+    backends: frozenset[str]
+
+
+def publish(source: Path, target: Path) -> Published:
+    """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
-    annotate(trace, msgspec.json.decode(source.with_suffix(".calls").read_bytes()))
+    facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    annotate(trace, facts["records"])
+    annotate_replays(trace["traceEvents"], facts["graphs"])
+    write(trace, target)
+    backends = frozenset(seen(trace["traceEvents"]))
+    return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+
+
+def write(trace: dict[str, Any], target: Path) -> None:
+    """Compress the trace beside `target`, then rename it."""
     partial = target.with_name(f".{target.name}.partial")
     try:
         with gzip.open(partial, "wb", compresslevel=1) as file:
@@ -80,4 +102,3 @@ def publish(source: Path, target: Path) -> int:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return target.stat().st_size

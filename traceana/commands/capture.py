@@ -13,10 +13,11 @@ import click
 import msgspec
 
 from traceana import __version__
+from traceana.capture.backends import check_machine, mismatch
 from traceana.capture.control import Ranks, Worker
 from traceana.capture.launch import Launch, Options, inject
 from traceana.capture.nccl import parse
-from traceana.capture.publish import publish
+from traceana.capture.publish import Published, publish
 from traceana.errors import TraceanaError
 
 
@@ -44,7 +45,14 @@ def rank_list(text: str) -> tuple[int, ...]:
     return tuple(int(rank) for rank in text.split(",") if rank)
 
 
-def collect(worker: Worker, folder: Path, scratch: Path) -> dict[str, Any]:
+def function_name(option: str, text: str) -> str:
+    """The text if it is empty or MODULE:FUNCTION; raises TraceanaError for anything else."""
+    if text and not re.fullmatch(r"(?!__main__:)\w+(\.\w+)*:\w+(\.\w+)*", text):
+        raise TraceanaError(f"{option} {text!r} must be MODULE:FUNCTION of an imported module, such as train.loop:step")
+    return text
+
+
+def collect(worker: Worker, folder: Path, scratch: Path, published: list[Published]) -> dict[str, Any]:
     """Publish one rank's trace and return its entry in run.json; what is missing has its reason there."""
     entry = {
         "rank": worker.rank,
@@ -58,10 +66,21 @@ def collect(worker: Worker, folder: Path, scratch: Path) -> dict[str, Any]:
         return entry | {"reason": worker.reason or f"the process ended while {worker.state}, before its export"}
     source, target = scratch / f"{worker.pid}.json", folder / f"rank{worker.rank}.json.gz"
     try:
-        size = publish(source, target)
+        trace = publish(source, target)
     except (OSError, msgspec.DecodeError) as error:
         return entry | {"reason": f"the trace could not be published: {error}"}
-    return entry | {"outcome": "complete", "reason": worker.reason, "file": target.name, "bytes": size}
+    published.append(trace)
+    return entry | {"outcome": "complete", "reason": worker.reason, "file": target.name, "bytes": trace.size}
+
+
+def backend_entry(asked: str, published: list[Published]) -> dict[str, Any]:
+    """What was asked for, what adapters did and what the traces show; a mismatch also goes to stderr."""
+    adapters = sorted({adapter for trace in published for adapter in trace.adapters})
+    found = {backend for trace in published for backend in trace.backends}
+    error = mismatch(asked, adapters, found) if published else None
+    if error is not None:
+        click.echo(f"traceana: error: {error}", err=True)
+    return {"asked": asked, "adapter": ", ".join(adapters) or None, "seen": sorted(found), "mismatch": error}
 
 
 def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,6 +100,17 @@ def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, An
 @click.option("--stacks", is_flag=True, help="Record Python stacks (much larger).")
 @click.option("--memory", is_flag=True, help="Record allocations.")
 @click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
+@click.option(
+    "--backend",
+    type=click.Choice(["asis", "torch", "pynccl"]),
+    default="asis",
+    show_default=True,
+    help="What carries the collectives of sglang's diffusion runtime.",
+)
+@click.option("--warmup", type=click.IntRange(min=0), default=0, help="Steps to let pass before the window.")
+@click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
+@click.option("--start-on", default="", metavar="MODULE:FUNCTION", help="Open the window when this is called.")
+@click.option("--step-on", default="", metavar="MODULE:FUNCTION", help="A step is a call of this.")
 @click.option("--shapes", is_flag=True, help="Record operators' input shapes (slower, larger).")
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
@@ -94,6 +124,11 @@ def command(
     stacks: bool,
     memory: bool,
     nccl: tuple[str, ...],
+    backend: str,
+    warmup: int,
+    steps: int,
+    start_on: str,
+    step_on: str,
     shapes: bool,
     force: bool,
     argv: tuple[str, ...],
@@ -101,10 +136,12 @@ def command(
     """Run CMD unchanged and leave one trace per rank in OUTPUT/LABEL.
 
     The window opens at the first collective (under sglang: the first request) and lasts --duration seconds at most.
-    run.json keys: schema_version, label, argv, started, ended, exit_code, world_size, backend {seen}, versions,
-    nccl {set}, window {delay_s, duration_s}, ranks [{rank, pid, host, outcome, reason, file, bytes}]; bytes are of
-    the published file.
+    With --warmup or --steps it opens at a step: a denoising step under sglang, elsewhere a call of --step-on.
+    run.json keys: schema_version, label, argv, started, ended, exit_code, world_size, versions, nccl {set},
+    backend {asked, adapter, seen, mismatch}, window {delay_s, duration_s, warmup, steps, start_on, step_on},
+    ranks [{rank, pid, host, outcome, reason, file, bytes}]; bytes are of the published file.
     """
+    check_machine(backend)
     options = Options(
         argv=argv,
         duration_s=duration,
@@ -113,6 +150,11 @@ def command(
         shapes=shapes,
         stacks=stacks,
         memory=memory,
+        backend=backend,
+        start_on=function_name("--start-on", start_on),
+        step_on=function_name("--step-on", step_on),
+        warmup=warmup,
+        steps=steps,
         nccl=parse(nccl),
         timeout_s=timeout,
     )
@@ -124,7 +166,8 @@ def command(
         code = Launch(options, listener, inject(scratch, options)).run()
         workers = sorted(listener.workers.values(), key=lambda worker: worker.rank)
         listener.close()
-        entries = [collect(worker, folder, scratch) for worker in workers]
+        published: list[Published] = []
+        entries = [collect(worker, folder, scratch, published) for worker in workers]
     finally:
         shutil.rmtree(scratch)
     world_size = max((worker.world_size for worker in workers), default=0)
@@ -137,10 +180,17 @@ def command(
         "ended": datetime.datetime.now(datetime.timezone.utc).isoformat(),
         "exit_code": code,
         "world_size": world_size,
-        "backend": {"seen": sorted({worker.backend for worker in workers})},
+        "backend": backend_entry(backend, published),
         "versions": {"traceana": __version__, **(workers[0].versions if workers else {})},
         "nccl": {"set": options.nccl},
-        "window": {"delay_s": delay, "duration_s": duration},
+        "window": {
+            "delay_s": delay,
+            "duration_s": duration,
+            "warmup": warmup,
+            "steps": steps,
+            "start_on": start_on or None,
+            "step_on": step_on or None,
+        },
         "ranks": entries,
     }
     try:
