@@ -16,7 +16,7 @@ import numpy as np
 _DOUBLE_LIMIT_US = float(1 << 43)
 _INT64_LIMIT_NS = 1 << 62
 
-DecodeError = (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError)
+DecodeError = (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError, RecursionError)
 
 
 class Event(msgspec.Struct, gc=False):

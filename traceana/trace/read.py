@@ -7,6 +7,7 @@ Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamComms
 from array import array
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -22,18 +23,24 @@ _C10D_PREFIXES = ("nccl:", "gloo:", "ucc:", "mpi:", "xccl:", "hccl:")
 _HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
 
 
+# A value that no run can have makes its event a damaged one, instead of overflowing a column later.
+_Integer = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
+_LONGEST_US = float(1 << 43)
+
+
 class _Args(msgspec.Struct, gc=False):
-    device: int = 0
-    stream: int | str = 0
-    correlation: int = 0
+    device: _Integer = 0
+    stream: _Integer | str = 0
+    correlation: _Integer = 0
     collective: str | None = msgspec.field(name="Collective name", default=None)
-    in_nelems: int | None = msgspec.field(name="In msg nelems", default=None)
-    out_nelems: int | None = msgspec.field(name="Out msg nelems", default=None)
-    group_size: int | None = msgspec.field(name="Group size", default=None)
+    in_nelems: _Count | None = msgspec.field(name="In msg nelems", default=None)
+    out_nelems: _Count | None = msgspec.field(name="Out msg nelems", default=None)
+    group_size: _Count | None = msgspec.field(name="Group size", default=None)
     dtype: str | None = None
     group_name: str | None = msgspec.field(name="Process Group Name", default=None)
     group_ranks: str | None = msgspec.field(name="Process Group Ranks", default=None)
-    seq: int | None = msgspec.field(name="Seq", default=None)
+    seq: _Count | None = msgspec.field(name="Seq", default=None)
     backend: str | None = msgspec.field(name="traceana backend", default=None)
     library: str | None = msgspec.field(name="traceana library", default=None)
     input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
@@ -83,6 +90,9 @@ class _Reader:
         """File one complete event under its category; others are passed over."""
         handler = self.handlers.get(event.cat)
         if handler is None or event.ph != "X":
+            return
+        if event.ts is None or abs(event.dur or 0.0) > _LONGEST_US:
+            self.skipped += 1
             return
         try:
             handler(event, start_ns, round((event.dur or 0.0) * 1000))
