@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.traces import base
 from tests.traces.cases import CASES, Case
+from tests.traces.extreme import arguments
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.errors import TraceanaError
 
@@ -120,9 +121,8 @@ def test_many_changes_anywhere_are_survived(data: st.DataObject, source: bytes, 
 @given(data=st.data(), value=ANY_VALUE)
 def test_any_value_anywhere_is_survived(data: st.DataObject, value: object) -> None:
     content = base.good()
-    place = data.draw(st.sampled_from(base.kernels_of(content)))
-    if isinstance(place.get("args"), dict) and data.draw(st.booleans()):
-        place = place["args"]
+    kernel = data.draw(st.sampled_from(base.kernels_of(content)))
+    place = data.draw(st.sampled_from((kernel, arguments(kernel))))
     place[data.draw(st.sampled_from(sorted(place)))] = value
     result = measured(base.compact(content))
     assert result is not None
