@@ -115,7 +115,7 @@ class Run:
         return self.host_clocks_ns[self.host(rank)]
 
     def file_name(self, rank: int) -> str:
-        """`rankN` on one host or where hosts are not to be told, else as `tensorboard_trace_handler` names files: host, process, time."""
+        """`rankN`, or host, process and time as `tensorboard_trace_handler` names files."""
         if len(self.host_clocks_ns) == 1 or not self.named_hosts:
             return f"rank{rank}.json.gz"
         return f"node{self.host(rank)}_{4000 + rank}.17908570{rank:02}123.pt.trace.json.gz"
