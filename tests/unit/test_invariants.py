@@ -117,7 +117,7 @@ def test_many_changes_anywhere_are_survived(data: st.DataObject, source: bytes, 
     measured(bytes(content))
 
 
-@no_deadline
+@settings(no_deadline, max_examples=600)
 @given(data=st.data(), value=ANY_VALUE)
 def test_any_value_anywhere_is_survived(data: st.DataObject, value: object) -> None:
     content = base.good()
