@@ -57,7 +57,7 @@ def test_times_are_exact(tmp_path: Path, case: Case) -> None:
 @pytest.mark.parametrize("case", READABLE, ids=name)
 def test_operations_and_sizes(tmp_path: Path, case: Case) -> None:
     operations = analyze(tmp_path, TRACES / case.file).run["operations"]
-    assert tuple(sorted({operation["op"] for operation in operations})) == case.ops
+    assert case.ops is None or tuple(sorted({operation["op"] for operation in operations})) == case.ops
     assert {operation["message_bytes"] for operation in operations} <= {case.message_bytes}
 
 

@@ -127,6 +127,15 @@ def test_small_offset_between_named_hosts_is_found(tmp_path: Path) -> None:
     check_everything(outcome, truth, tolerance_ns=0)
 
 
+def test_hosts_that_nothing_names(tmp_path: Path) -> None:
+    """Ranks that were never inside a collective together cannot share a clock."""
+    run = Run(world_size=4, calls=CALLS, host_clocks_ns=(0, 50_000_000), named_hosts=False)
+    outcome, truth = both(tmp_path, run)
+    assert [rank["clock_offset_ns"] for rank in outcome.run["ranks"]] == [0, 0, 50_000_000, 50_000_000]
+    assert outcome.run["clock"]["method"] == "collectives"
+    check_everything(outcome, truth, tolerance_ns=0)
+
+
 def test_four_hosts(tmp_path: Path) -> None:
     run = Run(world_size=8, calls=CALLS, host_clocks_ns=(0, 2_000_000, -5_000_000, 90_000_000))
     outcome, truth = both(tmp_path, run)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.traces import base
 from tests.traces.cases import CASES, Case
+from tests.traces.extreme import arguments
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.errors import TraceanaError
 
@@ -17,6 +18,15 @@ PRETTY = base.pretty(base.good())
 EVENTS = COMPACT.index(b'"traceEvents":[') + len(b'"traceEvents":[')
 EVENTS_END = COMPACT.rindex(b"]")
 SOURCES = (COMPACT, PRETTY, base.packed(PRETTY), base.packed(COMPACT[:2000]) + base.packed(COMPACT[2000:]))
+ANY_VALUE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([2**31, 2**32, 2**53, 2**63, 2**64 - 1, -1, 0, 1e15, 1e30, -1e30, 1e308, 0.5]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=3),
+)
 no_deadline = settings(deadline=None, derandomize=True, max_examples=120)
 
 
@@ -105,6 +115,18 @@ def test_many_changes_anywhere_are_survived(data: st.DataObject, source: bytes, 
         at = data.draw(st.integers(0, len(content) - 1))
         content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
     measured(bytes(content))
+
+
+@settings(no_deadline, max_examples=600)
+@given(data=st.data(), value=ANY_VALUE)
+def test_any_value_anywhere_is_survived(data: st.DataObject, value: object) -> None:
+    content = base.good()
+    kernel = data.draw(st.sampled_from(base.kernels_of(content)))
+    place = data.draw(st.sampled_from((kernel, arguments(kernel))))
+    place[data.draw(st.sampled_from(sorted(place)))] = value
+    result = measured(base.compact(content))
+    assert result is not None
+    assert result.kernels >= base.KERNELS - 1
 
 
 @no_deadline
