@@ -25,7 +25,7 @@ _HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
 
 # A value that no run can have makes its event a damaged one, instead of overflowing a column later.
 _Integer = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
-_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
+_Count = Annotated[int, msgspec.Meta(ge=-(1 << 48), le=1 << 48)]
 _LONGEST_US = float(1 << 43)
 
 
