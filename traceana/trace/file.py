@@ -105,7 +105,7 @@ class TraceFile:
         try:
             return decode_events(body), rest, False
         except DecodeError:
-            pass
+            pass  # Either the events end in here or one of them is damaged: told apart below.
         found = _split_at_end(body + b"," + rest)
         if found is not None:
             return *found, True
