@@ -15,6 +15,7 @@ class _Rank(msgspec.Struct):
 
 class _File(msgspec.Struct):
     label: str | None = None
+    repeat: int | None = None
     versions: dict[str, str | None] = {}
     ranks: list[_Rank] = []
 
@@ -24,6 +25,8 @@ class Manifest:
     """All empty where a folder has no run.json or one that is not ours."""
 
     label: str | None = None
+    repeat: int | None = None
+    """Which of the repeats of its label this is, from 1."""
     versions: dict[str, str] = field(default_factory=dict)
     hosts: dict[int, str] = field(default_factory=dict)
 
@@ -36,6 +39,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest()
     return Manifest(
         label=file.label,
+        repeat=file.repeat,
         versions={name: version for name, version in file.versions.items() if version},
         hosts={rank.rank: rank.host for rank in file.ranks if rank.host},
     )
