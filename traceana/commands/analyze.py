@@ -74,7 +74,7 @@ def command(
         own_patterns=tuple(parse_pattern(text) for text in comm_kernels),
         hta=hta,
     )
-    with _progress() as progress:
+    with progress_bar() as progress:
         analysis = analyze(paths, settings, progress)
     report = write(analysis, output)
     _say(analysis)
@@ -100,7 +100,7 @@ def _parse_size(text: str) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
     """A bar on a terminal, nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda _done, _total, _name: None
