@@ -153,6 +153,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallSite:
+    """The calls of one operation and size that one place in the program issued, over all ranks.
+
+    `site` is the innermost user span or, in a trace with Python stacks, `nn.Module` that was open when the call was
+    launched, without its number; None where nothing was open. `p50_ns` and `sum_ns` are durations, waiting included;
+    `transfer_p50_ns` covers matched calls only.
+    """
+
+    site: str | None
+    op: str
+    message_bytes: int | None
+    count: int
+    p50_ns: int
+    transfer_p50_ns: int | None
+    sum_ns: int
+    exposed_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
     """Clocks of the ranks against the lowest rank's.
 
@@ -255,6 +274,7 @@ class RunReport:
     stragglers: tuple[Straggler, ...]
     waits: tuple[RankWait, ...]
     spans: tuple[Span, ...]
+    call_sites: tuple[CallSite, ...]
     clock: Clock
     timeline: Timeline | None
     coverage: Coverage

@@ -115,6 +115,21 @@ def test_comparison_says_that_sizes_are_missing(pair: Outcome) -> None:
     assert {"all_reduce", "all_gather", "broadcast"} <= {row["op"] for row in comparison["rows"]}
 
 
+def test_calls_are_told_by_the_span_that_issued_them(pair: Outcome) -> None:
+    for run in pair.report["runs"]:
+        counts: dict[tuple[str, str], int] = {}
+        for site in run["call_sites"]:
+            key = site["site"], site["op"]
+            counts[key] = counts.get(key, 0) + site["count"]
+        all_to_all = "all_to_all" if run["label"] == "torch-2r" else "send_recv"
+        assert counts == {
+            ("denoise_step", "broadcast"): 8,
+            ("denoise_step", "all_gather"): 40,
+            ("UlyssesAttention", all_to_all): 64,
+            ("RowParallelLinear", "all_reduce"): 32,
+        }
+
+
 def test_user_spans_are_counted(pair: Outcome) -> None:
     for run in pair.report["runs"]:
         spans = {span["name"]: span for span in run["spans"]}

@@ -52,6 +52,7 @@ def analyze_run(
         stragglers=summarize.stragglers(matching, list(ranks)),
         waits=summarize.waits(calls),
         spans=user_spans([result.spans for _, result in sorted(ranks.items())]),
+        call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
         timeline=timeline(ranks, matching.clocks.offset_ns),
         coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
