@@ -15,7 +15,8 @@ def frames(*rows: tuple[int, int, int]) -> HostRows:
 
 
 def rows_at(found: HostRows, *at_ns: int, thread: int = 0) -> list[int]:
-    return innermost(found, np.full(len(at_ns), thread), np.array(at_ns, dtype=np.int64)).tolist()
+    rows: list[int] = innermost(found, np.full(len(at_ns), thread), np.array(at_ns, dtype=np.int64)).tolist()
+    return rows
 
 
 def test_the_frame_opened_last_wins_and_its_end_gives_back_to_the_one_around_it() -> None:
