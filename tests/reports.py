@@ -14,11 +14,14 @@ from traceana.report import (
     Coverage,
     Distribution,
     Histogram,
+    MissingRank,
+    NcclLog,
     Operation,
     RankReport,
     RankWait,
     Report,
     RunReport,
+    Setup,
     Span,
     SpanInstance,
     Straggler,
@@ -76,6 +79,7 @@ def run(
         missing_ranks=(),
         gpus=("NVIDIA H200",),
         versions=(("nccl", "2.28.9"), ("torch", "2.11.0")),
+        setup=setup(label),
         ranks=tuple(rank_report(rank, speed) for rank in range(ranks)),
         operations=operations if sized else _without_sizes(operations),
         buckets=tuple(_buckets(operations)) if sized else (),
@@ -94,6 +98,27 @@ def run(
         timeline=_timeline(source, ranks, speed),
         coverage=coverage(72 * ranks, without_size=0 if sized else 72 * ranks),
         hta=None,
+    )
+
+
+def setup(label: str) -> Setup:
+    """Runs that differ in the backend asked for and in what NCCL chose."""
+    direct = label != "torch"
+    facts = (("transports", "P2P/CUMEM (24 channels)"), ("channels", "24 coll, 32 p2p"))
+    return Setup(
+        argv=("torchrun", "--nproc-per-node", "2", "train.py", "--prompt", "a cat"),
+        started="2026-01-02T03:04:05+00:00",
+        exit_code=0,
+        window=(("delay_s", "0.0"), ("duration_s", "10.0")),
+        backend_asked="pynccl" if direct else "torch",
+        backend_adapter="sglang_diffusion",
+        backend_seen=("pynccl",) if direct else ("torch.distributed",),
+        backend_mismatch=None,
+        nccl_presets=(),
+        nccl_set=(("NCCL_ALGO", "Ring"),),
+        nccl_logs=tuple(NcclLog(rank=rank, facts=(*facts, ("NVLS", "available"))[: 2 + direct]) for rank in range(2)),
+        environment=(("CUDA_VISIBLE_DEVICES", "0,1"),),
+        missing=(),
     )
 
 
@@ -176,6 +201,21 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
         backends_seen=(text,),
         gpus=(text,),
         versions=((text, text),),
+        setup=Setup(
+            argv=(text, text),
+            started=text,
+            exit_code=1,
+            window=((text, text),),
+            backend_asked=text,
+            backend_adapter=text,
+            backend_seen=(text,),
+            backend_mismatch=text,
+            nccl_presets=(text,),
+            nccl_set=((text, text),),
+            nccl_logs=(NcclLog(rank=0, facts=((text, text),)),),
+            environment=((text, text),),
+            missing=(MissingRank(rank=0, reason=text),),
+        ),
         ranks=tuple(replace(rank, file=text, host=text, gpu=text) for rank in side.ranks),
         operations=tuple(
             replace(operation, op=text, dtype=text, backend=text, library=text) for operation in side.operations

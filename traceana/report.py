@@ -255,6 +255,43 @@ class HtaSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NcclLog:
+    """What NCCL's own log says on one rank: pairs such as ("transports", "P2P/CUMEM (24 channels)")."""
+
+    rank: int
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingRank:
+    """A rank that left no trace, and why."""
+
+    rank: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How capture ran the command, from run.json. Pairs are names and values, such as ("NCCL_ALGO", "Ring")."""
+
+    argv: tuple[str, ...]
+    started: str | None
+    """ISO 8601."""
+    exit_code: int | None
+    window: tuple[tuple[str, str], ...]
+    backend_asked: str | None
+    backend_adapter: str | None
+    backend_seen: tuple[str, ...]
+    backend_mismatch: str | None
+    """Why the traces do not show the backend that was asked for; None where they do."""
+    nccl_presets: tuple[str, ...]
+    nccl_set: tuple[tuple[str, str], ...]
+    nccl_logs: tuple[NcclLog, ...]
+    environment: tuple[tuple[str, str], ...]
+    missing: tuple[MissingRank, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """One run: a set of ranks that worked together under one label."""
 
@@ -268,6 +305,8 @@ class RunReport:
     gpus: tuple[str, ...]
     versions: tuple[tuple[str, str], ...]
     """Pairs such as ("nccl", "2.28.9"), from the traces and, where there is one, run.json."""
+    setup: Setup | None
+    """None where there is no run.json."""
     ranks: tuple[RankReport, ...]
     operations: tuple[Operation, ...]
     buckets: tuple[Bucket, ...]

@@ -46,6 +46,7 @@ def analyze_run(
         missing_ranks=tuple(rank for rank in range(world_size) if rank not in ranks),
         gpus=tuple(sorted({device.name for result in ranks.values() for device in result.header.devices})),
         versions=_versions(files, ranks),
+        setup=files.manifest.setup,
         ranks=tuple(_rank_report(rank, result, hosts, matching) for rank, result in sorted(ranks.items())),
         operations=summarize.operations(calls),
         buckets=summarize.buckets(calls, edges),
