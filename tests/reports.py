@@ -24,6 +24,8 @@ from traceana.report import (
     Setup,
     Span,
     SpanInstance,
+    StepComparison,
+    StepTime,
     Straggler,
     Timeline,
     TimelineRow,
@@ -72,6 +74,8 @@ def run(
     operations = tuple(_operation(source, call, ranks, backend, speed, sized) for call in CALLS)
     return RunReport(
         label=label,
+        side=label,
+        repeat=None,
         path=f"traces/{label}",
         backend=backend,
         backends_seen=(backend,),
@@ -97,6 +101,10 @@ def run(
         clock=Clock(method="shared", residual_ns=None),
         timeline=_timeline(source, ranks, speed),
         coverage=coverage(72 * ranks, without_size=0 if sized else 72 * ranks),
+        steps=_steps(label, speed),
+        requests=(),
+        perf_dumps=(),
+        noise=(),
         hta=None,
     )
 
@@ -175,8 +183,15 @@ def compare(baseline: RunReport, candidate: RunReport, *, reasons: tuple[str, ..
     return Comparison(
         baseline=baseline.label,
         candidate=candidate.label,
+        baseline_runs=(baseline.label,),
+        candidate_runs=(candidate.label,),
+        interval_basis="calls",
+        worth_per="step",
+        sentence=f"{candidate.label} is faster than {baseline.label}.",
         comparable=not reasons,
         reasons=reasons,
+        noise=(),
+        end_to_end=(_step_comparison(baseline, candidate),),
         rows=tuple(_row(left, right) for left, right in pairs),
         only_baseline=(),
         only_candidate=(),
@@ -196,6 +211,7 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
     return replace(
         side,
         label=label,
+        side=label,
         path=text,
         backend=text,
         backends_seen=(text,),
@@ -317,12 +333,20 @@ def _row(baseline: Operation, candidate: Operation) -> ComparisonRow:
         basis="transfer" if sized else "duration",
         baseline_count=baseline.count,
         candidate_count=candidate.count,
+        baseline_warm_up=2,
+        candidate_warm_up=2,
         baseline_p50_ns=left.p50,
         candidate_p50_ns=right.p50,
         speedup=speedup,
         ci_low=low,
         ci_high=high,
+        p_value=0.001 if low > 1 or high < 1 else 0.4,
         verdict="faster" if low > 1 else "slower" if high < 1 else "no difference",
+        reason=None,
+        runs_needed=None,
+        baseline_exposed_ns=baseline.exposed_ns // 8,
+        candidate_exposed_ns=candidate.exposed_ns // 8,
+        worth_ns=(baseline.exposed_ns - candidate.exposed_ns) // 8,
         expected_low=1.3 if large else 1.1,
         expected_high=1.5 if large else 1.3,
     )
@@ -343,6 +367,39 @@ def _sites(operations: tuple[Operation, ...]) -> tuple[CallSite, ...]:
             exposed_ns=operation.exposed_ns,
         )
         for operation in operations
+    )
+
+
+def _step_comparison(baseline: RunReport, candidate: RunReport) -> StepComparison:
+    left, right = (distribution([step.duration_ns for step in run.steps]).p50 for run in (baseline, candidate))
+    return StepComparison(
+        metric="step",
+        name="denoise_step",
+        baseline_count=3,
+        candidate_count=3,
+        baseline_p50_ns=left,
+        candidate_p50_ns=right,
+        speedup=left / right,
+        ci_low=None,
+        ci_high=None,
+        p_value=None,
+        verdict="cannot tell",
+        reason="3 steady steps a side are too few",
+        runs_needed=3,
+    )
+
+
+def _steps(label: str, speed: float) -> tuple[StepTime, ...]:
+    source = random.Random(f"{label} steps")
+    return tuple(
+        StepTime(
+            name=f"denoise_step {index}",
+            duration_ns=int(41_000_000 * source.lognormvariate(0, 0.03) / speed**0.3),
+            exposed_comm_ns=int(15_000_000 / speed),
+            compute_ns=22_000_000,
+            warm_up=index == 0,
+        )
+        for index in range(4)
     )
 
 

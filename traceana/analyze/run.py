@@ -39,6 +39,8 @@ def analyze_run(
     backends = _backends(calls)
     report = RunReport(
         label=files.label,
+        side=files.label,
+        repeat=None,
         path=files.folder.as_posix(),
         backend=backends[0] if backends else "none",
         backends_seen=tuple(backends),
@@ -57,6 +59,10 @@ def analyze_run(
         clock=matching.clocks.clock,
         timeline=timeline(ranks, matching.clocks.offset_ns),
         coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
+        steps=(),
+        requests=(),
+        perf_dumps=(),
+        noise=(),
         hta=hta,
     )
     return AnalyzedRun(report=report, calls=calls)

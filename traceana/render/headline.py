@@ -72,7 +72,7 @@ def _telling(comparison: Comparison) -> list[ComparisonRow]:
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     runs = {run.label: run for run in report.runs}
-    baseline, candidate = runs[comparison.baseline], runs[comparison.candidate]
+    baseline, candidate = runs[comparison.baseline_runs[0]], runs[comparison.candidate_runs[0]]
     return Headline(
         sentence=_verdict_sentence(comparison, len(report.comparisons)),
         second=f"{_step_change(baseline, candidate)} {_caution(comparison)}".strip(),

@@ -22,8 +22,10 @@ def run_marks(report: Report) -> tuple[RunMark, ...]:
 
 
 def marks_by_label(report: Report) -> dict[str, RunMark]:
-    """The same, found by label."""
-    return {mark.label: mark for mark in run_marks(report)}
+    """The same, found by label or side: a side is marked as the first of its runs."""
+    marks = list(zip(run_marks(report), report.runs, strict=True))
+    sides = {run.side: RunMark(label=run.side, colour=mark.colour) for mark, run in reversed(marks)}
+    return sides | {mark.label: mark for mark, _ in marks}
 
 
 def shorten(text: str, limit: int) -> str:
