@@ -187,7 +187,7 @@ def compare(baseline: RunReport, candidate: RunReport, *, reasons: tuple[str, ..
         candidate_runs=(candidate.label,),
         interval_basis="calls",
         worth_per="step",
-        sentence=f"{candidate.label} is faster than {baseline.label}.",
+        sentence=f"{candidate.label} beats {baseline.label}.",
         comparable=not reasons,
         reasons=reasons,
         noise=(),

@@ -128,7 +128,7 @@ def test_highlighting_dims_the_other_operations(page: ReportPage) -> None:
 
 def test_hostile_names_show_as_text(page: ReportPage) -> None:
     page.show(reports.hostile(HOSTILE))
-    assert f"{HOSTILE}pynccl is faster than" in page.body()
+    assert f"{HOSTILE}pynccl beats" in page.body()
     assert page.driver.find_elements(By.TAG_NAME, "img") == []
     assert page.requests() == {page.path.as_uri()}
     assert page.log("browser") == []
