@@ -345,6 +345,17 @@ class PerfDump:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """Something that makes a run's times unsteady. `kind` is `drift` (a rank's compute a step changes over the
+    recording) or `uneven` (a rank computes slower than its peers); `change` is the relative change."""
+
+    kind: str
+    rank: int
+    change: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """One run: a set of ranks that worked together under one label.
 
@@ -381,8 +392,7 @@ class RunReport:
     requests: tuple[StepTime, ...]
     perf_dumps: tuple[PerfDump, ...]
     """sglang's perf dumps in or beside the run's folder."""
-    noise: tuple[str, ...]
-    """What makes this run's times unsteady, in words: a rank that slows down, or computes slower than its peers."""
+    noise: tuple[Noise, ...]
     hta: HtaSection | None
 
 

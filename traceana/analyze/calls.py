@@ -7,6 +7,7 @@ import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.match import Matching
+from traceana.analyze.steps import warm_up
 from traceana.trace.columns import Bools, Ints
 
 
@@ -14,8 +15,9 @@ from traceana.trace.columns import Bools, Ints
 class Calls:
     """Columns of equal length; `signature` indexes `signatures`; wait and transfer are 0 where not `matched`.
 
-    `collective` numbers the matched collectives over the run, -1 elsewhere. `site` indexes `sites`, the innermost span
-    or module that issued the call, or is -1.
+    `collective` numbers the matched collectives over the run, -1 elsewhere. `step` numbers the run's steps, -1 outside
+    them and -2 before the first; `warm_up` are calls of the first step, the first of each kind, and their peers. `site`
+    indexes `sites`, the innermost span or module that issued the call, or is -1.
     """
 
     rank: Ints
@@ -27,6 +29,8 @@ class Calls:
     matched: Bools
     collective: Ints
     seq: Ints
+    step: Ints
+    warm_up: Bools
     signature: Ints
     signatures: tuple[Signature, ...]
     site: Ints
@@ -52,8 +56,8 @@ class Calls:
         return np.where(self.matched, self.transfer_ns, self.duration_ns)
 
 
-def gather(ranks: Mapping[int, Collectives], matching: Matching) -> Calls:
-    """Put the ranks' calls one below the other, in rank order."""
+def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[int, Ints]) -> Calls:
+    """Put the ranks' calls one below the other, in rank order; `steps` gives each call's step by rank."""
     signatures: dict[Signature, int] = {}
     columns: list[list[Ints]] = [[] for _ in range(9)]
     numbers = _collective_numbers(ranks, matching)
@@ -73,6 +77,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching) -> Calls:
         )
         for column, values in zip(columns, rows, strict=True):
             column.append(values)
+    step = np.concatenate([steps[rank] for rank in sorted(ranks)])
     seq = np.concatenate([calls.seq for _, calls in sorted(ranks.items())])
     sites, site = _sites([calls for _, calls in sorted(ranks.items())])
     rank_, start, duration, exposed, wait_, transfer_, matched_, number, signature = map(np.concatenate, columns)
@@ -86,6 +91,8 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching) -> Calls:
         matched=matched_ == 1,
         collective=number,
         seq=seq,
+        step=step,
+        warm_up=warm_up(rank_, signature, number, step),
         signature=signature,
         signatures=tuple(signatures),
         site=site,

@@ -54,6 +54,8 @@ def _run_table(run: AnalyzedRun) -> pa.Table:
             "site": pa.array([*calls.sites, None], pa.string()).take(pa.array(calls.site % (len(calls.sites) + 1))),
             "seq": pa.array(calls.seq, mask=calls.seq < 0),
             "collective": pa.array(calls.collective, mask=unknown),
+            "step": pa.array(calls.step, mask=calls.step < 0),
+            "warm_up": calls.warm_up,
             "start_ns": calls.start_ns,
             "duration_ns": calls.duration_ns,
             "exposed_ns": calls.exposed_ns,

@@ -52,6 +52,8 @@ class Manifest:
     """All empty where a folder has no run.json or one that is not ours."""
 
     label: str | None = None
+    repeat: int | None = None
+    """Which of the repeats of its label this is, from 1."""
     versions: dict[str, str] = field(default_factory=dict)
     hosts: dict[int, str] = field(default_factory=dict)
     setup: Setup | None = None
@@ -67,6 +69,7 @@ def read_manifest(folder: Path) -> Manifest:
     versions: dict[str, str | None] = _read(file, "versions", dict[str, str | None], {})
     return Manifest(
         label=_read(file, "label", str | None, None),
+        repeat=_read(file, "repeat", int | None, None),
         versions={name: version for name, version in versions.items() if version},
         hosts={rank.rank: rank.host for rank in ranks if rank.host},
         setup=_setup(file, ranks) if "argv" in file else None,
