@@ -177,3 +177,13 @@ def test_kernels_without_metadata_are_all_counted(tmp_path: Path, name: str, ran
 
 def test_processes_give_the_same_numbers(tmp_path: Path, straggler: Outcome) -> None:
     assert analyze(tmp_path, H200 / "torch-4r-straggler2", workers=2).run == straggler.run
+
+
+def test_the_summary_is_printed_as_markdown_alone(tmp_path: Path) -> None:
+    outcome = analyze(tmp_path, H200 / "torch-2r", H200 / "pynccl-2r", "--format", "md")
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith("## ")
+    assert "| all_reduce | all sizes |" in outcome.stdout.replace("\u00a0", " ")
+    assert "report: " not in outcome.stdout
+    assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
+    assert all((tmp_path / name).exists() for name in OUTPUTS)
