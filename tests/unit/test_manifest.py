@@ -9,6 +9,7 @@ from traceana.trace.manifest import Manifest, read_manifest
 
 RUN = {
     "label": "torch",
+    "repeat": 2,
     "argv": ["torchrun", "train.py", "--prompt", "a cat"],
     "started": "2026-01-02T03:04:05+00:00",
     "exit_code": 0,
@@ -16,21 +17,24 @@ RUN = {
     "backend": {"asked": "pynccl", "adapter": None, "seen": ["torch.distributed"], "mismatch": "nothing changed"},
     "window": {"delay_s": 0, "duration_s": 10.0, "step_on": None},
     "environment": {"CUDA_VISIBLE_DEVICES": "0,1"},
-    "nccl": {"set": {"NCCL_ALGO": "Ring"}, "preset": ["ring"]},
-    "ranks": [
-        {
-            "rank": 0,
-            "host": "node-a",
-            "outcome": "complete",
-            "nccl": {
+    "nccl": {
+        "set": {"NCCL_ALGO": "Ring"},
+        "preset": ["ring"],
+        "ranks": [
+            {
+                "rank": 0,
+                "file": "nccl.rank0.log",
                 "version": "2.28.9",
                 "transports": {"SHM": [0, 1]},
                 "channels": {"coll": 2},
                 "nvls": False,
                 "choices": ["AllReduce RING LL"],
                 "variables": {"NCCL_ALGO": "Ring"},
-            },
-        },
+            }
+        ],
+    },
+    "ranks": [
+        {"rank": 0, "host": "node-a", "outcome": "complete", "reason": ""},
         {"rank": 1, "host": None, "outcome": "missing", "reason": "never appeared"},
     ],
 }
@@ -43,7 +47,7 @@ def manifest(folder: Path, content: Any) -> Manifest:
 
 def test_all_that_capture_writes_is_read(tmp_path: Path) -> None:
     found = manifest(tmp_path, RUN)
-    assert (found.label, found.versions, found.hosts) == ("torch", {"torch": "2.11.0"}, {0: "node-a"})
+    assert (found.label, found.repeat, found.versions, found.hosts) == ("torch", 2, {"torch": "2.11.0"}, {0: "node-a"})
     setup = found.setup
     assert setup is not None
     assert setup.argv == ("torchrun", "train.py", "--prompt", "a cat")

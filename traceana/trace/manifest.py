@@ -1,6 +1,6 @@
 """`run.json`, which capture leaves beside the traces: here only what an analysis shows or needs.
 
-Keys are those that `traceana capture --help` states. Each is read by itself: one that is absent, or not of the type
+Keys are those that `traceana capture` writes. Each is read by itself: one that is absent, or not of the type
 that capture writes, is left out and costs no other.
 """
 
@@ -26,6 +26,7 @@ class _Backend(msgspec.Struct):
 
 
 class _Log(msgspec.Struct):
+    rank: int
     version: str | None = None
     transports: dict[str, list[int]] = {}
     channels: dict[str, int] = {}
@@ -39,12 +40,12 @@ class _Rank(msgspec.Struct):
     host: str | None = None
     outcome: str = "complete"
     reason: str | None = None
-    nccl: _Log | None = None
 
 
 class _Nccl(msgspec.Struct):
     set: dict[str, str] = {}
     preset: list[str] = []
+    ranks: list[_Log] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ def _setup(file: dict[str, Any], ranks: list[_Rank]) -> Setup:
         backend_mismatch=backend.mismatch,
         nccl_presets=tuple(nccl.preset),
         nccl_set=_pairs(nccl.set),
-        nccl_logs=tuple(NcclLog(rank=rank.rank, facts=_facts(rank.nccl)) for rank in ranks if rank.nccl),
+        nccl_logs=tuple(NcclLog(rank=log.rank, facts=_facts(log)) for log in nccl.ranks),
         environment=_pairs(_read(file, "environment", _Texts, {})),
         missing=tuple(
             MissingRank(rank=rank.rank, reason=rank.reason or rank.outcome)
