@@ -90,8 +90,11 @@ class Sample:
 
 
 def sample(times_ns: Ints, unit: Ints | None = None) -> Sample:
-    """`times_ns` in order of time; `unit` are step numbers, -1 for a time that is a unit by itself."""
-    if unit is None:
+    """`times_ns` in order of time; `unit` are step numbers, -1 for a time that is a unit by itself.
+
+    Where there are too few steps to be units, every time is one.
+    """
+    if unit is None or len(np.unique(unit[unit >= 0])) < FEWEST_UNITS:
         unit = np.full(len(times_ns), -1, dtype=np.int64)
     alone = unit.max(initial=0) + 1 + np.arange(len(unit))
     numbers, first, index = np.unique(np.where(unit < 0, alone, unit), return_index=True, return_inverse=True)
@@ -144,7 +147,7 @@ def _units(run: Sample) -> Floats:
     order = np.lexsort((run.log_ns, stretch))
     ordered, sizes = run.log_ns[order], np.bincount(stretch)
     first = np.cumsum(sizes) - sizes
-    return (ordered[first + (sizes - 1) // 2] + ordered[first + sizes // 2]) / 2
+    return np.asarray((ordered[first + (sizes - 1) // 2] + ordered[first + sizes // 2]) / 2)
 
 
 def _independent(units: Floats) -> float:

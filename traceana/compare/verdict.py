@@ -101,6 +101,6 @@ def _too_wide(low: float, high: float, family: int, needed: int | None) -> str:
     if low > 1 or high < 1:
         why = f"certain by itself, but not among {units.plural(family, 'comparison')}"
     else:
-        why = f"the interval {units.ratio_range(low, high)} leaves room for {MUST_BE_SEEN:.0%} and more"
+        why = f"the interval {units.ratio_range(low, high)} leaves room for {units.percent(MUST_BE_SEEN, 1)} or more"
     more = "more than 500 runs" if needed is None else units.plural(needed, "run")
     return f"{why}; about {more} a side would settle it"
