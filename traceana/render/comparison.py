@@ -4,20 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.compare.sentence import METRIC_NAMES
 from traceana.render.runs import RunMark, side_marks
 from traceana.render.scales import Axis, LogScale, log_axis, log_scale
 from traceana.report import Comparison, ComparisonRow, Report, StepComparison
 
 FURTHEST = 3.9
 """With this as the largest value, no plot ends beyond the next power of two, 4×; what lies outside is marked so."""
-
-METRICS = {
-    "step": "time of a step",
-    "request": "time of a request",
-    "exposed": "exposed communication a step",
-    "perf request": "time of a request, by sglang's perf dumps",
-    "perf step": "time of a denoising step, by sglang's perf dumps",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +32,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of the report and where its marks go; `doubt` says why there is no verdict and what would settle it."""
+    """A row of the report and where its marks go."""
 
     data: ComparisonRow
     interval: Interval
-    doubt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +45,6 @@ class EndToEndRow:
     data: StepComparison
     metric: str
     interval: Interval
-    doubt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +76,14 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
         axis=log_axis(scale, "speed-up", lambda value: f"{value:g}×", base=2, most=5),
         one_at=scale.at(1),
         rows=tuple(
-            Row(data=row, interval=_interval(row, scale, row.expected_low, row.expected_high), doubt=doubt(row))
+            Row(data=row, interval=_interval(row, scale, row.expected_low, row.expected_high))
             for row in comparison.rows
         ),
         end_to_end=tuple(
             EndToEndRow(
                 data=row,
-                metric=METRICS.get(row.metric, row.metric),
+                metric=METRIC_NAMES[row.metric],
                 interval=_interval(row, scale, None, None),
-                doubt=doubt(row),
             )
             for row in comparison.end_to_end
         ),
@@ -129,12 +119,6 @@ def _interval(
         outside=not scale.low <= row.speedup <= scale.high,
         summary=f"{units.ratio(row.speedup)}, 95 % interval {units.ratio_range(row.ci_low, row.ci_high)}{expected}",
     )
-
-
-def doubt(row: ComparisonRow | StepComparison) -> str:
-    """Why there is no verdict and how many runs would settle it; empty where there is nothing to say."""
-    needed = f"about {units.plural(row.runs_needed, 'run')} a side would tell" if row.runs_needed else ""
-    return "; ".join(filter(None, (row.reason, needed)))
 
 
 def basis(comparison: Comparison) -> str:

@@ -80,7 +80,8 @@ GLOSSARY = {
     ),
     "speedup": Definition(
         name="speed-up",
-        meaning="Median time of the baseline over median time of the candidate: above 1× the candidate is faster.",
+        meaning="Typical time of the baseline over that of the candidate, steady calls only: above 1× the candidate "
+        "is faster.",
     ),
     "mix": Definition(
         name="speed-up over the mix",
@@ -90,9 +91,9 @@ GLOSSARY = {
     ),
     "interval": Definition(
         name="95 % interval",
-        meaning="Bootstrap interval of the speed-up. With three or more runs a side it takes runs as the sample, so it "
-        "covers what another run would bring. With fewer it takes calls, and covers only the spread inside these "
-        "recordings.",
+        meaning="Of the speed-up, by Student's t. With three or more runs a side it takes runs as the sample, so it "
+        "covers what another run would bring. With fewer it takes stretches of calls, and covers only the spread "
+        "inside these recordings.",
     ),
     "verdict": Definition(
         name="verdict",

@@ -71,9 +71,11 @@ def _telling(comparison: Comparison) -> list[ComparisonRow]:
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     lead = f"Best of {len(report.comparisons)} candidates: " if len(report.comparisons) > 1 else ""
+    first, end, rest = comparison.sentence.partition(". ")
+    fair = "" if comparison.comparable else "But the runs are not like for like, as said below."
     return Headline(
-        sentence=f"{lead}{comparison.sentence}",
-        second="" if comparison.comparable else "But the runs are not like for like, as said below.",
+        sentence=f"{lead}{first}{end.strip()}",
+        second=f"{rest} {fair}".strip(),
         figures=(
             _faster_figure(comparison),
             _where_figure(comparison),

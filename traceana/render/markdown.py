@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from traceana import units
-from traceana.render.comparison import METRICS, basis, doubt
+from traceana.compare.sentence import METRIC_NAMES
+from traceana.render.comparison import basis
 from traceana.render.headline import Figure, headline, worth
 from traceana.render.unknowns import gaps
 from traceana.report import Comparison, ComparisonRow, Report, StepComparison
@@ -66,7 +67,7 @@ def _row(row: ComparisonRow, worth_per: str) -> tuple[str, ...]:
 
 
 def _end_to_end(row: StepComparison) -> tuple[str, ...]:
-    return (METRICS.get(row.metric, row.metric), row.name, *_times(row), _verdict(row))
+    return (METRIC_NAMES[row.metric], row.name, *_times(row), _verdict(row))
 
 
 def _times(row: ComparisonRow | StepComparison) -> tuple[str, ...]:
@@ -79,8 +80,7 @@ def _times(row: ComparisonRow | StepComparison) -> tuple[str, ...]:
 
 
 def _verdict(row: ComparisonRow | StepComparison) -> str:
-    reason = doubt(row)
-    return f"{row.verdict}: {reason}" if reason else row.verdict
+    return f"{row.verdict}: {row.reason}" if row.reason else row.verdict
 
 
 def _fairness(comparison: Comparison) -> str:
