@@ -61,6 +61,7 @@ function save(name, text) {
 document.querySelectorAll("table[data-csv]").forEach((table) => {
   const button = document.createElement("button");
   button.textContent = "CSV";
+  button.classList.toggle("beside-caption", table.caption !== null);
   button.title = "Save this table, in nanoseconds and bytes";
   button.addEventListener("click", () => save(`${table.dataset.csv}.csv`, csv(table)));
   table.parentElement.before(button);

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from traceana import units
 from traceana.compare.sentence import METRIC_NAMES
 from traceana.render.runs import RunMark, side_marks
-from traceana.render.scales import Axis, LogScale, log_axis, log_scale
+from traceana.render.scales import Axis, LogScale, Tick
 from traceana.report import Comparison, ComparisonRow, Report, StepComparison
 
-FURTHEST = 3.9
-"""With this as the largest value, no plot ends beyond the next power of two, 4×; what lies outside is marked so."""
+REACHES = (1.25, 1.5, 2.0, 3.0, 4.0)
+"""Where plots end, so many times slower and faster; what lies beyond the last is drawn at the edge and marked so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
         data=comparison,
         baseline=marks[comparison.baseline],
         candidate=marks[comparison.candidate],
-        axis=log_axis(scale, "speed-up", lambda value: f"{value:g}×", base=2, most=5),
+        axis=_axis(scale),
         one_at=scale.at(1),
         rows=tuple(
             Row(data=row, interval=_interval(row, scale, row.expected_low, row.expected_high))
@@ -92,15 +92,19 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
 
 
 def _scale(rows: Sequence[ComparisonRow | StepComparison]) -> LogScale:
-    """Symmetric about 1, so that twice as fast and half as fast lie equally far from it.
-
-    One extreme row must not squeeze the others, hence FURTHEST.
-    """
-    values = [1.5]
+    """Symmetric about 1, so that twice as fast and half as fast lie equally far from it."""
+    values = [1.0]
     for row in rows:
-        values += [value for value in (row.speedup, row.ci_low, row.ci_high) if value]
-    furthest = log_scale((min(FURTHEST, max(value, 1 / value)) for value in values), base=2).high
-    return LogScale(low=1 / furthest, high=furthest)
+        expected = row.expected_low if isinstance(row, ComparisonRow) else None
+        values += [value for value in (row.speedup, row.ci_low, row.ci_high, expected) if value]
+    furthest = max(max(value, 1 / value) for value in values)
+    reach = next((reach for reach in REACHES if reach >= furthest), REACHES[-1])
+    return LogScale(low=1 / reach, high=reach)
+
+
+def _axis(scale: LogScale) -> Axis:
+    ticks = tuple(Tick(at=scale.at(value), label=f"{value:.2g}×") for value in (scale.low, 1.0, scale.high))
+    return Axis(title="speed-up", ticks=ticks)
 
 
 def _interval(

@@ -164,7 +164,9 @@ def spreads(report: Report) -> tuple[Spread, ...]:
 
 def _spread(op: str, calls: list[tuple[RunMark, Operation]]) -> Spread:
     kept = sorted(calls, key=lambda call: -call[1].duration_ns.sum)[:LANES]
-    kept.sort(key=lambda call: (call[1].message_bytes is None, -(call[1].message_bytes or 0), call[0].colour))
+    kept.sort(
+        key=lambda call: (call[1].message_bytes is None, -(call[1].message_bytes or 0), call[0].colour, call[0].label)
+    )
     scale = log_scale(edge for _, operation in kept for edge in _filled_edges(operation))
     return Spread(
         op=op,

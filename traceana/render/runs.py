@@ -17,8 +17,9 @@ class RunMark:
 
 
 def side_marks(report: Report) -> dict[str, RunMark]:
-    """A mark per side by its name, in the report's order."""
-    sides = dict.fromkeys(run.side for run in report.runs)
+    """A mark per side by its name: the baseline first, the others in the report's order."""
+    baselines = [comparison.baseline for comparison in report.comparisons]
+    sides = dict.fromkeys([*baselines, *(run.side for run in report.runs)])
     return {side: RunMark(label=side, colour=index % RUN_COLOURS) for index, side in enumerate(sides)}
 
 
