@@ -212,6 +212,14 @@ def test_call_sites_are_compared_side_by_side() -> None:
     assert table.rows[-1].site is None
 
 
+def test_the_baseline_comes_first_in_colours_and_columns() -> None:
+    slow, fast = reports.two_runs().runs
+    report = reports.report(fast, slow, comparisons=(reports.compare(slow, fast),))
+    assert [mark.label for mark in site_table(report).sides] == ["torch", "pynccl"]
+    assert site_table(report).rows[0].ratio == pytest.approx(1.3, rel=0.1)
+    assert [mark.colour for mark in run_marks(report)] == [1, 0]
+
+
 def test_gaps_are_told_with_their_size() -> None:
     (run,) = against_unsized().runs[1:]
     assert run.setup is not None
