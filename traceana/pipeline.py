@@ -43,11 +43,18 @@ class Analysis:
 
 def analyze(paths: Sequence[Path], settings: Settings, progress: Progress) -> Analysis:
     """Analyze everything below `paths`. Raises TraceanaError where no rank of a run could be read."""
+    runs, passed_over = read_runs(paths, settings, progress)
+    return conclude(runs, settings.baseline, passed_over)
+
+
+def read_runs(
+    paths: Sequence[Path], settings: Settings, progress: Progress
+) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
+    """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
     found = discover(paths)
     _check_baseline(found, settings.baseline)
     results = _measure(found, settings, progress)
-    runs = [_join(files, results, settings) for files in found.runs]
-    return conclude(runs, settings.baseline, found.passed_over)
+    return [_join(files, results, settings) for files in found.runs], found.passed_over
 
 
 def conclude(runs: Sequence[AnalyzedRun], baseline: str | None, passed_over: tuple[str, ...] = ()) -> Analysis:

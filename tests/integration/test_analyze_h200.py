@@ -182,8 +182,9 @@ def test_processes_give_the_same_numbers(tmp_path: Path, straggler: Outcome) -> 
 def test_the_summary_is_printed_as_markdown_alone(tmp_path: Path) -> None:
     outcome = analyze(tmp_path, H200 / "torch-2r", H200 / "pynccl-2r", "--format", "md")
     assert outcome.exit_code == 0
-    assert outcome.stdout.startswith("## ")
-    assert "| all_reduce | all sizes |" in outcome.stdout.replace("\u00a0", " ")
+    assert outcome.stdout.startswith("### pynccl-2r against torch-2r\n")
+    assert "| all\\_reduce | all |" in outcome.stdout
+    assert "- Message sizes (pynccl-2r: 144 of 144 calls)." in outcome.stdout
     assert "report: " not in outcome.stdout
     assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
     assert all((tmp_path / name).exists() for name in OUTPUTS)

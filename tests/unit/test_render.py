@@ -13,6 +13,7 @@ from traceana.render.html import render
 from traceana.render.runs import run_marks
 from traceana.render.setup import setup_table
 from traceana.render.sites import site_table
+from traceana.render.summary import summary
 from traceana.render.unknowns import gaps
 from traceana.report import Clock, HtaSection, HtaTable, MissingRank, NcclLog, Report
 
@@ -218,6 +219,18 @@ def test_the_baseline_comes_first_in_colours_and_columns() -> None:
     assert [mark.label for mark in site_table(report).sides] == ["torch", "pynccl"]
     assert site_table(report).rows[0].ratio == pytest.approx(1.3, rel=0.1)
     assert [mark.colour for mark in run_marks(report)] == [1, 0]
+
+
+def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> None:
+    answer, missing = summary(reports.one_run())
+    assert answer.title.startswith("torch communicates for")
+    assert missing.notes == (
+        "Call sites (torch: 8 of 144 calls). No user span and no module was open when these calls were launched; "
+        "traceana capture --stacks records modules.",
+    )
+    titles = [table.title for table in summary(reports.two_runs())]
+    assert titles[0] == "pynccl against torch"
+    assert titles[-1] == "What this cannot know"
 
 
 def test_gaps_are_told_with_their_size() -> None:

@@ -75,8 +75,9 @@ def command(
 ) -> None:
     """Analyze and say what was found."""
     from traceana.analyze.kinds import parse_pattern
-    from traceana.render import markdown
     from traceana.render.files import write
+    from traceana.render.summary import summary
+    from traceana.render.tables import markdown
 
     settings = Settings(
         baseline=baseline,
@@ -85,12 +86,12 @@ def command(
         own_patterns=tuple(parse_pattern(text) for text in comm_kernels),
         hta=hta,
     )
-    with _progress() as progress:
+    with progress_bar() as progress:
         analysis = analyze(paths, settings, progress)
     report = write(analysis, output)
     _say(analysis, aside=form == "md")
     if form == "md":
-        click.echo(markdown.render(analysis.report), nl=False)
+        click.echo(markdown(summary(analysis.report)), nl=False)
     click.echo(f"report: {report}", err=form == "md")
     if open_report:
         webbrowser.open(report.resolve().as_uri())
@@ -113,7 +114,7 @@ def _parse_size(text: str) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
     """A bar on a terminal, nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda _done, _total, _name: None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from traceana import units
 from traceana.analyze.frames import base_name
 from traceana.compare.estimate import FEWEST_UNITS, Difference, Sample, difference, estimate, middle_ns, sample
 from traceana.compare.verdict import Case, Judgement
@@ -66,7 +67,7 @@ def _lack(both: Sequence[Sequence[Sample]], repeats: bool) -> str:
     fewest = min(sum(int(run.unit.max()) + 1 for run in side if len(run)) for side in both)
     if not fewest:
         return "nothing of it is left without the first step and the first call of each kind; record more steps"
-    return f"{fewest} steady steps or calls on one side are too few ({FEWEST_UNITS} are needed); 3 runs a side would do"
+    return f"one side has {units.plural(fewest, 'steady value')} ({FEWEST_UNITS} are needed); 3 runs a side would do"
 
 
 def of_runs(

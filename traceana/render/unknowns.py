@@ -13,9 +13,9 @@ UNKNOWN_BACKEND = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One run that has the gap; `detail` says how large it is."""
+    """Runs that have the gap to the same degree; `detail` says how large it is."""
 
-    run: RunMark
+    runs: tuple[RunMark, ...]
     detail: str
 
 
@@ -42,8 +42,12 @@ def gaps(report: Report) -> tuple[Gap, ...]:
     runs = list(zip(run_marks(report), report.runs, strict=True))
     found = []
     for check in CHECKS:
-        cases = tuple(Case(run=mark, detail=detail) for mark, run in runs for detail in check.details(run))
-        if cases:
+        details: dict[str, list[RunMark]] = {}
+        for mark, run in runs:
+            for detail in check.details(run):
+                details.setdefault(detail, []).append(mark)
+        if details:
+            cases = tuple(Case(runs=tuple(marks), detail=detail) for detail, marks in details.items())
             found.append(Gap(name=check.name, consequence=check.consequence, cases=cases))
     return tuple(found)
 

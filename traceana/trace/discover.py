@@ -22,7 +22,8 @@ _SUFFIXES = (".json", ".json.gz")
 _RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_ ]?(\d+)", re.IGNORECASE)
 _HOST_IN_NAME = re.compile(r"^(?P<host>[A-Za-z0-9.-]+)_\d+\.\d+(?:\.\d+)?\.pt\.trace\.json(?:\.gz)?$")
 
-_REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
+REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
+"""A name that ends in a digit is a version (`wan2.1`), not the first repeat of `wan2`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +192,7 @@ def _with_sides(runs: Sequence[RunFiles]) -> tuple[RunFiles, ...]:
     """Repeats by run.json keep their side; other labels are looked at for a number that counts repeats."""
     numbered: dict[tuple[Path, str], list[tuple[int, RunFiles]]] = defaultdict(list)
     for run in runs:
-        found = _REPEAT_IN_LABEL.fullmatch(run.label)
+        found = REPEAT_IN_LABEL.fullmatch(run.label)
         if run.repeat is None and found:
             numbered[run.folder.parent, found["side"]].append((int(found["repeat"]), run))
     repeats = {
