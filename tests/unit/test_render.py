@@ -213,6 +213,27 @@ def test_call_sites_are_compared_side_by_side() -> None:
     assert table.rows[-1].site is None
 
 
+def test_call_sites_meet_over_all_sizes_where_one_side_knows_none() -> None:
+    slow, fast = against_unsized().runs
+    plain = [replace(site, op="send_recv" if site.op == "all_to_all" else site.op) for site in fast.call_sites]
+    table = site_table(reports.report(slow, replace(fast, call_sites=tuple(plain))))
+    first = table.rows[0]
+    assert (first.site, first.op, first.message_bytes) == ("UlyssesAttention", "send_recv", None)
+    assert [cell.count for cell in first.cells if cell] == [64, 64]
+    assert next(cell.p50_ns for cell in first.cells if cell) is None
+    assert all(None not in row.cells for row in table.rows)
+
+
+def test_without_a_certain_difference_no_number_is_shown_as_the_answer() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    for verdict, answer in {"no difference": "Not measurably", "cannot tell": "Cannot tell"}.items():
+        rows = tuple(replace(row, verdict=verdict) for row in plain.rows)
+        text = Page(render(reports.report(slow, fast, comparisons=(replace(plain, rows=rows),)))).text
+        assert f"Is pynccl faster? {answer} speed-up of communication seen: 1.32×" in text
+        assert "Where? Nowhere" in text
+
+
 def test_the_baseline_comes_first_in_colours_and_columns() -> None:
     slow, fast = reports.two_runs().runs
     report = reports.report(fast, slow, comparisons=(reports.compare(slow, fast),))

@@ -59,6 +59,8 @@ class ComparisonTable:
     rows: tuple[Row, ...]
     end_to_end: tuple[EndToEndRow, ...]
     basis: str
+    mixed: bool
+    """Whether any row includes waiting."""
 
 
 def comparison_tables(report: Report) -> tuple[ComparisonTable, ...]:
@@ -88,6 +90,7 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
             for row in comparison.end_to_end
         ),
         basis=basis(comparison),
+        mixed=any(row.basis != "transfer" for row in comparison.rows),
     )
 
 

@@ -92,10 +92,13 @@ def _faster_figure(comparison: Comparison) -> Figure:
         for verdict in ("faster", "slower", "no difference", "cannot tell")
         if verdict in verdicts
     ]
+    speedup = units.ratio(mix_speedup(comparison))
+    unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
+    certain = "faster" in verdicts or "slower" in verdicts
     return Figure(
         question=f"Is {comparison.candidate} faster?",
-        value=units.ratio(mix_speedup(comparison)),
-        caption="speed-up of communication",
+        value=speedup if certain else unsure,
+        caption="speed-up of communication" if certain else f"speed-up of communication seen: {speedup}",
         detail=f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}",
         term="mix",
     )
@@ -106,7 +109,7 @@ def _where_figure(comparison: Comparison) -> Figure:
     certain = [row for row in comparison.rows if row.verdict in ("faster", "slower")]
     if not certain:
         return Figure(
-            question="Where?", value="nowhere for certain", caption="rows and their reasons", detail="", term="verdict"
+            question="Where?", value="Nowhere", caption="no row has a certain difference", detail="", term="verdict"
         )
     row = max(certain, key=lambda row: (abs(row.worth_ns), row.baseline_count * row.baseline_p50_ns))
     return Figure(
