@@ -174,14 +174,15 @@ def test_repeats_share_their_side_s_colour_and_column() -> None:
 def test_what_differs_between_sides_is_apart_from_what_is_equal() -> None:
     slow, fast = reports.two_runs().runs
     assert fast.setup is not None
-    other = replace(fast, setup=replace(fast.setup, nccl_set=(("NCCL_ALGO", "Tree"),)))
+    tree, devices = (("NCCL_ALGO", "Tree"),), ("CUDA_VISIBLE_DEVICES", "2,3")
+    other = replace(fast, setup=replace(fast.setup, nccl_set=tree, environment=(*tree, devices)))
     table = setup_table(reports.report(slow, other))
     by_name = {row.name: row for row in table.rows}
     assert by_name["NCCL_ALGO (set)"].values == ("Ring", "Tree")
-    assert by_name["NCCL_ALGO (set)"].flagged
-    assert not by_name["backend asked for"].flagged
+    assert not by_name["NCCL_ALGO (set)"].flagged
+    assert by_name["CUDA_VISIBLE_DEVICES"].flagged
     assert by_name["NCCL's log: NVLS"].values == ("–", "available")
-    assert not by_name["NCCL's log: NVLS"].flagged
+    assert "NCCL_ALGO" not in by_name
     equal = {row.name: row.values[0] for row in table.equal}
     assert equal["command"] == "torchrun --nproc-per-node 2 train.py --prompt 'a cat'"
     assert equal["NCCL's log: transports"] == "P2P/CUMEM (24 channels)"
@@ -227,11 +228,12 @@ def test_call_sites_meet_over_all_sizes_where_one_side_knows_none() -> None:
 def test_without_a_certain_difference_no_number_is_shown_as_the_answer() -> None:
     slow, fast = reports.two_runs().runs
     plain = reports.compare(slow, fast)
-    for verdict, answer in {"no difference": "Not measurably", "cannot tell": "Cannot tell"}.items():
+    answers = {"no difference": ("Not measurably", "Nowhere"), "cannot tell": ("Cannot tell", "Cannot tell")}
+    for verdict, (answer, where) in answers.items():
         rows = tuple(replace(row, verdict=verdict) for row in plain.rows)
         text = Page(render(reports.report(slow, fast, comparisons=(replace(plain, rows=rows),)))).text
         assert f"Is pynccl faster? {answer} speed-up of communication seen: 1.32×" in text
-        assert "Where? Nowhere" in text
+        assert f"Where? {where} no row has a certain difference" in text
 
 
 def test_the_baseline_comes_first_in_colours_and_columns() -> None:

@@ -108,8 +108,13 @@ def _where_figure(comparison: Comparison) -> Figure:
     """The row that is worth most of those with a verdict."""
     certain = [row for row in comparison.rows if row.verdict in ("faster", "slower")]
     if not certain:
+        nowhere = all(row.verdict == "no difference" for row in comparison.rows)
         return Figure(
-            question="Where?", value="Nowhere", caption="no row has a certain difference", detail="", term="verdict"
+            question="Where?",
+            value="Nowhere" if nowhere else "Cannot tell",
+            caption="no row has a certain difference",
+            detail="",
+            term="verdict",
         )
     row = max(certain, key=lambda row: (abs(row.worth_ns), row.baseline_count * row.baseline_p50_ns))
     return Figure(

@@ -22,7 +22,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupRow:
-    """One fact on every side. `flagged` where a fair comparison would want one value and known values differ."""
+    """One fact on every side. `flagged` where known values differ that most fair comparisons have in common."""
 
     name: str
     values: tuple[str, ...]
@@ -47,7 +47,7 @@ class SetupTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fact:
-    """A named value of a run; `free` facts may differ between sides of a fair comparison."""
+    """A named value of a run; `free` facts are what comparisons are made for, or mean nothing."""
 
     name: str
     value: Callable[[RunReport], str]
@@ -92,10 +92,10 @@ def _facts(runs: tuple[RunReport, ...]) -> list[_Fact]:
         _Fact(name="GPU", value=lambda run: ", ".join(run.gpus) or units.UNKNOWN),
         _Fact(name="host", value=lambda run: ", ".join(sorted({r.host for r in run.ranks if r.host})) or units.UNKNOWN),
         *_named(runs, lambda run: run.versions, "{} version"),
-        _Fact(name="NCCL presets", value=_of_setup(lambda setup: ", ".join(setup.nccl_presets))),
-        *_named(runs, _pairs(lambda setup: setup.nccl_set), "{} (set)"),
+        _Fact(name="NCCL presets", value=_of_setup(lambda setup: ", ".join(setup.nccl_presets)), free=True),
+        *_named(runs, _pairs(lambda setup: setup.nccl_set), "{} (set)", free=True),
         *_nccl_facts(runs),
-        *_named(runs, _pairs(lambda setup: setup.environment), "{}"),
+        *_named(runs, _inherited, "{}"),
         *_named(runs, _pairs(lambda setup: setup.window), "window: {}"),
         _Fact(name="window recorded", value=_window, free=True),
         _Fact(name="calls", value=lambda run: units.count(run.coverage.collectives)),
@@ -113,8 +113,17 @@ def _pairs(pairs: Callable[[Setup], tuple[tuple[str, str], ...]]) -> Callable[[R
     return lambda run: pairs(run.setup) if run.setup else ()
 
 
+def _inherited(run: RunReport) -> tuple[tuple[str, str], ...]:
+    """The environment without what capture itself set for NCCL."""
+    return tuple(pair for pair in run.setup.environment if pair not in run.setup.nccl_set) if run.setup else ()
+
+
 def _named(
-    runs: Iterable[RunReport], pairs: Callable[[RunReport], tuple[tuple[str, str], ...]], title: str
+    runs: Iterable[RunReport],
+    pairs: Callable[[RunReport], tuple[tuple[str, str], ...]],
+    title: str,
+    *,
+    free: bool = False,
 ) -> list[_Fact]:
     """A fact for every name that any run has in its pairs."""
     names = dict.fromkeys(name for run in runs for name, _ in pairs(run))
@@ -122,7 +131,7 @@ def _named(
     def lookup(name: str) -> Callable[[RunReport], str]:
         return lambda run: dict(pairs(run)).get(name, units.UNKNOWN)
 
-    return [_Fact(name=title.format(WORDS.get(name, name)), value=lookup(name)) for name in names]
+    return [_Fact(name=title.format(WORDS.get(name, name)), value=lookup(name), free=free) for name in names]
 
 
 def _nccl_facts(runs: Iterable[RunReport]) -> list[_Fact]:
@@ -133,7 +142,7 @@ def _nccl_facts(runs: Iterable[RunReport]) -> list[_Fact]:
     def lookup(name: str) -> Callable[[RunReport], str]:
         return lambda run: _agreed(run, name)
 
-    return [_Fact(name=f"NCCL's log: {name}", value=lookup(name)) for name in names]
+    return [_Fact(name=f"NCCL's log: {name}", value=lookup(name), free=True) for name in names]
 
 
 def _agreed(run: RunReport, name: str) -> str:
