@@ -7,6 +7,7 @@ degrees of freedom. With three repeats a percentile bootstrap of repeats calls f
 different, because three values cannot show their spread; Student's t accounts for that.
 """
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,12 +71,14 @@ class Difference:
 
     def runs_needed(self, log_effect: float, p: float) -> int | None:
         """Runs a side that find `log_effect` with a power of 80 % where `p` is asked for; None beyond 500."""
-        for runs in range(FEWEST_REPEATS, _MOST_RUNS):
+
+        def enough(runs: int) -> bool:
             df = 2 * runs - 2
             reach = two_sided_bound(p, df) + two_sided_bound(_POWER_T, df)
-            if reach * math.sqrt(self.run_variance / runs) <= log_effect:
-                return runs
-        return None
+            return reach * math.sqrt(self.run_variance / runs) <= log_effect
+
+        found = bisect.bisect_left(range(FEWEST_REPEATS, _MOST_RUNS + 1), True, key=enough) + FEWEST_REPEATS
+        return found if found <= _MOST_RUNS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +114,15 @@ def estimate(runs: Sequence[Sample], *, by_repeats: bool) -> Estimate | None:
     if not by_repeats and sum(map(len, units)) < FEWEST_UNITS:
         return None
     values = np.array([unit.mean() for unit in units])
-    within = float(np.mean([_variance_of_mean(unit) for unit in units]))
-    between = float(values.var(ddof=1)) if len(values) > 1 else 0.0
+    sizes = [len(unit) if by_repeats else _independent(unit) for unit in units]
+    within = float(np.mean([_variance(unit) / size for unit, size in zip(units, sizes, strict=True)]))
+    between = _variance(values)
     # Repeats that agree better than their own calls allow do so by chance.
     run_variance = max(between, within, _LEAST_VARIANCE)
     return Estimate(
         log_ns=float(values.mean()),
         variance=run_variance / len(values),
-        df=len(values) - 1 if by_repeats else max(sum(_independent(unit) - 1 for unit in units), 1),
+        df=len(values) - 1 if by_repeats else max(sum(sizes) - len(sizes), 1),
         run_variance=run_variance,
     )
 
@@ -166,5 +170,5 @@ def _independent(units: Floats) -> float:
     return n * (1 - alike) / (1 + alike)
 
 
-def _variance_of_mean(units: Floats) -> float:
-    return float(units.var(ddof=1)) / _independent(units) if len(units) > 1 else 0.0
+def _variance(values: Floats) -> float:
+    return float(values.var(ddof=1)) if len(values) > 1 else 0.0

@@ -4,6 +4,7 @@ The distribution function is the regularized incomplete beta function, by the co
 Numerical Recipes, 3rd edition, section 6.4, and Lentz's method.
 """
 
+import functools
 import math
 
 _TINY = 1e-300
@@ -16,6 +17,7 @@ def two_sided_p(t: float, df: float) -> float:
     return _incomplete_beta(df / (df + t * t), df / 2, 0.5)
 
 
+@functools.lru_cache(maxsize=4096)
 def two_sided_bound(p: float, df: float) -> float:
     """The t beyond which, on both sides together, lies the probability `p`; two_sided_p's inverse."""
     low, high = 0.0, 1.0
