@@ -16,7 +16,9 @@ from traceana.report import (
     Histogram,
     MissingRank,
     NcclLog,
+    Noise,
     Operation,
+    PerfDump,
     RankReport,
     RankWait,
     Report,
@@ -24,6 +26,7 @@ from traceana.report import (
     Setup,
     Span,
     SpanInstance,
+    Stage,
     StepComparison,
     StepTime,
     Straggler,
@@ -243,8 +246,25 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
             for span in side.spans
         ),
         call_sites=tuple(replace(site, site=text, op=text) for site in side.call_sites),
+        perf_dumps=(_perf_dump(text),),
+        noise=(Noise(kind="drift", rank=0, change=0.1, text=text),),
         timeline=replace(side.timeline, title=text),
         coverage=replace(side.coverage, truncated_files=(truncated,), failed_files=(text,), notes=(text,)),
+    )
+
+
+def _perf_dump(text: str) -> PerfDump:
+    return PerfDump(
+        file=text,
+        request_id=text,
+        commit=text,
+        tag=text,
+        timestamp=text,
+        total_ns=1,
+        stages=(Stage(name=text, duration_ns=1, count=1),),
+        denoise_steps_ns=(),
+        memory=(),
+        meta=((text, text),),
     )
 
 

@@ -10,12 +10,24 @@ import pytest
 from tests import reports
 from traceana import units
 from traceana.render.html import render
+from traceana.render.perf import perf_tables
 from traceana.render.runs import run_marks
 from traceana.render.setup import setup_table
 from traceana.render.sites import site_table
 from traceana.render.summary import summary
 from traceana.render.unknowns import gaps
-from traceana.report import Clock, HtaSection, HtaTable, MissingRank, NcclLog, Report
+from traceana.report import (
+    Clock,
+    HtaSection,
+    HtaTable,
+    MemoryCheckpoint,
+    MissingRank,
+    NcclLog,
+    Noise,
+    PerfDump,
+    Report,
+    Stage,
+)
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x>')
 VOID = {"meta", "input", "br", "img", "link"}
@@ -197,6 +209,12 @@ def test_ranks_that_nccl_treats_otherwise_are_told_apart() -> None:
     assert values["NCCL's log: transports"] == ("rank 0: P2P; rank 1–3: SHM",)
 
 
+def test_a_run_s_noise_is_told_where_nothing_is_compared() -> None:
+    (run,) = reports.one_run().runs
+    noisy = replace(run, noise=(Noise(kind="uneven", rank=1, change=0.2, text="rank 1 computes slower"),))
+    assert "Noisy. torch : rank 1 computes slower" in Page(render(reports.report(noisy))).text
+
+
 def test_a_wrong_backend_is_an_error_at_the_top() -> None:
     (run,) = reports.one_run().runs
     assert run.setup is not None
@@ -254,6 +272,39 @@ def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> Non
     titles = [table.title for table in summary(reports.two_runs())]
     assert titles[0] == "pynccl against torch"
     assert titles[-1] == "What this cannot know"
+
+
+def test_perf_dumps_are_shown_side_by_side() -> None:
+    slow, fast = reports.two_runs().runs
+    slow = replace(slow, perf_dumps=(perf_dump(8), perf_dump(10), perf_dump(30)))
+    report = reports.report(slow, replace(fast, perf_dumps=(perf_dump(5),)))
+    table = perf_tables(report)
+    assert [(row.name, row.ratio) for row in table.times] == [("whole request", 2.0), ("Denoising Loop", 2.0)]
+    assert [row.values for row in table.memory] == [(10 << 30, 5 << 30)]
+    assert "By sglang's own clock" in Page(render(report)).text
+    assert "By sglang's own clock" not in Page(render(reports.two_runs())).text
+
+
+def perf_dump(seconds: int) -> PerfDump:
+    memory = MemoryCheckpoint(
+        name="after_forward",
+        allocated_bytes=None,
+        reserved_bytes=None,
+        peak_allocated_bytes=seconds << 30,
+        peak_reserved_bytes=None,
+    )
+    return PerfDump(
+        file="perf.json",
+        request_id=None,
+        commit=None,
+        tag=None,
+        timestamp=None,
+        total_ns=seconds * 10**9,
+        stages=(Stage(name="Denoising Loop", duration_ns=seconds * 8 * 10**8, count=4),),
+        denoise_steps_ns=(),
+        memory=(memory,),
+        meta=(),
+    )
 
 
 def test_gaps_are_told_with_their_size() -> None:

@@ -9,6 +9,8 @@ from traceana.render.headline import window
 from traceana.render.runs import RunMark, side_marks
 from traceana.report import Report, RunReport, Setup
 
+Pairs = tuple[tuple[str, str], ...]
+
 WORDS = {
     "delay_s": "opens after (s)",
     "duration_s": "longest (s)",
@@ -109,21 +111,17 @@ def _of_setup(value: Callable[[Setup], str]) -> Callable[[RunReport], str]:
     return lambda run: (value(run.setup) if run.setup else "") or units.UNKNOWN
 
 
-def _pairs(pairs: Callable[[Setup], tuple[tuple[str, str], ...]]) -> Callable[[RunReport], tuple[tuple[str, str], ...]]:
+def _pairs(pairs: Callable[[Setup], Pairs]) -> Callable[[RunReport], Pairs]:
     return lambda run: pairs(run.setup) if run.setup else ()
 
 
-def _inherited(run: RunReport) -> tuple[tuple[str, str], ...]:
+def _inherited(run: RunReport) -> Pairs:
     """The environment without what capture itself set for NCCL."""
     return tuple(pair for pair in run.setup.environment if pair not in run.setup.nccl_set) if run.setup else ()
 
 
 def _named(
-    runs: Iterable[RunReport],
-    pairs: Callable[[RunReport], tuple[tuple[str, str], ...]],
-    title: str,
-    *,
-    free: bool = False,
+    runs: Iterable[RunReport], pairs: Callable[[RunReport], Pairs], title: str, free: bool = False
 ) -> list[_Fact]:
     """A fact for every name that any run has in its pairs."""
     names = dict.fromkeys(name for run in runs for name, _ in pairs(run))
