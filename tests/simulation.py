@@ -106,6 +106,8 @@ def _calls(truth: Truth, transfer: Ints, wait: Ints) -> Calls:
         step=step_of_call,
         warm_up=step_of_call == 0,
         signature=np.tile(key.ravel(), RANKS),
+        site=np.full(len(transfers), -1, dtype=np.int64),
+        sites=(),
         signatures=tuple(_signature(op, size) for op, size in KEYS),
     )
 

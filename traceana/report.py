@@ -153,6 +153,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallSite:
+    """The calls of one operation and size that one place in the program issued, over all ranks.
+
+    `site` is the innermost user span or, in a trace with Python stacks, `nn.Module` that was open when the call was
+    launched, without its number; None where nothing was open. `p50_ns` and `sum_ns` are durations, waiting included;
+    `transfer_p50_ns` covers matched calls only.
+    """
+
+    site: str | None
+    op: str
+    message_bytes: int | None
+    count: int
+    p50_ns: int
+    transfer_p50_ns: int | None
+    sum_ns: int
+    exposed_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
     """Clocks of the ranks against the lowest rank's.
 
@@ -233,6 +252,43 @@ class HtaSection:
     version: str
     tables: tuple[HtaTable, ...]
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NcclLog:
+    """What NCCL's own log says on one rank: pairs such as ("transports", "P2P/CUMEM (24 channels)")."""
+
+    rank: int
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingRank:
+    """A rank that left no trace, and why."""
+
+    rank: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How capture ran the command, from run.json. Pairs are names and values, such as ("NCCL_ALGO", "Ring")."""
+
+    argv: tuple[str, ...]
+    started: str | None
+    """ISO 8601."""
+    exit_code: int | None
+    window: tuple[tuple[str, str], ...]
+    backend_asked: str | None
+    backend_adapter: str | None
+    backend_seen: tuple[str, ...]
+    backend_mismatch: str | None
+    """Why the traces do not show the backend that was asked for; None where they do."""
+    nccl_presets: tuple[str, ...]
+    nccl_set: tuple[tuple[str, str], ...]
+    nccl_logs: tuple[NcclLog, ...]
+    environment: tuple[tuple[str, str], ...]
+    missing: tuple[MissingRank, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,12 +375,15 @@ class RunReport:
     gpus: tuple[str, ...]
     versions: tuple[tuple[str, str], ...]
     """Pairs such as ("nccl", "2.28.9"), from the traces and, where there is one, run.json."""
+    setup: Setup | None
+    """None where there is no run.json."""
     ranks: tuple[RankReport, ...]
     operations: tuple[Operation, ...]
     buckets: tuple[Bucket, ...]
     stragglers: tuple[Straggler, ...]
     waits: tuple[RankWait, ...]
     spans: tuple[Span, ...]
+    call_sites: tuple[CallSite, ...]
     clock: Clock
     timeline: Timeline | None
     coverage: Coverage

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.frames import base_name
 from traceana.analyze.spans import SpanTimes
-from traceana.analyze.userspans import base_name
 from traceana.report import StepTime
 from traceana.trace.columns import Bools, Ints
 

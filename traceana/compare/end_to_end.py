@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana import units
-from traceana.analyze.userspans import base_name
+from traceana.analyze.frames import base_name
 from traceana.compare.estimate import FEWEST_UNITS, Difference, Sample, difference, estimate, middle_ns, sample
 from traceana.compare.verdict import Case, Judgement
 from traceana.report import PerfDump, RunReport, StepComparison, StepTime

@@ -56,6 +56,7 @@ def with_unique_labels(
 def _calls(table: pa.Table, run: RunReport) -> Calls:
     mine = table.filter(pyarrow.compute.equal(table["run"], run.label))
     signature, signatures = _signatures(mine)
+    site = mine["site"].combine_chunks().dictionary_encode()
     return Calls(
         rank=_column(mine, "rank"),
         start_ns=_column(mine, "start_ns"),
@@ -70,6 +71,8 @@ def _calls(table: pa.Table, run: RunReport) -> Calls:
         warm_up=np.asarray(mine["warm_up"]).astype(np.bool_),
         signature=signature,
         signatures=signatures,
+        site=np.asarray(site.indices.fill_null(-1)).astype(np.int64),
+        sites=tuple(site.dictionary.to_pylist()),
     )
 
 

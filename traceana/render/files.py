@@ -51,6 +51,7 @@ def _run_table(run: AnalyzedRun) -> pa.Table:
             "run": pa.array(np.full(len(calls), run.report.label, dtype=object), pa.string()),
             "rank": calls.rank,
             **{name: values.take(index) for name, values in of_call.items()},
+            "site": pa.array([*calls.sites, None], pa.string()).take(pa.array(calls.site % (len(calls.sites) + 1))),
             "seq": pa.array(calls.seq, mask=calls.seq < 0),
             "collective": pa.array(calls.collective, mask=unknown),
             "step": pa.array(calls.step, mask=calls.step < 0),
