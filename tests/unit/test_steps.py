@@ -71,6 +71,8 @@ def test_calls_by_step_and_what_is_warm_up() -> None:
         end_ns=start + 1,
         exposed_ns=start,
         seq=start,
+        site=np.full(6, -1),
+        sites=(),
         signature=np.zeros(6, dtype=np.int64),
         signatures=(),
     )
