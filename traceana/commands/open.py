@@ -36,6 +36,7 @@ class Shown:
     file: Path
     title: str
     place: Place | None = None
+    ranks: int = 1
 
 
 @click.command(
@@ -106,7 +107,7 @@ def _all_ranks(paths: Sequence[Path], target: Path, at: str | None, python: bool
         write_merge(planned, target, python=python, workers=workers, progress=progress)
     for reason in planned.left_out:
         click.echo(f"left out: {reason}", err=True)
-    return Shown(file=target, title=" and ".join(planned.runs), place=place)
+    return Shown(file=target, title=" and ".join(planned.runs), place=place, ranks=len(planned.ranks))
 
 
 def _inside(planned: Plan, place: Place) -> Place:
@@ -117,14 +118,14 @@ def _inside(planned: Plan, place: Place) -> Place:
 def _serve(shown: Shown, ui: Path | None) -> None:
     from traceana.perfetto.launcher import launcher
     from traceana.perfetto.server import TraceServer
-    from traceana.perfetto.ui import PUBLIC_UI, at_place
+    from traceana.perfetto.ui import PUBLIC_UI, address
     from traceana.units import size
 
     # Names of files that a page asks for: those of the user's may be anything.
     name = "trace.json.gz" if shown.file.suffix == ".gz" else "trace.json"
     server = TraceServer({name: shown.file}, ui)
     server.page = launcher(
-        ui=at_place("ui/" if ui else PUBLIC_UI, shown.place),
+        ui=address("ui/" if ui else PUBLIC_UI, shown.place, shown.ranks),
         trace=name,
         title=shown.title,
         description=size(shown.file.stat().st_size),

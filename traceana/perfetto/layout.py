@@ -89,10 +89,16 @@ class _Survey:
         other = np.flatnonzero(lane)
         return Track(
             key=key,
-            name=self.names.get(key) or f"{'stream' if key[0] in self.devices else 'thread'} {key[1]}",
+            name=self.names.get(key) or self._default_name(key),
             lanes=int(lane.max(initial=0)) + 1,
             lane_of=dict(zip(start[other].tolist(), lane[other].tolist(), strict=True)),
         )
+
+    def _default_name(self, key: TrackKey) -> str:
+        pid, tid = key
+        if isinstance(pid, int | float) and pid < 0:
+            return "profiler"
+        return f"{'stream' if pid in self.devices else 'thread'} {tid}"
 
     def _whole_arrows(self, name: str) -> Ints:
         starts, ends = (np.array(self.ends[name, phase], dtype=np.int64) for phase in "sf")

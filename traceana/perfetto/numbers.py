@@ -17,6 +17,9 @@ from traceana.perfetto.layout import Layout, TrackKey
 from traceana.trace.columns import Ints
 
 COLLECTIVES = "collectives"
+"""The process that has the collectives of all ranks, one track below the other."""
+
+_COLLECTIVES_PID = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class Naming:
 
     def process(self, layout: Layout, pid: Identity) -> str:
         """The name of a process of the file."""
-        device = f"GPU {pid}" if pid in layout.devices else "profiler" if _is_negative(pid) else "CPU"
+        device = f"GPU {pid}" if pid in layout.devices else "CPU"
         backend = self.backend if pid == layout.main else None
         return " · ".join(part for part in (self.rank, device, self.host, backend) if part)
 
@@ -47,18 +50,17 @@ class Numbers:
     """Numbers from `first` on: processes, the main one first; the collectives; then tracks with their lanes."""
 
     def __init__(self, layout: Layout, calls: CallRows, first: int) -> None:
-        pids = sorted({track.key[0] for track in layout.tracks}, key=lambda pid: (pid != layout.main, str(pid)))
-        self.pids: dict[Identity, int] = {pid: first + index for index, pid in enumerate(pids)}
+        self.pids = _processes(layout, first)
+        self.main = first
         self.call_lanes: Ints = lanes(calls.start_ns, calls.end_ns)
-        number = first + len(pids)
-        self.collectives = Place(
-            pid=self.pids.get(layout.main, first),
-            tids=range(number, number + (int(self.call_lanes.max()) + 1 if len(calls) else 0)),
-        )
-        number = self.collectives.tids.stop
+        number = first + len(self.pids)
+        call_lanes = int(self.call_lanes.max()) + 1 if len(calls) else 0
+        self.collectives = Place(pid=_COLLECTIVES_PID, tids=range(number, number + call_lanes))
+        number += call_lanes
         self.places: dict[TrackKey, Place] = {}
         for track in layout.tracks:
-            self.places[track.key] = Place(pid=self.pids[track.key[0]], tids=range(number, number + track.lanes))
+            pid = self.pids.get(track.key[0], max(self.pids.values(), default=first))
+            self.places[track.key] = Place(pid=pid, tids=range(number, number + track.lanes))
             number += track.lanes
         self.count = number - first
 
@@ -67,9 +69,23 @@ class Numbers:
         for order, (pid, number) in enumerate(self.pids.items()):
             yield _metadata("process_name", number, None, {"name": naming.process(layout, pid)})
             yield _metadata("process_sort_index", number, None, {"sort_index": naming.sort_index + min(order, 3)})
-        yield from _lane_names(self.collectives, COLLECTIVES, -1)
+        if self.collectives.tids:
+            yield _metadata("process_name", _COLLECTIVES_PID, None, {"name": COLLECTIVES})
+            yield _metadata("process_sort_index", _COLLECTIVES_PID, None, {"sort_index": -1})
+            yield from _lane_names(self.collectives, f"{naming.rank} · {COLLECTIVES}", self.collectives.tids[0])
         for index, track in enumerate(layout.tracks):
             yield from _lane_names(self.places[track.key], track.name, index)
+
+
+def _processes(layout: Layout, first: int) -> dict[Identity, int]:
+    """Numbers of the file's processes, the main one's first.
+
+    Kineto books its own overhead under process -1; that goes to the last process, the program's own.
+    """
+    pids = {track.key[0] for track in layout.tracks}
+    pids -= {pid for pid in pids if isinstance(pid, int | float) and pid < 0 and pid != layout.main}
+    order = sorted(pids, key=lambda pid: (pid != layout.main, pid not in layout.devices, str(pid)))
+    return {pid: first + index for index, pid in enumerate(order)}
 
 
 def _lane_names(place: Place, name: str, order: int) -> Iterator[WholeEvent]:
@@ -80,11 +96,6 @@ def _lane_names(place: Place, name: str, order: int) -> Iterator[WholeEvent]:
 
 def _metadata(name: str, pid: int, tid: int | None, args: dict[str, object]) -> WholeEvent:
     return WholeEvent(ph="M", name=name, pid=pid, tid=tid, args=arguments(args))
-
-
-def _is_negative(pid: Identity) -> bool:
-    # Kineto books its own overhead under process -1.
-    return isinstance(pid, int | float) and pid < 0
 
 
 def stride(counts: list[int]) -> int:

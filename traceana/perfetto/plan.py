@@ -56,7 +56,7 @@ class PlannedRank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All ranks of all runs, a run's ranks together; `base_time_ns` is time 0 of the first run, ns since the epoch."""
+    """All ranks of all runs, a rank of several runs together; `base_time_ns` is the first run's time 0 since the epoch."""
 
     ranks: tuple[PlannedRank, ...]
     runs: tuple[str, ...]
@@ -112,7 +112,7 @@ def plan(paths: Sequence[Path], *, python: bool, workers: int, progress: Progres
         ranks.extend(planned)
     failed = [str(result) for result in surveyed.values() if isinstance(result, TraceanaError)]
     return Plan(
-        ranks=tuple(ranks),
+        ranks=tuple(sorted(ranks, key=lambda rank: rank.rank)),
         runs=tuple(run.label for run in found.runs),
         base_time_ns=origins[0],
         left_out=tuple(failed + [reason for run in found.runs for reason in run.unreadable]),

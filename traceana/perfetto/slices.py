@@ -54,7 +54,7 @@ def counter_events(counter: Counter, numbers: Numbers) -> Iterator[WholeEvent]:
             ph="C",
             cat=CATEGORY,
             name="exposed communication",
-            pid=numbers.collectives.pid,
+            pid=numbers.main,
             ts=at_ns / 1000,
             args=arguments({"%": round(percent, 3)}),
         )

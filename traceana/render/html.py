@@ -84,7 +84,8 @@ def asset(environment: Environment, name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    return f"default-src 'none'; style-src {hash_source(style)}; script-src {hash_source(script)}; base-uri 'none'; form-action 'none'"
+    sources = f"style-src {hash_source(style)}; script-src {hash_source(script)}"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
 def hash_source(text: str) -> str:
