@@ -6,6 +6,7 @@ import shlex
 import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,19 +132,18 @@ def _serve(shown: Shown, ui: Path | None) -> None:
         description=size(shown.file.stat().st_size),
         offline=ui is not None,
     )
-    click.echo(server.url)
-    forward = port_forward(server.port, os.environ)
-    if forward:
-        click.echo(f"on your own machine run `{forward}`, then open the address above there")
-    else:
-        webbrowser.open(server.url)
-    click.echo("closing the page or Ctrl-C ends this", err=True)
-    try:
+    with server, suppress(KeyboardInterrupt):
+        _announce(server.url, port_forward(server.port, os.environ))
         server.serve_forever(poll_interval=0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.server_close()
+
+
+def _announce(url: str, forward: str | None) -> None:
+    click.echo(url)
+    if forward:
+        click.echo(f"on your own machine run `{forward}`, then open the address above there", err=True)
+    else:
+        webbrowser.open(url)
+    click.echo("closing the page or Ctrl-C ends this", err=True)
 
 
 def port_forward(port: int, environment: Mapping[str, str]) -> str | None:
