@@ -11,6 +11,7 @@ from tests import reports
 from traceana import units
 from traceana.render.html import render
 from traceana.render.perf import perf_tables
+from traceana.render.ranking import ranking
 from traceana.render.runs import run_marks
 from traceana.render.setup import setup_table
 from traceana.render.sites import site_table
@@ -207,6 +208,17 @@ def test_ranks_that_nccl_treats_otherwise_are_told_apart() -> None:
     table = setup_table(reports.report(replace(run, setup=replace(run.setup, nccl_logs=logs))))
     values = {row.name: row.values for row in table.rows}
     assert values["NCCL's log: transports"] == ("rank 0: P2P; rank 1–3: SHM",)
+
+
+def test_several_candidates_are_ranked() -> None:
+    ranked = ranking(many_runs())
+    assert [one.candidate.label for one in ranked][:3] == ["run 9", "run 8", "run 7"]
+    assert [one.speedup for one in ranked] == sorted((one.speedup for one in ranked), reverse=True)
+    assert len(ranked) == 9
+    assert ranked[0].verdicts == "faster at 5 of 5 rows"
+    assert ranked[0].worth_ns == sum(row.worth_ns for row in many_runs().comparisons[-1].rows)
+    assert "All candidates against run 0" in Page(render(many_runs())).text
+    assert ranking(reports.two_runs()) == ()
 
 
 def test_a_run_s_noise_is_told_where_nothing_is_compared() -> None:
