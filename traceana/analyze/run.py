@@ -36,7 +36,7 @@ def analyze_run(
 ) -> AnalyzedRun:
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
     hosts = {file.rank: file.host for file in files.ranks}
-    world_size = _world_size(ranks)
+    world_size = stated_world_size(ranks)
     matching = match({rank: result.collectives for rank, result in ranks.items()}, world_size, hosts)
     spans = {rank: result.spans for rank, result in ranks.items()}
     steps = run_steps.steps(spans)
@@ -45,7 +45,7 @@ def analyze_run(
         for rank, result in ranks.items()
     }
     calls = gather({rank: result.collectives for rank, result in ranks.items()}, matching, of_calls)
-    backends = _backends(calls)
+    backends = backends_by_time(calls)
     report = RunReport(
         label=files.label,
         side=files.side,
@@ -77,13 +77,14 @@ def analyze_run(
     return AnalyzedRun(report=report, calls=calls)
 
 
-def _world_size(ranks: Mapping[int, RankResult]) -> int:
+def stated_world_size(ranks: Mapping[int, RankResult]) -> int:
+    """The largest that a file states, or as many as the ranks show."""
     infos = [result.header.distributed for result in ranks.values()]
     stated = max((info.world_size or 0 for info in infos if info), default=0)
     return max(stated, max(ranks) + 1)
 
 
-def _backends(calls: Calls) -> list[str]:
+def backends_by_time(calls: Calls) -> list[str]:
     """Backends by the time spent in their calls, the longest first."""
     time: Counter[str] = Counter()
     for code, signature in enumerate(calls.signatures):

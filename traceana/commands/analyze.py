@@ -1,15 +1,13 @@
 """`traceana analyze`: traces in, report out."""
 
-import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
-from traceana.pipeline import Analysis, Progress, Settings, analyze
+from traceana.pipeline import Analysis, Settings, analyze
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -86,7 +84,7 @@ def command(
         own_patterns=tuple(parse_pattern(text) for text in comm_kernels),
         hta=hta,
     )
-    with progress_bar() as progress:
+    with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress)
     report = write(analysis, output)
     _say(analysis, aside=form == "md")
@@ -111,22 +109,6 @@ def _parse_size(text: str) -> int:
     if unit not in _UNITS or not number.strip().isdigit():
         raise TraceanaError(f"--buckets: {text or 'an empty size'} is no size; write for example 1MiB,10MiB")
     return int(number) * _UNITS[unit]
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total, _name: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("reading traces"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=Path(name).name)
 
 
 def _say(analysis: Analysis, *, aside: bool) -> None:

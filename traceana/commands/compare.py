@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from traceana.commands.analyze import progress_bar
+from traceana.commands.progress import progress_bar
 from traceana.compare import fail_over
 from traceana.compare.inputs import Inputs, perf_sides, sort_inputs
 from traceana.compare.perf_dumps import PerfComparison, compare_perf_dumps
@@ -91,7 +91,7 @@ def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> Sequenc
     from traceana.compare.saved import runs_of_report, with_unique_labels
     from traceana.pipeline import Settings, conclude, read_runs
 
-    with progress_bar() as progress:
+    with progress_bar("reading") as progress:
         read = read_runs(inputs.traces, Settings(workers=workers), progress)[0] if inputs.traces else []
     runs = with_unique_labels([(path, runs_of_report(path)) for path in inputs.reports], read)
     comparisons = conclude(runs, baseline).report.comparisons

@@ -34,10 +34,10 @@ from traceana.report import Report
 
 def render(report: Report) -> str:
     """The whole report as one HTML document."""
-    environment = _environment()
-    style, script = (_asset(environment, name) for name in ("report.css", "report.js"))
+    templates = environment()
+    style, script = (asset(templates, name) for name in ("report.css", "report.js"))
     marks = runs.run_marks(report)
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         report=report,
         style=Markup(style),
         script=Markup(script),
@@ -69,7 +69,8 @@ def render(report: Report) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates with everything escaped, and how they write numbers."""
     environment = Environment(
         loader=PackageLoader("traceana.templates", ""),
         autoescape=True,
@@ -99,18 +100,19 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(environment: Environment, name: str) -> str:
+def asset(environment: Environment, name: str) -> str:
+    """A style or script as it is."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
 
 def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-    )
+    sources = f"style-src {hash_source(style)}; script-src {hash_source(script)}"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
-def _hash(text: str) -> str:
+def hash_source(text: str) -> str:
+    """What a content policy admits this text by."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

@@ -141,7 +141,10 @@ def _run(
 
 
 def _rank(path: Path) -> int | None:
-    info = TraceFile(path).peek().distributed
+    header = TraceFile(path).peek()
+    if header.merged:
+        raise NotATraceError(f"{path}: is a merge of several ranks; name the ranks' own files or their folder")
+    info = header.distributed
     if info is not None and info.rank is not None:
         return info.rank
     found = _RANK_IN_NAME.search(path.name)
