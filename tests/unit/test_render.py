@@ -13,7 +13,7 @@ from traceana.render.html import render
 from traceana.render.perf import perf_tables
 from traceana.render.ranking import ranking
 from traceana.render.runs import run_marks
-from traceana.render.setup import setup_table
+from traceana.render.setup import SetupRow, setup_table
 from traceana.render.sites import site_table
 from traceana.render.summary import summary
 from traceana.render.unknowns import gaps
@@ -201,6 +201,12 @@ def test_what_differs_between_sides_is_apart_from_what_is_equal() -> None:
     assert equal["NCCL's log: transports"] == "P2P/CUMEM (24 channels)"
 
 
+def test_the_words_in_which_commands_differ_are_marked() -> None:
+    row = SetupRow(name="command", values=("run --backend torch", "run --backend pynccl"), flagged=True)
+    assert row.words[1] == (("run", False), ("--backend", False), ("pynccl", True))
+    assert SetupRow(name="GPU", values=("H100", "H200"), flagged=True).words == ((("H100", False),), (("H200", False),))
+
+
 def test_ranks_that_nccl_treats_otherwise_are_told_apart() -> None:
     (run,) = reports.one_run().runs
     assert run.setup is not None
@@ -208,6 +214,16 @@ def test_ranks_that_nccl_treats_otherwise_are_told_apart() -> None:
     table = setup_table(reports.report(replace(run, setup=replace(run.setup, nccl_logs=logs))))
     values = {row.name: row.values for row in table.rows}
     assert values["NCCL's log: transports"] == ("rank 0: P2P; rank 1–3: SHM",)
+
+
+def test_a_row_without_a_steady_call_shows_no_numbers() -> None:
+    slow, fast = reports.two_runs().runs
+    comparison = reports.compare(slow, fast)
+    empty = replace(comparison.rows[0], op="barrier", baseline_p50_ns=0, candidate_p50_ns=0, speedup=0.0, ci_low=None)
+    rows = (replace(empty, ci_high=None, verdict="cannot tell"),)
+    text = Page(render(reports.report(slow, fast, comparisons=(replace(comparison, rows=rows),)))).text
+    assert re.search(r"barrier 12 MiB – – – ", text)
+    assert "Hollow" not in text
 
 
 def test_several_candidates_are_ranked() -> None:
