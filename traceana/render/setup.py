@@ -40,10 +40,11 @@ class SetupRow:
 
     @property
     def words(self) -> tuple[tuple[tuple[str, bool], ...], ...]:
-        """Each value's words, and whether a word is not in every value; none is told apart where all words differ."""
+        """Each value's words, and whether a word is not in every value; where it is flagged and has some in common."""
         split = [shorten(value, LONGEST).split() for value in self.values]
         common = set.intersection(*map(set, split))
-        return tuple(tuple((word, bool(common) and word not in common) for word in words) for words in split)
+        marking = self.flagged and bool(common)
+        return tuple(tuple((word, marking and word not in common) for word in words) for words in split)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
