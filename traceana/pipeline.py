@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from traceana import __version__
-from traceana.analyze.compare import compare
 from traceana.analyze.kinds import CommunicationPattern
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
 from traceana.analyze.summarize import GUIDE_EDGES
+from traceana.compare.comparison import compare
+from traceana.compare.sides import baseline_of, sides
 from traceana.errors import TraceanaError
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.trace.discover import Discovery, RankFile, RunFiles, discover
@@ -46,25 +47,37 @@ class Analysis:
 
 def analyze(paths: Sequence[Path], settings: Settings, progress: Progress) -> Analysis:
     """Analyze everything below `paths`. Raises TraceanaError where no rank of a run could be read."""
+    runs, passed_over = read_runs(paths, settings, progress)
+    return conclude(runs, settings.baseline, passed_over)
+
+
+def read_runs(
+    paths: Sequence[Path], settings: Settings, progress: Progress
+) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
+    """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
     found = discover(paths)
     _check_baseline(found, settings.baseline)
     results = _measure(found, settings, progress)
-    runs = [_join(files, results, settings) for files in found.runs]
-    baseline = next((run for run in runs if run.report.label == settings.baseline), runs[0])
-    comparisons = tuple(compare(baseline, run) for run in runs if run is not baseline)
+    return [_join(files, results, settings) for files in found.runs], found.passed_over
+
+
+def conclude(runs: Sequence[AnalyzedRun], baseline: str | None, passed_over: tuple[str, ...] = ()) -> Analysis:
+    """Compare each side with the baseline's. Raises TraceanaError where `baseline` names none."""
+    found = sides(runs)
+    first = baseline_of(found, baseline)
     report = Report(
         schema_version=SCHEMA_VERSION,
         traceana_version=__version__,
         runs=tuple(run.report for run in runs),
-        comparisons=comparisons,
-        passed_over=found.passed_over,
+        comparisons=tuple(compare(first, side) for side in found if side is not first),
+        passed_over=passed_over,
     )
     return Analysis(report=report, runs=tuple(runs))
 
 
 def _check_baseline(found: Discovery, baseline: str | None) -> None:
-    labels = [run.label for run in found.runs]
-    if baseline is not None and baseline not in labels:
+    labels = list(dict.fromkeys(run.side for run in found.runs))
+    if baseline is not None and baseline not in [*labels, *(run.label for run in found.runs)]:
         raise TraceanaError(f"--baseline {baseline}: no such run; the runs are {', '.join(labels)}")
 
 

@@ -18,6 +18,7 @@ Examples:
   traceana analyze torch/ pynccl/ --baseline torch
   traceana analyze rank0.json.gz rank1.json.gz -o out
   traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'
+  traceana analyze traces/ --format md | gh pr comment --body-file -
 """
 
 
@@ -50,6 +51,14 @@ Examples:
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
 )
 @click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "md"]),
+    default="text",
+    show_default=True,
+    help="What to print: a few lines, or the summary as markdown for a pull request.",
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def command(
     paths: tuple[Path, ...],
@@ -59,11 +68,14 @@ def command(
     comm_kernels: tuple[str, ...],
     workers: int,
     hta: bool,
+    form: str,
     open_report: bool,
 ) -> None:
-    """Analyze and say in a few lines what was found."""
+    """Analyze and say what was found."""
     from traceana.analyze.kinds import parse_pattern
     from traceana.render.files import write
+    from traceana.render.summary import summary
+    from traceana.render.tables import markdown
 
     settings = Settings(
         baseline=baseline,
@@ -75,8 +87,10 @@ def command(
     with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress)
     report = write(analysis, output)
-    _say(analysis)
-    click.echo(f"report: {report}")
+    _say(analysis, aside=form == "md")
+    if form == "md":
+        click.echo(markdown(summary(analysis.report)), nl=False)
+    click.echo(f"report: {report}", err=form == "md")
     if open_report:
         webbrowser.open(report.resolve().as_uri())
 
@@ -97,12 +111,14 @@ def _parse_size(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-def _say(analysis: Analysis) -> None:
+def _say(analysis: Analysis, *, aside: bool) -> None:
+    """What was read and what was not; all of it on stderr where stdout is for something else."""
     for run in analysis.report.runs:
         coverage = run.coverage
         click.echo(
             f"{run.label}: {len(run.ranks)} of {run.world_size} ranks, {coverage.matched} of {coverage.collectives} "
-            f"collective calls matched, backend {run.backend}"
+            f"collective calls matched, backend {run.backend}",
+            err=aside,
         )
         for reason in coverage.failed_files:
             click.echo(f"  left out: {reason}", err=True)

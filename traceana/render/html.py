@@ -11,7 +11,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from traceana import units
-from traceana.render import breakdown, comparison, headline, operations, runs, setup, sizes, spans, timeline, waits
+from traceana.render import (
+    breakdown,
+    comparison,
+    headline,
+    operations,
+    perf,
+    runs,
+    setup,
+    sites,
+    sizes,
+    spans,
+    strips,
+    timeline,
+    unknowns,
+    waits,
+)
 from traceana.render.glossary import GLOSSARY
 from traceana.report import Report
 
@@ -30,7 +45,12 @@ def render(report: Report) -> str:
         headline=headline.headline(report),
         marks=marks,
         runs=tuple(zip(marks, report.runs, strict=True)),
-        setup=setup.setup_rows(report),
+        sides=tuple(runs.side_marks(report).values()),
+        setup=setup.setup_table(report),
+        gaps=unknowns.gaps(report),
+        perf=perf.perf_tables(report),
+        strips=strips.strips(report),
+        sites=sites.site_table(report),
         comparisons=comparison.comparison_tables(report),
         breakdown=breakdown.breakdown(report),
         kinds=breakdown.KINDS,
@@ -70,6 +90,7 @@ def environment() -> Environment:
         "percent": units.percent,
         "plural": units.plural,
         "ratio_range": units.ratio_range,
+        "worth_cell": _worth_cell,
         "size_range": units.size_range,
         "unknown": units.UNKNOWN,
         "cells": timeline.CELLS,
@@ -96,3 +117,10 @@ def hash_source(text: str) -> str:
 def _place(percent: float) -> str:
     """A place along a chart as an SVG length; a hundredth of a percent is finer than a pixel."""
     return f"{percent:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _worth_cell(worth_ns: int) -> str:
+    """Time saved or lost, in the table of a comparison."""
+    if not worth_ns:
+        return "nothing"
+    return f"{units.duration(abs(worth_ns))} {'saved' if worth_ns > 0 else 'lost'}"
