@@ -29,7 +29,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls
+    from traceana_capture import adapters, calls, sigterm
     from traceana_capture.control import Control
     from traceana_capture.window import Window
 
@@ -50,9 +50,12 @@ def _prepare(settings: dict[str, Any]) -> None:
     _give_way(torch, window)
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
+    os.register_at_fork(after_in_child=sigterm.forget)
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
+    from traceana_capture import sigterm
+
     original = dist.init_process_group
 
     @functools.wraps(original)
@@ -62,6 +65,7 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
         versions = {"torch": str(torch.__version__), "python": platform.python_version()}
         control.send(event="hello", host=socket.gethostname(), versions=versions, **facts)
+        sigterm.watch(window.close)
         return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group

@@ -32,7 +32,10 @@ class Ranks:
         self.workers: dict[int, Worker] = {}
         self._connections: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
+        # A socket's path may have 108 bytes and a run folder's may be longer, so it is reached through its directory.
+        directory = os.open(path.parent, os.O_RDONLY)
+        self._listener.bind(f"/proc/self/fd/{directory}/{path.name}")
+        os.close(directory)
         self._listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
 

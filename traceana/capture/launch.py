@@ -7,12 +7,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import FrameType
 
 import traceana_capture
 
+from traceana.capture import guard
 from traceana.capture.control import Ranks
 from traceana.errors import TraceanaError
 
@@ -78,10 +80,12 @@ class Launch:
             process = subprocess.Popen(self.options.argv, env=self.environment, start_new_session=True)
         except OSError as error:
             raise TraceanaError(f"cannot run {self.options.argv[0]}: {error.strerror}; check the command") from error
+        self._guard = _start_guard(process.pid)
         try:
             code = self._watch(process)
         finally:
             self._clear(process)
+            self._guard.communicate(b".")
             for number, handler in previous.items():
                 signal.signal(number, handler)
         return 128 - code if code < 0 else code
@@ -112,34 +116,39 @@ class Launch:
 
     def _clear(self, process: subprocess.Popen[bytes]) -> None:
         """End what the command left behind: first a flush, then SIGTERM, then SIGKILL."""
-        if process.poll() is not None and not _children():
+        if process.poll() is not None and not self._left():
             return
         self._flush()
         for number, grace in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, TERM_GRACE_S)):
             end = time.monotonic() + grace
             _signal_group(process.pid, number)
-            for pid in _children():
+            for pid in self._left():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            while time.monotonic() < end and (process.poll() is None or _children()):
-                _reap(process.pid)
+            while time.monotonic() < end and (process.poll() is None or self._left()):
+                self._reap(process.pid)
                 time.sleep(0.02)
+
+    def _left(self) -> list[int]:
+        """Our children but the guard, which as a subreaper includes the command's orphans."""
+        text = "".join(p.read_text() for p in Path("/proc/self/task").glob("*/children"))
+        return [int(pid) for pid in text.split() if int(pid) != self._guard.pid]
+
+    def _reap(self, leader: int) -> None:
+        """Collect ended orphans; the leader is left to its Popen object."""
+        for pid in self._left():
+            if pid != leader:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+
+def _start_guard(group: int) -> subprocess.Popen[bytes]:
+    """Its stdin closes when we die, however we die; a session of its own keeps the terminal's signals away."""
+    argv = [sys.executable, "-I", "-S", str(guard.__file__), str(group)]
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True)
 
 
 def _signal_group(leader: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, number)
-
-
-def _children() -> list[int]:
-    """Our children, which as a subreaper includes the command's orphans."""
-    text = "".join(p.read_text() for p in Path("/proc/self/task").glob("*/children"))
-    return [int(pid) for pid in text.split()]
-
-
-def _reap(leader: int) -> None:
-    """Collect ended orphans; the leader is left to its Popen object."""
-    for pid in _children():
-        if pid != leader:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)

@@ -73,11 +73,8 @@ def publish(source: Path, target: Path) -> int:
     """Write `target` from the worker's files and return its size in bytes; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     annotate(trace, msgspec.json.decode(source.with_suffix(".calls").read_bytes()))
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with gzip.open(partial, "wb", compresslevel=1) as file:
-            file.write(msgspec.json.encode(trace))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    partial = source.with_suffix(".gz")
+    with gzip.open(partial, "wb", compresslevel=1) as file:
+        file.write(msgspec.json.encode(trace))
+    partial.replace(target)
     return target.stat().st_size

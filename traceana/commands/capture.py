@@ -1,11 +1,11 @@
 """`traceana capture -- CMD …`: one trace per rank and run.json, whatever way the run ends."""
 
+import contextlib
 import datetime
 import json
 import re
-import shutil
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,35 @@ from traceana.capture.control import Ranks, Worker
 from traceana.capture.launch import Launch, Options, inject
 from traceana.capture.nccl import parse
 from traceana.capture.publish import publish
+from traceana.capture.scratch import claimed
 from traceana.errors import TraceanaError
 
+RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz")
 
-def run_folder(output: Path, label: str, force: bool) -> Path:
-    """Create `output/label`; an earlier run there is replaced only with force, and nothing but its own files."""
+
+@contextlib.contextmanager
+def run_folder(output: Path, label: str, force: bool) -> Iterator[tuple[Path, Path]]:
+    """Hold `output/label` and the scratch folder beside it; raises TraceanaError where they cannot be had."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label):
         raise TraceanaError(f"--label {label!r} must be a plain name of letters, digits, '.', '_', '+' or '-'")
     folder = output / label
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        old = [p for p in folder.iterdir() if p.name == "run.json" or re.fullmatch(r"rank\d+\.json\.gz", p.name)]
-        if old and not force:
-            raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
-        for path in old:
-            path.unlink()
-    except OSError as error:
-        raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
-    return folder
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(claimed(output / f".{label}.scratch"))
+            folder.mkdir(exist_ok=True)
+            _remove_earlier(folder, force)
+        except OSError as error:
+            raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
+        yield folder, scratch
+
+
+def _remove_earlier(folder: Path, force: bool) -> None:
+    """An earlier run there is replaced only with force, and nothing but its own files."""
+    old = [p for p in folder.iterdir() if RUN_FILE.fullmatch(p.name)]
+    if old and not force:
+        raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
+    for path in old:
+        path.unlink()
 
 
 def rank_list(text: str) -> tuple[int, ...]:
@@ -116,17 +127,13 @@ def command(
         nccl=parse(nccl),
         timeout_s=timeout,
     )
-    folder = run_folder(output, label, force)
     started = datetime.datetime.now(datetime.timezone.utc)
-    scratch = Path(tempfile.mkdtemp(prefix="traceana-"))
-    try:
+    with run_folder(output, label, force) as (folder, scratch):
         listener = Ranks(scratch / "control")
         code = Launch(options, listener, inject(scratch, options)).run()
         workers = sorted(listener.workers.values(), key=lambda worker: worker.rank)
         listener.close()
         entries = [collect(worker, folder, scratch) for worker in workers]
-    finally:
-        shutil.rmtree(scratch)
     world_size = max((worker.world_size for worker in workers), default=0)
     entries += missing(world_size, entries)
     manifest = {
