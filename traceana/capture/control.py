@@ -20,6 +20,7 @@ class Worker:
     host: str
     backend: str
     versions: dict[str, str]
+    gpu: str | None = None
     state: str = "waiting"
     reason: str = ""
     trace: str | None = None

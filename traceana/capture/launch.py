@@ -14,7 +14,7 @@ from types import FrameType
 
 import traceana_capture
 
-from traceana.capture import guard
+from traceana.capture import guard, nccl
 from traceana.capture.control import Ranks
 from traceana.errors import TraceanaError
 
@@ -60,7 +60,8 @@ def inject(folder: Path, options: Options) -> dict[str, str]:
     }
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     quiet = {"KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99")}
-    return {**os.environ, **quiet, **options.nccl, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
+    settled = {**quiet, **options.nccl, **nccl.logging(os.environ, options.nccl, folder)}
+    return {**os.environ, **settled, "PYTHONPATH": path, "TRACEANA_CAPTURE": json.dumps(settings)}
 
 
 class Launch:

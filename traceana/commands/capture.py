@@ -15,12 +15,13 @@ import msgspec
 from traceana import __version__
 from traceana.capture.control import Ranks, Worker
 from traceana.capture.launch import Launch, Options, inject
-from traceana.capture.nccl import parse
+from traceana.capture.nccl import PRESETS, log_file, preset_lines, settings_of
+from traceana.capture.nccl_log import read_log
 from traceana.capture.publish import publish
 from traceana.capture.scratch import claimed
 from traceana.errors import TraceanaError
 
-RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz")
+RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log")
 
 
 @contextlib.contextmanager
@@ -78,8 +79,27 @@ def collect(worker: Worker, folder: Path, scratch: Path) -> dict[str, Any]:
 def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Entries for ranks of the process group that never said hello."""
     seen = {entry["rank"] for entry in entries}
-    blank = {"pid": None, "host": None, "outcome": "missing", "file": None, "bytes": 0}
+    blank = {"pid": None, "host": None, "outcome": "missing", "file": None, "bytes": 0, "nccl": None}
     return [{"rank": rank, **blank, "reason": "never appeared"} for rank in range(world_size) if rank not in seen]
+
+
+def keep_log(worker: Worker, folder: Path, scratch: Path) -> dict[str, Any] | None:
+    """Move the rank's NCCL log, where there is one, into the run and return what it says."""
+    source, target = log_file(scratch, worker.pid), folder / f"nccl.rank{worker.rank}.log"
+    try:
+        with source.open(errors="replace") as lines:
+            facts = read_log(lines)
+        source.replace(target)
+    except OSError:
+        return None
+    return {"file": target.name, **facts}
+
+
+def list_presets(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    """Print the presets of NCCL's variables and leave."""
+    if asked:
+        click.echo("\n".join(preset_lines()))
+        context.exit()
 
 
 @click.command
@@ -92,6 +112,15 @@ def missing(world_size: int, entries: list[dict[str, Any]]) -> list[dict[str, An
 @click.option("--stacks", is_flag=True, help="Record Python stacks (much larger).")
 @click.option("--memory", is_flag=True, help="Record allocations.")
 @click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
+@click.option("--nccl-preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Set several at once.")
+@click.option(
+    "--list-presets",
+    is_flag=True,
+    is_eager=True,
+    callback=list_presets,
+    expose_value=False,
+    help="Say what each preset does and leave.",
+)
 @click.option("--shapes", is_flag=True, help="Record operators' input shapes (slower, larger).")
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
@@ -105,6 +134,7 @@ def command(
     stacks: bool,
     memory: bool,
     nccl: tuple[str, ...],
+    presets: tuple[str, ...],
     shapes: bool,
     force: bool,
     argv: tuple[str, ...],
@@ -113,8 +143,9 @@ def command(
 
     The window opens at the first collective (under sglang: the first request) and lasts --duration seconds at most.
     run.json keys: schema_version, label, argv, started, ended, exit_code, world_size, backend {seen}, versions,
-    nccl {set}, window {delay_s, duration_s}, ranks [{rank, pid, host, outcome, reason, file, bytes}]; bytes are of
-    the published file.
+    nccl {set}, gpus {rank: name}, window {delay_s, duration_s}, ranks [{rank, pid, host, outcome, reason, file,
+    bytes, nccl}]; bytes are of the published file; a rank's nccl is what NCCL's log says: {file, version,
+    transports {kind: channels}, channels {kind: number}, nvls, choices, variables}.
     """
     options = Options(
         argv=argv,
@@ -124,7 +155,7 @@ def command(
         shapes=shapes,
         stacks=stacks,
         memory=memory,
-        nccl=parse(nccl),
+        nccl=settings_of(presets, nccl),
         timeout_s=timeout,
     )
     started = datetime.datetime.now(datetime.timezone.utc)
@@ -133,7 +164,7 @@ def command(
         code = Launch(options, listener, inject(scratch, options)).run()
         workers = sorted(listener.workers.values(), key=lambda worker: worker.rank)
         listener.close()
-        entries = [collect(worker, folder, scratch) for worker in workers]
+        entries = [collect(w, folder, scratch) | {"nccl": keep_log(w, folder, scratch)} for w in workers]
     world_size = max((worker.world_size for worker in workers), default=0)
     entries += missing(world_size, entries)
     manifest = {
@@ -147,6 +178,7 @@ def command(
         "backend": {"seen": sorted({worker.backend for worker in workers})},
         "versions": {"traceana": __version__, **(workers[0].versions if workers else {})},
         "nccl": {"set": options.nccl},
+        "gpus": {str(worker.rank): worker.gpu for worker in workers},
         "window": {"delay_s": delay, "duration_s": duration},
         "ranks": entries,
     }
