@@ -31,20 +31,22 @@ def _prepare(settings: dict[str, Any]) -> None:
 
     from traceana_capture import adapters, calls, sigterm
     from traceana_capture.control import Control
+    from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
 
     if not dist.is_available():
         return
     control = Control(settings["socket"])
     window = Window(settings, control)
+    triggers = Triggers(settings, window)
 
     def opens() -> None:
         # Under sglang the work begins with the first request, not with the collectives of its start.
         if not adapters.owns_window():
-            window.open()
+            triggers.work()
 
     calls.watch_c10d(opens)
-    adapters.watch_imports(window.open)
+    adapters.watch_imports(triggers, settings["backend"])
     _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
     _give_way(torch, window)
@@ -105,6 +107,8 @@ def _close_before_exit(dist: Any, window: Any) -> None:
 
 def _give_way(torch: Any, window: Any) -> None:
     """Close ours before the program's own profiler starts, and hold the stop back during a CUDA graph's capture."""
+    from traceana_capture.calls import CALLS
+
     kind = torch.autograd.profiler.profile
     prepare = kind._prepare_trace
 
@@ -119,14 +123,23 @@ def _give_way(torch: Any, window: Any) -> None:
     graph = torch.cuda.CUDAGraph
     begin, end = graph.capture_begin, graph.capture_end
 
+    def over() -> None:
+        window.graph_captures -= 1
+        CALLS.end_graph()
+
     def capture_begin(self: Any, *args: Any, **kwargs: Any) -> Any:
         window.graph_captures += 1
-        return begin(self, *args, **kwargs)
+        CALLS.begin_graph()
+        try:
+            return begin(self, *args, **kwargs)
+        except Exception:
+            over()
+            raise
 
     def capture_end(self: Any) -> Any:
         try:
             return end(self)
         finally:
-            window.graph_captures -= 1
+            over()
 
     graph.capture_begin, graph.capture_end = capture_begin, capture_end

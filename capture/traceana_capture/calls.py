@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
+from traceana_capture import routes
+
 SPAN = "traceana::"
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
 COLLECTIVES: dict[str, tuple[str, int, int]] = {
@@ -41,10 +43,24 @@ class Calls:
         self.recording = False
         self.inside = threading.local()
         self.records: list[dict[str, Any]] = []
+        self.graphs: list[list[dict[str, Any]]] = []
+        self.capturing = 0
         self._sequences: dict[str, Any] = {}
+
+    def begin_graph(self) -> None:
+        """From here on, calls belong to a CUDA graph: nothing is launched, so they count at its replays."""
+        self.graphs.append([])
+        self.capturing += 1
+
+    def end_graph(self) -> None:
+        """The graph's capture is over."""
+        self.capturing -= 1
 
     def span(self, record: dict[str, Any]) -> Any:
         """A profiler span that stands for the record; calls count from the start, so that ranks agree on `Seq`."""
+        if self.capturing:
+            self.graphs[-1].append(record)
+            return contextlib.nullcontext()
         number = next(self._sequences.setdefault(record["Process Group Name"], itertools.count()))
         if not self.recording:
             return contextlib.nullcontext()
@@ -76,6 +92,7 @@ def describe(name: str, sent: Any, received: Any, group: Any) -> dict[str, Any]:
         "Out msg nelems": _elements(received),
         "dtype": DTYPES.get(dtype, dtype),
         **group_keys(group),
+        "traceana library": "gloo" if _first(sent).device.type == "cpu" else "NCCL",
     }
 
 
@@ -89,7 +106,6 @@ def group_keys(group: Any) -> dict[str, Any]:
         "Process Group Description": group.group_desc,
         "Process Group Ranks": str(ranks),
         "traceana backend": "torch.distributed",
-        "traceana library": "gloo",
     }
 
 
@@ -105,9 +121,14 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: C
         opens()
         values = dict(zip(parameters, args, strict=False)) | kwargs
         source = values.get(parameters[sent])
-        nested = getattr(CALLS.inside, "call", False)
-        if nested or source is None or _first(source).device.type != "cpu":
+        if getattr(CALLS.inside, "call", False) or source is None:
             return function(*args, **kwargs)
+        if _first(source).device.type != "cpu":
+            ordered = {name: values[name] for name in parameters if name in values}
+            issued = routes.send(function.__name__, _first(source), ordered)
+            # Outside a CUDA graph NCCL's own metadata reach the kernels.
+            if issued is not None or not CALLS.capturing:
+                return issued or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
         CALLS.inside.call = True
         try:

@@ -1,16 +1,19 @@
 """The one profiler window of a rank: opened once, closed once, exported as plain JSON beside its final place."""
 
+import contextlib
 import gc
 import json
 import os
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from traceana_capture import routes
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
 
@@ -43,12 +46,22 @@ class Window:
                 profile_memory=self.settings["memory"],
                 experimental_config=config,
             )
-            self.profiler.start()
+            with warnings.catch_warnings():
+                # torch 2.11 warns of cycles, which a window that opens once has none of; a guest stays silent.
+                warnings.simplefilter("ignore")
+                self.profiler.start()
             CALLS.recording = True
+            with contextlib.suppress(OSError):
+                self._mark.touch()
             self.control.send(event="recording")
         timer = threading.Timer(self.settings["duration_s"], self.close, args=("the duration was over",))
         timer.daemon = True
         timer.start()
+
+    @property
+    def _mark(self) -> Path:
+        """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
+        return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
     def _wanted(self) -> bool:
         """Whether this rank was asked for and the delay, counted from the first call, is over."""
@@ -78,12 +91,14 @@ class Window:
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            trace.with_suffix(".calls").write_text(json.dumps(CALLS.records))
+            facts = {"records": CALLS.records, "graphs": CALLS.graphs, "adapters": routes.ADAPTERS}
+            trace.with_suffix(".calls").write_text(json.dumps(facts))
         except (OSError, RuntimeError) as error:
             return {"event": "failed", "reason": f"the export failed: {error}"}
         finally:
             self.profiler = None
             gc.collect()
+            self._mark.unlink(missing_ok=True)
         return {"event": "done", "reason": reason, "trace": str(trace)}
 
     def forget(self) -> None:

@@ -127,16 +127,14 @@ def test_ranks_that_are_ended_from_outside(tmp_path: Path, way: str, complete: t
 
 
 @pytest.mark.parametrize("torch", [True, False])
-def test_a_killed_launcher_leaves_no_process_and_no_half_file(tmp_path: Path, torch: bool) -> None:
+def test_a_killed_launchers_run_is_ended_and_published(tmp_path: Path, torch: bool) -> None:
     process = launch(tmp_path, killed("kill-launcher") if torch else ["bash", "-c", "kill -KILL $PPID; sleep 1000"])
-    process.communicate(timeout=LIMIT_S)
+    _, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == -signal.SIGKILL
     wait_until(lambda: survivors(tmp_path) == [])
-    assert list((tmp_path / "run").iterdir()) == []
-    again = launch(tmp_path, ["true"])
-    again.communicate(timeout=LIMIT_S)
-    assert again.returncode == 0
-    check(tmp_path, "")
+    ranks = check(tmp_path, stderr)
+    assert [entry["outcome"] for entry in ranks.values()] == ["complete"] * 2 * torch
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["exit_code"] == 128 + signal.SIGKILL
 
 
 def test_a_run_that_goes_on_is_not_replaced(tmp_path: Path) -> None:
@@ -241,3 +239,12 @@ def test_an_unwritable_folder_is_refused_before_the_run(tmp_path: Path) -> None:
     stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, stdout) == (2, "")
     assert "cannot write" in stderr
+
+
+def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
+    process = launch(tmp_path, workload("--steps", "1"), "--backend", "torch")
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    assert "error: --backend torch changed nothing" in stderr
+    backend = json.loads((tmp_path / "run" / "run.json").read_text())["backend"]
+    assert (backend["asked"], backend["adapter"], backend["seen"]) == ("torch", None, ["torch.distributed"])
+    assert process.returncode == 0

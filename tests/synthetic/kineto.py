@@ -85,7 +85,8 @@ class EventWriter:
     device: int = 0
     pid: int = 4000
     events: list[Event] = field(default_factory=list)
-    _correlation: int = 0
+    _correlation: int = 100_000
+    """A process that has launched kernels before; HTA 0.5 needs numbers that fill an int32 on pandas 3."""
 
     def host_span(self, category: str, name: str, start_ns: int, dur_ns: int, args: Event | None = None) -> int:
         """A `cpu_op` or `user_annotation`; returns its External id."""

@@ -94,6 +94,8 @@ class Run:
     compute_ns: int = 200_000
     pause_ns: int = 10_000
     memory_ns: int = 30_000
+    named_hosts: bool = True
+    """Whether the files of several hosts are named for them."""
     late_windows: Mapping[int, int] = field(default_factory=dict)
     missing_ranks: frozenset[int] = frozenset()
     sequence_numbers: bool = False
@@ -113,8 +115,8 @@ class Run:
         return self.host_clocks_ns[self.host(rank)]
 
     def file_name(self, rank: int) -> str:
-        """`rankN` on one host, else as `tensorboard_trace_handler` names files: host, process, time."""
-        if len(self.host_clocks_ns) == 1:
+        """`rankN`, or host, process and time as `tensorboard_trace_handler` names files."""
+        if len(self.host_clocks_ns) == 1 or not self.named_hosts:
             return f"rank{rank}.json.gz"
         return f"node{self.host(rank)}_{4000 + rank}.17908570{rank:02}123.pt.trace.json.gz"
 

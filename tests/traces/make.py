@@ -7,7 +7,7 @@ from tests.traces.cases import CASES, DUPLICATES, Case
 FOLDER = Path(__file__).parent
 _INTRODUCTION = """# Tiny traces, one defect or oddity each
 
-Written by `python -m tests.traces.make` from `cases.py`; add a case there. Nearly all derive from
+Written by `python -m tests.traces.make` from `cases_*.py`; add a case there. Nearly all derive from
 one good trace: two matrix products of 80 µs, each followed by an all-reduce of 50 µs, with 10 µs between any two.
 `h200/` holds real traces and its own README.
 

@@ -16,6 +16,7 @@ from tests.traces.base import (
     packed,
     pretty,
 )
+from tests.traces.extreme import arguments
 
 _COLLECTIVE_KEYS = tuple(CollectiveArgs(name="", in_nelems=0, out_nelems=0, dtype="", group=WORLD).as_args())
 
@@ -84,7 +85,7 @@ def correlation_zero() -> bytes:
 
     def unlink(kernels: list[Event]) -> None:
         for kernel in kernels:
-            kernel["args"] = {**_args(kernel), "correlation": 0}
+            kernel["args"] = {**arguments(kernel), "correlation": 0}
 
     return changed(unlink)
 
@@ -103,7 +104,7 @@ def stream_zero() -> bytes:
     def move(kernels: list[Event]) -> None:
         for kernel in kernels:
             kernel["tid"] = 0
-            kernel["args"] = {**_args(kernel), "stream": 0}
+            kernel["args"] = {**arguments(kernel), "stream": 0}
 
     return changed(move)
 
@@ -129,7 +130,7 @@ def nccl_generic() -> bytes:
     for kernel in kernels_of(content):
         if kernel["name"] == ALL_REDUCE:
             kernel["name"] = "ncclDevKernel_Generic(ncclDevKernelArgsStorage<4096ul>)"
-            kernel["args"] = {key: value for key, value in _args(kernel).items() if key not in _COLLECTIVE_KEYS}
+            kernel["args"] = {key: value for key, value in arguments(kernel).items() if key not in _COLLECTIVE_KEYS}
     events = content["traceEvents"]
     assert isinstance(events, list)
     content["traceEvents"] = [event for event in events if event["name"] != "record_param_comms"]
@@ -155,11 +156,11 @@ def nested_brackets() -> bytes:
 
     def confuse(kernels: list[Event]) -> None:
         kernels[0]["args"] = {
-            **_args(kernels[0]),
+            **arguments(kernels[0]),
             "note": '}, {"ph": "X"',
             "more": {"deep": [{"er": "}, {"}, {"x": []}]},
         }
-        kernels[1]["args"] = {**_args(kernels[1]), "note": '}], "x": 1}', "tail": '"}\n  ],\n  "traceName": "'}
+        kernels[1]["args"] = {**arguments(kernels[1]), "note": '}], "x": 1}', "tail": '"}\n  ],\n  "traceName": "'}
         kernels[2]["name"] = 'kernel<"}], \\"traceName\\": \\"">'
 
     return changed(confuse)
@@ -206,9 +207,3 @@ def exponents() -> bytes:
     """Legal JSON numbers that no one expects."""
     data = pretty(good())
     return data.replace(b'"dur": 80.0', b'"dur": 8e1').replace(b'"dur": 50.0', b'"dur": 5.0E+1')
-
-
-def _args(event: Event) -> Event:
-    args = event["args"]
-    assert isinstance(args, dict)
-    return args

@@ -31,9 +31,8 @@ def test_presets_use_known_variables_and_say_what_they_do() -> None:
     assert "can corrupt data" in next(line for line in preset_lines() if line.startswith("ll128"))
 
 
-def test_the_log_goes_to_a_file_unless_the_user_has_one() -> None:
-    file = {"NCCL_DEBUG_FILE": "run/nccl.%p.log"}
-    assert logging({}, {}, Path("run")) == {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,ENV,GRAPH", **file}
-    assert logging({"NCCL_DEBUG": "WARN"}, {}, Path("run")) == {}
-    chosen = logging({}, PRESETS["debug"].variables, Path("run"))
-    assert chosen == PRESETS["debug"].variables | file
+def test_the_log_goes_to_a_file_if_it_is_asked_for_and_the_user_has_none() -> None:
+    file = {"NCCL_DEBUG_FILE": "run/nccl.%h.%p.log"}
+    assert logging({}, PRESETS["debug"].variables, Path("run")) == file
+    assert logging({"NCCL_DEBUG": "INFO"}, {}, Path("run")) == {}
+    assert logging({"NCCL_DEBUG_FILE": "mine"}, PRESETS["debug"].variables, Path("run")) == {}

@@ -14,7 +14,7 @@ from traceana.trace.events import DecodeError, decode_events, nanoseconds
     ],
 )
 def test_relative_time_stamps_keep_every_nanosecond(microseconds: float, expected: int) -> None:
-    assert nanoseconds(microseconds) == expected
+    assert nanoseconds([microseconds]) == [expected]
 
 
 def test_absolute_time_stamps_are_read_digit_by_digit() -> None:

@@ -29,14 +29,17 @@ class CallSequence:
         return len(self.code)
 
 
-def align(reference: CallSequence, other: CallSequence) -> tuple[Ints, Ints]:
-    """Indexes into both sequences, pair by pair, of calls that agree; the rest is unmatched."""
+def align(reference: CallSequence, other: CallSequence, *, other_clock: bool = False) -> tuple[Ints, Ints]:
+    """Indexes into both sequences, pair by pair, of calls that agree; the rest is unmatched.
+
+    `other_clock` says that the two are known to be on different hosts, so that times prove nothing.
+    """
     if not len(reference) or not len(other):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     if _numbered(reference) and _numbered(other):
         _, left, right = np.intersect1d(reference.seq, other.seq, assume_unique=True, return_indices=True)
     else:
-        left, right = _shifted(reference, other, _best_shift(reference, other))
+        left, right = _shifted(reference, other, _best_shift(reference, other, other_clock))
     agree = reference.code[left] == other.code[right]
     return left[agree], right[agree]
 
@@ -70,16 +73,16 @@ class _Fit:
     pairs: int
 
 
-def _best_shift(a: CallSequence, b: CallSequence) -> int:
+def _best_shift(a: CallSequence, b: CallSequence, other_clock: bool) -> int:
     fit = _fit(a, b, 0)
-    if fit.agreeing == 1.0 and fit.intersecting >= _SHARED_CLOCK and len(a) == len(b):
+    if fit.agreeing == 1.0 and (other_clock or fit.intersecting >= _SHARED_CLOCK) and len(a) == len(b):
         return 0
     most = min(_MOST_SHIFT, max(len(a), len(b)) // 2 + abs(len(a) - len(b)))
     fits = [_fit(a, b, shift) for shift in range(-most, most + 1)]
     fits = [one for one in fits if one.pairs >= min(len(a), len(b)) / 2]
     best = max(one.agreeing for one in fits)
     fits = [one for one in fits if one.agreeing == best]
-    meeting = [one for one in fits if one.intersecting >= _SHARED_CLOCK]
+    meeting = [one for one in fits if one.intersecting >= _SHARED_CLOCK and not other_clock]
     if meeting:
         return min(meeting, key=lambda one: (-one.intersecting, one.distance_ns, abs(one.shift))).shift
     steady = min(one.spread_ns for one in fits)

@@ -52,8 +52,12 @@ def estimate(pairs: Iterable[CommonEnds], hosts: Mapping[int, str | None]) -> Cl
     return ClockOffsets(offset_ns=offsets, clock=Clock(method=method, residual_ns=residual))
 
 
+def on_other_hosts(first: int, second: int, hosts: Mapping[int, str | None]) -> bool | None:
+    """Whether two ranks are on different hosts, or None where that is not known."""
+    ours, theirs = hosts.get(first), hosts.get(second)
+    return ours != theirs if ours and theirs else None
+
+
 def _on_other_clock(pair: CommonEnds, hosts: Mapping[int, str | None]) -> bool:
-    first, second = hosts.get(pair.first), hosts.get(pair.second)
-    if first and second:
-        return first != second
-    return pair.intersecting < 0.5
+    apart = on_other_hosts(pair.first, pair.second, hosts)
+    return pair.intersecting < 0.5 if apart is None else apart

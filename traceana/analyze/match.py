@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.analyze.align import CallSequence, align, intersecting
-from traceana.analyze.clocks import ClockOffsets, CommonEnds, estimate
+from traceana.analyze.clocks import ClockOffsets, CommonEnds, estimate, on_other_hosts
 from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
 
@@ -67,7 +67,7 @@ def match(ranks: Mapping[int, Collectives], world_size: int, hosts: Mapping[int,
             notes.append(_absence(key, group, absent))
             continue
         sequences = _sequences(ranks, group, indexes)
-        rows, ends = _align_group(group, sequences)
+        rows, ends = _align_group(group, sequences, hosts)
         aligned.append((group, np.stack([indexes[rank][rows[:, j]] for j, rank in enumerate(group)], axis=1)))
         pairs.extend(ends)
     clocks = estimate(pairs, hosts)
@@ -116,14 +116,17 @@ def _sequences(
     return sequences
 
 
-def _align_group(group: Sequence[int], sequences: Sequence[CallSequence]) -> tuple[Ints, list[CommonEnds]]:
+def _align_group(
+    group: Sequence[int], sequences: Sequence[CallSequence], hosts: Mapping[int, str | None]
+) -> tuple[Ints, list[CommonEnds]]:
     """Rows of indexes that agree on every rank, and what they say about the clocks."""
     reference = sequences[0]
     rows = np.full((len(reference), len(group)), -1, dtype=np.int64)
     rows[:, 0] = np.arange(len(reference))
     ends = []
     for column, other in enumerate(sequences[1:], start=1):
-        left, right = align(reference, other)
+        apart = on_other_hosts(group[0], group[column], hosts) is True
+        left, right = align(reference, other, other_clock=apart)
         rows[left, column] = right
         ends.append(
             CommonEnds(

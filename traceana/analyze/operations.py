@@ -53,7 +53,7 @@ def message_bytes(
     """S of nccl-tests in bytes: the buffer, or for gathering and scattering operations the whole over all ranks."""
     size = dtype_bytes(dtype)
     nelems = _whole_nelems(op, in_nelems, out_nelems, group_size)
-    return None if size is None or nelems is None else size * nelems
+    return size * nelems if size is not None and nelems is not None and nelems > 0 else None
 
 
 def _whole_nelems(op: str, in_nelems: int | None, out_nelems: int | None, group_size: int | None) -> int | None:

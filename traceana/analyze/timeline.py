@@ -28,23 +28,34 @@ def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> Tim
 
 
 def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> tuple[str, int, int]:
-    rank, first = next(iter(sorted(ranks.items())))
-    steps = [i for i, name in enumerate(first.spans.names) if _is_step(name)]
-    if not steps:
-        busy = [_extent(result, offsets.get(number, 0)) for number, result in ranks.items()]
-        return "whole window", min(start for start, _ in busy), max(end for _, end in busy)
-    middle = steps[len(steps) // 2]
-    name, offset = first.spans.names[middle], offsets.get(rank, 0)
-    start, end = int(first.spans.start_ns[middle]) - offset, int(first.spans.end_ns[middle]) - offset
-    # The device runs behind the host: the strip ends where the next step of the host begins, if that is later.
-    following = [i for i in steps if first.spans.start_ns[i] >= first.spans.end_ns[middle]]
-    if following:
-        end = max(end, int(first.spans.start_ns[following[0]]) - offset)
-    return f"{name}, by rank {rank}'s clock", start, end
+    """From the first activity that any rank launched in the step to the end of the last one, on the common clock."""
+    step = _middle_step(ranks)
+    extents = [_step_extent(result, step, offsets.get(rank, 0)) for rank, result in ranks.items()] if step else []
+    found = [extent for extent in extents if extent]
+    if not step or not found:
+        found = [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
+        step = ("whole window", 0)
+    return step[0], min(start for start, _ in found), max(end for _, end in found)
 
 
-def _is_step(name: str) -> bool:
-    return any(word in base_name(name).lower() for word in _STEP_WORDS) and not name.startswith("Optimizer")
+def _middle_step(ranks: Mapping[int, RankResult]) -> tuple[str, int] | None:
+    """Name of a step in the middle of the lowest rank's window, and which of its executions."""
+    names = ranks[min(ranks)].spans.names
+    for word in _STEP_WORDS:
+        steps = [name for name in names if word in base_name(name).lower() and not name.startswith("Optimizer")]
+        if steps:
+            same = [name for name in steps if base_name(name) == base_name(steps[0])]
+            middle = len(same) // 2
+            return same[middle], same[:middle].count(same[middle])
+    return None
+
+
+def _step_extent(result: RankResult, step: tuple[str, int], offset: int) -> tuple[int, int] | None:
+    rows = [row for row, name in enumerate(result.spans.names) if name == step[0]]
+    if len(rows) <= step[1]:
+        return None
+    row = rows[step[1]]
+    return int(result.spans.device_start_ns[row]) - offset, int(result.spans.device_end_ns[row]) - offset
 
 
 def _extent(result: RankResult, offset: int) -> tuple[int, int]:

@@ -1,10 +1,15 @@
 """NCCL's settings for a run: known variables and presets, checked before the run starts, and its log."""
 
+import contextlib
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from traceana.capture.control import Worker
+from traceana.capture.folder import Claim
+from traceana.capture.nccl_log import read_log
+from traceana.capture.runfile import NcclLog
 from traceana.errors import TraceanaError
 
 # From NCCL's user guide, "Environment variables", as far as communication's speed and debugging go.
@@ -81,15 +86,26 @@ def preset_lines() -> list[str]:
     ]
 
 
-def logging(inherited: Mapping[str, str], chosen: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """NCCL's log into one file a process; a log that the user has set up already stays as it is."""
-    if any(name in inherited for name in ("NCCL_DEBUG", "NCCL_DEBUG_FILE")) and "NCCL_DEBUG" not in chosen:
+def logging(inherited: Mapping[str, str], chosen: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """NCCL's log into one file a process, if a setting of ours asks for a log and the user has no file for it."""
+    if "NCCL_DEBUG" not in chosen or "NCCL_DEBUG_FILE" in {*inherited, *chosen}:
         return {}
-    # Without a call's own lines, which would cost time inside the window.
-    quiet = {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,ENV,GRAPH"}
-    return {**quiet, "NCCL_DEBUG_FILE": str(log_file(folder, "%p")), **chosen}
+    return {"NCCL_DEBUG_FILE": str(scratch / "nccl.%h.%p.log")}
 
 
-def log_file(folder: Path, pid: int | str) -> Path:
-    """Where the process's log grows."""
-    return folder / f"nccl.{pid}.log"
+def keep_logs(workers: Sequence[Worker], claim: Claim) -> tuple[NcclLog, ...]:
+    """Move each rank's log, where there is one, into the run, and return what it says."""
+    kept = []
+    for worker in workers:
+        for source in claim.scratch.glob(f"nccl.*.{worker.pid}.log"):
+            with contextlib.suppress(OSError):
+                kept.append(_keep_log(source, claim.folder, worker.rank))
+    return tuple(kept)
+
+
+def _keep_log(source: Path, folder: Path, rank: int) -> NcclLog:
+    target = folder / f"nccl.rank{rank}.log"
+    with source.open(errors="replace") as lines:
+        log = read_log(lines, rank=rank, file=target.name)
+    source.replace(target)
+    return log

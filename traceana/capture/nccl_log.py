@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, field
+
+from traceana.capture.runfile import NcclLog
 
 VERSION = re.compile(r"NCCL version (\d[\w.]*)")
 TRANSPORT = re.compile(
@@ -17,31 +19,47 @@ ALGORITHMS = ("TREE", "RING", "COLLNET_DIRECT", "COLLNET_CHAIN", "NVLS", "NVLS_T
 PROTOCOLS = ("LL", "LL128", "SIMPLE")
 
 
-def read_log(lines: Iterable[str]) -> dict[str, Any]:
-    """The log in short: version, transports {kind: channels}, channels {kind: most}, nvls, choices, variables."""
-    facts: dict[str, Any] = {"version": None, "transports": {}, "channels": {}, "nvls": None}
-    facts |= {"choices": [], "variables": {}}
+def read_log(lines: Iterable[str], *, rank: int, file: str) -> NcclLog:
+    """The log in short."""
+    facts = _Facts()
     for line in lines:
         _read_line(line.rstrip(), facts)
-    facts["transports"] = {kind: sorted(channels) for kind, channels in sorted(facts["transports"].items())}
-    facts["choices"] = sorted(set(facts["choices"]))
-    return facts
+    return NcclLog(
+        rank=rank,
+        file=file,
+        version=facts.version,
+        transports={kind: tuple(sorted(channels)) for kind, channels in sorted(facts.transports.items())},
+        channels=facts.channels,
+        nvls=facts.nvls,
+        choices=tuple(sorted(facts.choices)),
+        variables=facts.variables,
+    )
 
 
-def _read_line(line: str, facts: dict[str, Any]) -> None:
+@dataclass(slots=True, kw_only=True)
+class _Facts:
+    version: str | None = None
+    transports: dict[str, set[int]] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+    nvls: bool | None = None
+    choices: set[str] = field(default_factory=set)
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def _read_line(line: str, facts: _Facts) -> None:
     if found := VERSION.search(line):
-        facts["version"] = facts["version"] or found[1].partition("+")[0]
+        facts.version = facts.version or found[1].partition("+")[0]
     if found := TRANSPORT.search(line):
-        facts["transports"].setdefault(found[2], set()).add(int(found[1]))
+        facts.transports.setdefault(found[2], set()).add(int(found[1]))
     for count, kind in CHANNELS.findall(line):
-        facts["channels"][kind] = max(int(count), facts["channels"].get(kind, 0))
+        facts.channels[kind] = max(int(count), facts.channels.get(kind, 0))
     if found := NVLS.search(line):
-        facts["nvls"] = found[1] is None
+        facts.nvls = found[1] is None
     if found := VARIABLE.search(line):
-        facts["variables"][found[1]] = found[2]
+        facts.variables[found[1]] = found[2]
     if found := CHOICE.search(line):
         words = (found[1] or "", _name(found[2], ALGORITHMS), _name(found[3], PROTOCOLS))
-        facts["choices"].append(" ".join(filter(None, words)))
+        facts.choices.add(" ".join(filter(None, words)))
 
 
 def _name(word: str, names: tuple[str, ...]) -> str:

@@ -1,13 +1,19 @@
 """Turns a worker's plain JSON into `rank<N>.json.gz`: annotated, compressed, checked, published by rename."""
 
 import bisect
-import gzip
+import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from zlib_ng import zlib_ng
+
+from traceana.capture.backends import seen
+from traceana.capture.graphs import annotate_replays
 
 SPAN = "traceana::"
+GZIP = 31
 
 
 def annotate(trace: dict[str, Any], records: list[dict[str, Any]]) -> None:
@@ -69,12 +75,44 @@ class _Launches:
         return [kernel for kernel in found if kernel is not None]
 
 
-def publish(source: Path, target: Path) -> int:
-    """Write `target` from the worker's files and return its size in bytes; raises OSError or msgspec.DecodeError."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A published trace: its size in bytes, what adapters did in its process, and the backends that it shows."""
+
+    size: int
+    adapters: tuple[str, ...]
+    backends: tuple[str, ...]
+
+
+def publish(source: Path, target: Path) -> Published:
+    """Write `target` from the worker's files and remove them; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
-    annotate(trace, msgspec.json.decode(source.with_suffix(".calls").read_bytes()))
-    partial = source.with_suffix(".gz")
-    with gzip.open(partial, "wb", compresslevel=1) as file:
-        file.write(msgspec.json.encode(trace))
+    facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    annotate(trace, facts["records"])
+    annotate_replays(trace["traceEvents"], facts["graphs"])
+    write(trace, source.with_suffix(".gz"), target)
+    source.unlink()
+    backends = tuple(sorted(seen(trace["traceEvents"])))
+    return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+
+
+def write(trace: dict[str, Any], partial: Path, target: Path) -> None:
+    """Compress the trace into `partial`, read it back, and rename it to `target`; raises OSError."""
+    text = msgspec.json.encode(trace)
+    partial.write_bytes(zlib_ng.compress(text, 1, GZIP))
+    if zlib_ng.decompress(partial.read_bytes(), GZIP) != text:
+        raise OSError("what was read back from the disk is not what was written")
     partial.replace(target)
-    return target.stat().st_size
+
+
+def main(source: Path, target: Path) -> None:
+    """Print what came out as JSON, for the launcher: a `Published`, or the text of why not."""
+    try:
+        outcome: Published | str = publish(source, target)
+    except (OSError, MemoryError, msgspec.DecodeError) as error:
+        outcome = str(error) or type(error).__name__
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

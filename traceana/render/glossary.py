@@ -95,7 +95,8 @@ GLOSSARY = {
     ),
     "verdict": Definition(
         name="verdict",
-        meaning="Faster or slower only where the interval excludes 1×.",
+        meaning="Faster or slower only where the interval excludes 1×; cannot tell where the calls are too few for "
+        "an interval.",
     ),
     "expected": Definition(
         name="expected",

@@ -20,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The answer, `second` saying what it means end to end."""
+    """The answer, `second` saying what it means for a step."""
 
     sentence: str
     second: str
@@ -75,7 +75,7 @@ def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     baseline, candidate = runs[comparison.baseline], runs[comparison.candidate]
     return Headline(
         sentence=_verdict_sentence(comparison, len(report.comparisons)),
-        second=f"{_end_to_end(baseline, candidate)} {_caution(comparison)}".strip(),
+        second=f"{_step_change(baseline, candidate)} {_caution(comparison)}".strip(),
         figures=(
             _mix_figure(comparison),
             _exposed_change_figure(baseline, candidate),
@@ -88,7 +88,8 @@ def _verdict_sentence(comparison: Comparison, compared: int) -> str:
     verdicts = [row.verdict for row in comparison.rows]
     faster, slower, rows = verdicts.count("faster"), verdicts.count("slower"), len(verdicts)
     candidate, baseline = comparison.candidate, comparison.baseline
-    cases = f"{units.plural(rows, 'combination')} of operation and size"
+    sized = any(row.message_bytes is not None for row in comparison.rows)
+    cases = f"{units.plural(rows, 'combination')} of operation and size" if sized else units.plural(rows, "operation")
     lead = f"Best of {compared} candidates: " if compared > 1 else ""
     if faster and slower:
         return (
@@ -111,15 +112,15 @@ def _extent(comparison: Comparison, verdict: str) -> str:
     return f"({units.ratio(low) if units.ratio(low) == units.ratio(high) else units.ratio_range(low, high)})"
 
 
-def _end_to_end(baseline: RunReport, candidate: RunReport) -> str:
-    """Does it matter end to end? The answer by the step that both runs have, in words."""
+def _step_change(baseline: RunReport, candidate: RunReport) -> str:
+    """Does it matter for the program? By the step that both runs have; a difference seen, without an interval."""
     steps = _common_step(baseline, candidate)
     if steps is None:
         return ""
     before, after = (_median_step_ns(step) for step in steps)
     change = units.percent(abs(after - before), before)
     word = "less" if after < before else "more"
-    return f"End to end, the median {steps[0].name} takes {change} {word} time with {candidate.label}."
+    return f"In these recordings the median {steps[0].name} takes {change} {word} time with {candidate.label}."
 
 
 def _caution(comparison: Comparison) -> str:
@@ -174,7 +175,7 @@ def _step_figure(baseline: RunReport, candidate: RunReport) -> Figure:
     return Figure(
         value=f"{units.duration(before)} → {units.duration(after)}",
         caption=caption,
-        detail=f"{units.ratio(before / after if after else None)} end to end; {detail}",
+        detail=f"{units.ratio(before / after if after else None)}; {detail}",
         term="step" if steps else "span",
     )
 

@@ -107,7 +107,7 @@ def _run(folder: Path, root: Path, files: Sequence[Path], named: set[Path], pass
         passed_over.extend(unreadable)
         return None
     return RunFiles(
-        label=manifest.label or _label(folder, root),
+        label=manifest.label or _label(folder, root, files[0] if len(files) == 1 and files[0] in named else None),
         folder=folder,
         ranks=tuple(_ranks(claims, manifest)),
         unreadable=tuple(unreadable),
@@ -142,7 +142,11 @@ def _host(rank: int, path: Path, manifest: Manifest) -> str | None:
     return manifest.hosts.get(rank) or (found.group("host") if found else None)
 
 
-def _label(folder: Path, root: Path) -> str:
+def _label(folder: Path, root: Path, lone_file: Path | None) -> str:
+    """A file named by itself lends its name, unless that only says the rank; else the folder's, from the root on."""
+    stem = lone_file.name.partition(".json")[0] if lone_file else ""
+    if stem and not re.fullmatch(r"rank[-_]?\d+", stem):
+        return stem
     inside = folder.relative_to(root)
     return folder.resolve().name or str(folder) if inside == Path() else inside.as_posix()
 

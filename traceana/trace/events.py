@@ -10,12 +10,13 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 # Beyond 2**43 µs a double no longer tells neighbouring nanoseconds apart: read such time stamps digit by digit.
 _DOUBLE_LIMIT_US = float(1 << 43)
 _INT64_LIMIT_NS = 1 << 62
 
-DecodeError = (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError)
+DecodeError = (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError, RecursionError)
 
 
 class Event(msgspec.Struct, gc=False):
@@ -52,13 +53,15 @@ def decode_events(data: bytes) -> Chunk:
     times = [event.ts or 0.0 for event in events]
     if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
         return Chunk(events, [_exact_nanoseconds(row.ts) for row in _digits.decode(array)])
-    return Chunk(events, [nanoseconds(time) for time in times])
+    return Chunk(events, nanoseconds(times))
 
 
-def nanoseconds(microseconds: float) -> int:
+def nanoseconds(microseconds: list[float]) -> list[int]:
     """Microseconds below 2**43 to ns. The whole part is split off first, so that the rest rounds to the true digit."""
-    whole = int(microseconds)
-    return whole * 1000 + round((microseconds - whole) * 1000)
+    times = np.array(microseconds, dtype=np.float64)
+    whole = np.floor(times)
+    rounded: list[int] = (whole.astype(np.int64) * 1000 + np.rint((times - whole) * 1000).astype(np.int64)).tolist()
+    return rounded
 
 
 def _exact_nanoseconds(digits: msgspec.Raw) -> int:

@@ -13,6 +13,7 @@ from traceana.trace.salvage import last_boundary, salvage
 from traceana.trace.stream import ByteStream
 
 _HEADER_LIMIT = 64 << 20
+_BARE_ARRAY_LIMIT = 1 << 10
 _EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
 # The end of the events is a `]` after an object; lists of objects inside args look alike, so several are tried.
@@ -60,7 +61,7 @@ class TraceFile:
             cut = last_boundary(pending)
             if cut is None:
                 continue
-            chunk, rest, at_end = self._decode(pending[:cut], pending[cut + 1 :])
+            chunk, rest, at_end = self._decode(pending[:cut], pending[cut:].lstrip(b", \t\r\n"))
             yield chunk
             pending = rest
             if at_end:
@@ -91,7 +92,7 @@ class TraceFile:
             if start:
                 self.header = decode_header(head[: start.start()] + b'"traceEvents":[]}')
                 return head[start.end() :]
-            if len(head) > _HEADER_LIMIT or head.lstrip()[:1] not in (b"{", b""):
+            if not _may_begin_trace(head):
                 break
         if not head.strip():
             raise NotATraceError(f"{self.path}: is empty; capture this rank again or remove the file")
@@ -104,7 +105,7 @@ class TraceFile:
         try:
             return decode_events(body), rest, False
         except DecodeError:
-            pass
+            pass  # Either the events end in here or one of them is damaged: told apart below.
         found = _split_at_end(body + b"," + rest)
         if found is not None:
             return *found, True
@@ -120,7 +121,7 @@ class TraceFile:
             return found
         ends = list(_EVENTS_END.finditer(pending))
         cut = ends[-1].end() if ends else len(pending)
-        result = salvage(pending[:cut])
+        result = salvage(pending[:cut], at_end=True)
         lost = len(result.unfinished.strip(b"] \t\r\n"))
         self._count(result.skipped + bool(ends and lost), result.repaired)
         if not ends:
@@ -135,6 +136,12 @@ class TraceFile:
         keys = tail.lstrip(b"], \t\r\n")
         if keys.strip(b"} \t\r\n"):
             self.header = self.header.completed_by(decode_header(b"{" + keys))
+
+
+def _may_begin_trace(head: bytes) -> bool:
+    """Whether events may still follow these first bytes."""
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return (first in b"{" and len(head) <= _HEADER_LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
 
 
 def _split_at_end(data: bytes) -> tuple[Chunk, bytes] | None:

@@ -1,8 +1,11 @@
 """The top-level keys of a Kineto trace that are not events."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+# No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
+_RankNumber = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
 
 
 class ProcessGroupConfig(msgspec.Struct, frozen=True):
@@ -18,8 +21,8 @@ class ProcessGroupConfig(msgspec.Struct, frozen=True):
 class DistributedInfo(msgspec.Struct, frozen=True):
     """`distributedInfo`: absent where the process group did not exist when the profiler started."""
 
-    rank: int | None = None
-    world_size: int | None = None
+    rank: _RankNumber | None = None
+    world_size: _RankNumber | None = None
     backend: str | None = None
     nccl_version: str | None = None
     pg_config: list[ProcessGroupConfig] = []

@@ -7,6 +7,7 @@ Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamComms
 from array import array
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -22,18 +23,24 @@ _C10D_PREFIXES = ("nccl:", "gloo:", "ucc:", "mpi:", "xccl:", "hccl:")
 _HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
 
 
+# A value that no run can have makes its event a damaged one, instead of overflowing a column later.
+_Integer = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+_Count = Annotated[int, msgspec.Meta(ge=-(1 << 48), le=1 << 48)]
+_LONGEST_US = float(1 << 43)
+
+
 class _Args(msgspec.Struct, gc=False):
-    device: int = 0
-    stream: int | str = 0
-    correlation: int = 0
+    device: _Integer = 0
+    stream: _Integer | str = 0
+    correlation: _Integer = 0
     collective: str | None = msgspec.field(name="Collective name", default=None)
-    in_nelems: int | None = msgspec.field(name="In msg nelems", default=None)
-    out_nelems: int | None = msgspec.field(name="Out msg nelems", default=None)
-    group_size: int | None = msgspec.field(name="Group size", default=None)
+    in_nelems: _Count | None = msgspec.field(name="In msg nelems", default=None)
+    out_nelems: _Count | None = msgspec.field(name="Out msg nelems", default=None)
+    group_size: _Count | None = msgspec.field(name="Group size", default=None)
     dtype: str | None = None
     group_name: str | None = msgspec.field(name="Process Group Name", default=None)
     group_ranks: str | None = msgspec.field(name="Process Group Ranks", default=None)
-    seq: int | None = msgspec.field(name="Seq", default=None)
+    seq: _Count | None = msgspec.field(name="Seq", default=None)
     backend: str | None = msgspec.field(name="traceana backend", default=None)
     library: str | None = msgspec.field(name="traceana library", default=None)
     input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
@@ -45,17 +52,16 @@ _NO_ARGS = _Args()
 
 
 class _Rows:
-    """Growing columns of HostRows."""
+    """HostRows that grow: one flat array, since this runs once an event."""
 
     def __init__(self) -> None:
-        self.columns = [array("q") for _ in range(4)]
+        self.flat = array("q")
 
     def add(self, start: int, duration: int, thread: int, key: int) -> None:
-        for column, value in zip(self.columns, (start, start + duration, thread, key), strict=True):
-            column.append(value)
+        self.flat.extend((start, start + duration, thread, key))
 
     def finish(self, base_ns: int) -> HostRows:
-        start, end, thread, key = (np.array(column, dtype=np.int64) for column in self.columns)
+        start, end, thread, key = np.array(self.flat, dtype=np.int64).reshape(-1, 4).T
         return HostRows(start_ns=start + base_ns, end_ns=end + base_ns, thread=thread, key=key)
 
 
@@ -66,7 +72,7 @@ class _Reader:
         self.names: dict[str, int] = {}
         self.threads: dict[object, int] = {}
         self.calls: list[CallMetadata] = []
-        self.gpu = [array("q") for _ in range(8)]
+        self.gpu = array("q")
         self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
         self.host_collectives, self.host_compute = _Rows(), _Rows()
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
@@ -85,6 +91,9 @@ class _Reader:
         handler = self.handlers.get(event.cat)
         if handler is None or event.ph != "X":
             return
+        if event.ts is None or abs(event.dur or 0.0) > _LONGEST_US:
+            self.skipped += 1
+            return
         try:
             handler(event, start_ns, round((event.dur or 0.0) * 1000))
         except (msgspec.MsgspecError, OverflowError, ValueError):
@@ -94,9 +103,8 @@ class _Reader:
         args = self._args(event)
         call = self._call(args) if args.collective else -1
         stream = args.stream if isinstance(args.stream, int) else self._name(args.stream)
-        row = (start, start + max(duration, 0), self._name(event.name), _CATEGORY[event.cat])
-        for column, value in zip(self.gpu, (*row, args.device, stream, args.correlation, call), strict=True):
-            column.append(value)
+        end, name = start + max(duration, 0), self._name(event.name)
+        self.gpu.extend((start, end, name, _CATEGORY[event.cat], args.device, stream, args.correlation, call))
 
     def launch(self, event: Event, start: int, duration: int) -> None:
         # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
@@ -186,7 +194,7 @@ def read_rank(path: Path) -> RankTrace:
 
 def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
     base_ns = file.header.base_time_ns or 0
-    columns: list[Ints] = [np.array(column, dtype=np.int64) for column in reader.gpu]
+    columns: Ints = np.array(reader.gpu, dtype=np.int64).reshape(-1, 8).T
     start, end, name, category, device, stream, correlation, call = columns
     return RankTrace(
         path=file.path,
@@ -206,7 +214,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         ),
         launches=reader.launches.finish(base_ns),
         spans=reader.spans.finish(base_ns),
-        host_calls=(reader.host_calls if reader.host_calls.columns[0] else reader.bare_calls).finish(base_ns),
+        host_calls=(reader.host_calls if reader.host_calls.flat else reader.bare_calls).finish(base_ns),
         host_collectives=reader.host_collectives.finish(base_ns),
         host_compute=reader.host_compute.finish(base_ns),
         calls=tuple(reader.calls),

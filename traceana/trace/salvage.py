@@ -40,9 +40,11 @@ def last_boundary(data: bytes) -> int | None:
         window *= 8
 
 
-def salvage(data: bytes) -> Salvage:
-    """Decode the events of `data` one by one, repairing what can be repaired."""
+def salvage(data: bytes, *, at_end: bool = False) -> Salvage:
+    """Decode the events of `data` one by one, repairing what can be repaired; `at_end` says that nothing follows."""
     pieces = _split(data)
+    if at_end and pieces:
+        pieces[-1:] = _part_from_stump(pieces[-1])
     chunks: list[Chunk] = []
     skipped = repaired = position = 0
     while position < len(pieces):
@@ -62,10 +64,19 @@ def salvage(data: bytes) -> Salvage:
     return Salvage(chunk=join(chunks), skipped=skipped, repaired=repaired, unfinished=b",".join(pieces[position:]))
 
 
+def _part_from_stump(piece: bytes) -> list[bytes]:
+    """A last piece that goes on after its event, too briefly to be told for another one, in two."""
+    for end in list(re.finditer(rb"\}", piece))[: -_MOST_PIECES - 1 : -1]:
+        chunk, _ = _decode_or_mend(piece[: end.end()])
+        if chunk is not None:
+            return [part for part in (piece[: end.end()], piece[end.end() :].strip(b", \t\r\n")) if part]
+    return [piece]
+
+
 def _split(data: bytes) -> list[bytes]:
     cuts = [match.start() + 1 for match in EVENT_BOUNDARY.finditer(data)]
     pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-    return [piece for piece in (piece.lstrip(b", \t\r\n") for piece in pieces) if piece]
+    return [piece for piece in (piece.strip(b", \t\r\n") for piece in pieces) if piece]
 
 
 def _decode_or_mend(piece: bytes) -> tuple[Chunk | None, bool]:

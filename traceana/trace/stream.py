@@ -45,5 +45,7 @@ class ByteStream:
                     return
                 yield data
                 pending = member.unused_data if member.eof else member.unconsumed_tail
+        # All input may be consumed while output is still held back by the limit above.
+        yield member.flush()
         if not member.eof:
             self.cut_short = "the gzip stream ends before its end mark"

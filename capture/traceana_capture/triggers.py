@@ -1,0 +1,88 @@
+"""Decides when the window opens and closes: a request, a collective, a named function, or a count of steps."""
+
+import functools
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from traceana_capture.window import Window
+
+
+class Triggers:
+    """What the program reports to; a step is a call of `--step-on`, or a denoising step of sglang."""
+
+    def __init__(self, settings: dict[str, Any], window: Window) -> None:
+        self.window = window
+        self.start_on, self.step_on = str(settings["start_on"]), str(settings["step_on"])
+        self.warmup, self.steps = int(settings["warmup"]), int(settings["steps"])
+        # The modules whose functions the options name.
+        self.modules = {target.partition(":")[0] for target in (self.start_on, self.step_on) if target}
+        self.counts = bool(self.step_on or self.warmup or self.steps)
+        self.started = not self.start_on
+        self._seen = 0
+        self._recorded = 0
+
+    def work(self) -> None:
+        """The program reached its work; opens the window unless options say otherwise."""
+        if self.started and not self.counts:
+            self.window.open()
+
+    def start(self) -> None:
+        """The function of `--start-on` was called."""
+        self.started = True
+        self.work()
+
+    def begin_step(self) -> None:
+        """A step begins; opens the window after the warm-up."""
+        if self.counts and self.started and self._seen >= self.warmup:
+            self.window.open()
+
+    def end_step(self) -> None:
+        """A step is over; closes the window after the last one."""
+        self._seen += self.started
+        self._recorded += self.window.profiler is not None
+        if self.steps and self._recorded == self.steps:
+            self.window.close("the steps were over")
+
+    def watch(self, module: ModuleType) -> None:
+        """Wrap the functions of this module that the options name."""
+        for target, before, after in (
+            (self.start_on, self.start, _nothing),
+            (self.step_on, self.begin_step, self.end_step),
+        ):
+            name, _, path = target.partition(":")
+            if name == module.__name__:
+                _wrap(module, path, before, after)
+
+
+def _nothing() -> None: ...
+
+
+def _wrap(module: ModuleType, path: str, before: Callable[[], None], after: Callable[[], None]) -> None:
+    *owners, last = path.split(".")
+    owner: Any = module
+    for name in owners:
+        owner = getattr(owner, name, None)
+    original = getattr(owner, last, None)
+    if original is None:
+        sys.stderr.write(f"traceana: {module.__name__} has no {path}, so the window does not open\n")
+        return
+    setattr(owner, last, around(original, before, after))
+
+
+def around(original: Callable[..., Any], before: Callable[[], None], after: Callable[[], None]) -> Any:
+    """The function with `before` and `after` it; unchanged while torch compiles it."""
+    import torch
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return original(*args, **kwargs)
+        before()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            after()
+
+    return call

@@ -1,0 +1,85 @@
+"""`python -m tests.bench PATH`: prints what analyzing the traces below PATH costs, as whole processes.
+
+Nothing is asserted: machines differ, ratios within one run tell. Each figure is the median of three runs.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench.grow import text_of, write_copies
+from tests.bench.process import Cost, cost_of
+
+_COPIES = (1, 2, 4)
+_STARTS = {
+    "python -c pass": ["-c", "pass"],
+    "import traceana": ["-c", "import traceana"],
+    "traceana --help": ["-m", "traceana", "--help"],
+}
+
+
+def main(path: Path) -> None:
+    """All three tables."""
+    files = sorted(path.rglob("*.json*")) if path.is_dir() else [path]
+    if not files:
+        sys.exit(f"{path}: no traces; name a folder of .json or .json.gz files")
+    megabytes = sum(len(text_of(file)) for file in files) / 1e6
+    print(f"{path.name}: {len(files)} files, {megabytes:.0f} MB of JSON; medians of 3, whole processes\n")
+    with tempfile.TemporaryDirectory() as folder:
+        against_peers(files, Path(folder))
+        over_copies(files, Path(folder))
+    starting()
+
+
+def against_peers(files: list[Path], scratch: Path) -> None:
+    """Analysis with its report, HTA's three first answers, and the floor."""
+    names = [str(file) for file in files]
+    ours = _analyze(files, scratch / "report")
+    hta = cost_of(["-W", "ignore", "-m", "tests.hta_numbers", *names])
+    floor = cost_of(["-m", "tests.bench.floor", *names])
+    _table({"traceana analyze": ours, "HTA: load, overlap, breakdown": hta, "floor: inflate, parse": floor})
+    print(f"HTA / traceana: wall {hta.wall_s / ours.wall_s:.1f}, memory {hta.peak_bytes / ours.peak_bytes:.1f}")
+    print(f"traceana / floor: wall {ours.wall_s / floor.wall_s:.2f}, CPU {ours.cpu_s / floor.cpu_s:.2f}\n")
+
+
+def over_copies(files: list[Path], scratch: Path) -> None:
+    """A line through the costs shows whether they grow with the events or faster."""
+    costs = {}
+    for copies in _COPIES:
+        folder = scratch / f"{copies}-copies"
+        folder.mkdir()
+        grown = [folder / f"rank{number}.json.gz" for number in range(len(files))]
+        size = sum(write_copies(file, target, copies) for file, target in zip(files, grown, strict=True))
+        costs[f"{copies} × the events, {size / 1e6:.0f} MB"] = _analyze(grown, scratch / "report")
+        for target in grown:
+            target.unlink()
+    _table(costs)
+    one, two, four = costs.values()
+    growth = (four.cpu_s - two.cpu_s) / (two.cpu_s - one.cpu_s)
+    print(f"CPU from 2 × to 4 × over CPU from 1 × to 2 ×: {growth:.2f} (2 is linear)")
+    print(f"memory at 4 × over 1 ×: {four.peak_bytes / one.peak_bytes:.2f} (1 is bounded)\n")
+
+
+def starting() -> None:
+    """What a quick command costs before it does anything."""
+    costs = {name: cost_of(arguments, repeats=9) for name, arguments in _STARTS.items()}
+    bare = costs["python -c pass"].wall_s
+    for name, cost in costs.items():
+        more_ms = 1000 * (cost.wall_s - bare)
+        print(f"{name:<18}{1000 * cost.wall_s:6.0f} ms, {more_ms:4.0f} ms more than a bare interpreter")
+
+
+def _analyze(files: list[Path], report: Path) -> Cost:
+    return cost_of(["-m", "traceana", "analyze", *map(str, files), "-o", str(report)])
+
+
+def _table(costs: dict[str, Cost]) -> None:
+    print(f"{'':<32}{'wall s':>8}{'CPU s':>8}{'peak MiB':>10}")
+    for name, cost in costs.items():
+        print(f"{name:<32}{cost.wall_s:8.2f}{cost.cpu_s:8.2f}{cost.peak_mib:10.0f}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tests.bench PATH")
+    main(Path(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""Bigger traces out of real ones: all events again, later and with launch numbers of their own."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+from zlib_ng import zlib_ng
+
+_TIME = re.compile(rb'("ts": *)(\d+)')
+_NUMBER = re.compile(rb'("(?:correlation|External id|id)": *)(\d+)')
+_ARRAY_START = re.compile(rb'"traceEvents": *\[')
+_ARRAY_END = re.compile(rb'\](?=\s*,\s*"traceName")')
+_PAUSE_US = 1000
+
+
+def text_of(file: Path) -> bytes:
+    """A trace's JSON."""
+    data = file.read_bytes()
+    return zlib_ng.decompress(data, 31) if data[:2] == b"\x1f\x8b" else data
+
+
+def write_copies(file: Path, target: Path, copies: int) -> int:
+    """Write `file` with its events `copies` times; returns the bytes of its JSON."""
+    text = text_of(file)
+    start, end = _events_range(text)
+    events = text[start:end]
+    times = [int(match[2]) for match in _TIME.finditer(events)]
+    shift_us = max(times) - min(times) + _PAUSE_US
+    numbers = max(int(match[2]) for match in _NUMBER.finditer(events)) + 1
+    parts = [_later(events, copy * shift_us, copy * numbers) for copy in range(copies)]
+    content = text[:start] + b",".join(parts) + text[end:]
+    target.write_bytes(zlib_ng.compress(content, 1, 31))
+    return len(content)
+
+
+def _events_range(text: bytes) -> tuple[int, int]:
+    """Where the array's inside begins and ends."""
+    start, end = _ARRAY_START.search(text), _ARRAY_END.search(text)
+    if start is None or end is None:
+        raise ValueError("grow needs files as Kineto writes them, with traceName after the events")
+    return start.end(), end.start()
+
+
+def _later(events: bytes, shift_us: int, shift_numbers: int) -> bytes:
+    if not shift_us:
+        return events
+    return _NUMBER.sub(partial(_add, shift_numbers), _TIME.sub(partial(_add, shift_us), events))
+
+
+def _add(summand: int, match: re.Match[bytes]) -> bytes:
+    return match[1] + str(int(match[2]) + summand).encode()

@@ -1,0 +1,70 @@
+"""One command as a whole process tree: wall time, CPU time and the peak of its resident memory (Linux)."""
+
+import contextlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_SAMPLE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one command, or the median of several, took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+
+    @property
+    def peak_mib(self) -> float:
+        """Peak memory in MiB."""
+        return self.peak_bytes / (1 << 20)
+
+
+def cost_of(arguments: list[str], *, repeats: int = 3) -> Cost:
+    """Medians over `repeats` runs of `python ARGUMENTS`."""
+    costs = [_run([sys.executable, *arguments]) for _ in range(repeats)]
+    return Cost(
+        wall_s=statistics.median(cost.wall_s for cost in costs),
+        cpu_s=statistics.median(cost.cpu_s for cost in costs),
+        peak_bytes=round(statistics.median(cost.peak_bytes for cost in costs)),
+    )
+
+
+def _run(command: list[str]) -> Cost:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    peak = 0
+    errors = ""
+    while True:
+        try:
+            _, errors = process.communicate(timeout=_SAMPLE_S)
+        except subprocess.TimeoutExpired:
+            peak = max(peak, _tree_bytes(process.pid))
+        else:
+            break
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{errors}")
+    # Reaped descendants count too, so this is the whole tree's.
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall_s=wall, cpu_s=cpu, peak_bytes=peak)
+
+
+def _tree_bytes(pid: int) -> int:
+    """Resident bytes of a process and all below it; a page that several share counts once, in parts (PSS)."""
+    total = 0
+    with contextlib.suppress(OSError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total = 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += sum(_tree_bytes(int(child)) for child in (task / "children").read_text().split())
+    return total

@@ -1,0 +1,35 @@
+"""`python -m tests.hta_numbers FILE…`: what HolisticTraceAnalysis finds in trace files, as JSON, in its own process.
+
+Its own process, since HTA takes long to import, warns about pandas and reads HTA_DISABLE_NS_ROUNDING at load.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def numbers(files: list[Path], *, rounding: bool) -> list[dict[str, float]]:
+    """Overlap in % and busy times in µs of each file, files in the order of ranks; HTA rounds to µs by default."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.hta_numbers", *map(str, files)]
+    environment = {**os.environ, "HTA_DISABLE_NS_ROUNDING": "0" if rounding else "1"}
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, cwd=root)
+    result: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main(files: list[str]) -> None:
+    """Load, overlap and temporal breakdown: what a user of HTA asks first."""
+    from hta.trace_analysis import TraceAnalysis
+
+    analysis: Any = TraceAnalysis(trace_files=dict(enumerate(files)))
+    overlap = analysis.get_comm_comp_overlap(visualize=False)
+    breakdown = analysis.get_temporal_breakdown(visualize=False)
+    print(json.dumps(overlap.merge(breakdown, on="rank").to_dict("records")))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,71 @@
+"""`traceana analyze` on traces that others published; they are not ours to copy, so absent ones skip.
+
+TRACEANA_PUBLIC_TRACES names the folder; by default it is looked for beside the project.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.analysis import analyze, check_sums
+
+ROOT = Path(__file__).parents[2]
+PUBLIC = Path(os.environ.get("TRACEANA_PUBLIC_TRACES", ROOT / ".." / "shared" / "traces" / "public"))
+
+
+def public(name: str) -> Path:
+    """A published trace, or skip."""
+    found = sorted(PUBLIC.glob(f"{name}*"))
+    if not found:
+        pytest.skip(f"no {name} in {PUBLIC}; set TRACEANA_PUBLIC_TRACES")
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "percent", "comm_ns", "overlapped_ns"),
+    [("a100-2r-rank0", 15.61, 46_876_493, 7_317_025), ("mi300-8r-rank0-rccl", 22.22, 71_516_523, 15_891_299)],
+)
+def test_overlap(tmp_path: Path, name: str, percent: float, comm_ns: int, overlapped_ns: int) -> None:
+    run = analyze(tmp_path, public(name)).run
+    (rank,) = run["ranks"]
+    assert round(100 * rank["overlapped_comm_ns"] / rank["comm_ns"], 2) == percent
+    assert (rank["comm_ns"], rank["overlapped_comm_ns"]) == (comm_ns, overlapped_ns)
+    check_sums(run)
+
+
+def test_rccl_keeps_kernels_without_metadata(tmp_path: Path) -> None:
+    run = analyze(tmp_path, public("mi300-8r-rank0-rccl")).run
+    assert run["ranks"][0]["comm_kernels"] == 17
+    assert sum(operation["count"] for operation in run["operations"]) == 17
+    assert run["coverage"]["without_size"] == 5
+    assert {operation["library"] for operation in run["operations"]} == {"rccl"}
+    assert (run["world_size"], len(run["missing_ranks"])) == (8, 7)
+
+
+def test_multimem_is_communication(tmp_path: Path) -> None:
+    run = analyze(tmp_path, public("b200-8r-rank0-multimem")).run
+    (rank,) = run["ranks"]
+    assert rank["comm_kernels"] == 73 + 1
+    assert rank["comm_ns"] == 2_141_501
+    (multimem,) = [operation for operation in run["operations"] if operation["library"] == "symm_mem"]
+    assert (multimem["op"], multimem["count"]) == ("all_reduce", 73)
+    assert multimem["duration_ns"]["sum"] == 2_119_548
+    check_sums(run)
+
+
+def test_cpu_only_trace(tmp_path: Path) -> None:
+    outcome = analyze(tmp_path, public("rank-34"))
+    assert outcome.exit_code == 0
+    (rank,) = outcome.run["ranks"]
+    assert (rank["rank"], rank["source"], outcome.run["world_size"]) == (34, "cpu", 300)
+    assert rank["comm_ns"] > 0
+    assert {operation["op"] for operation in outcome.run["operations"]} == {"all_reduce"}
+    check_sums(outcome.run)
+
+
+def test_cuda_graphs_of_16_ranks(tmp_path: Path) -> None:
+    outcome = analyze(tmp_path, public("a100-16r-rank0-graphs"))
+    assert outcome.exit_code == 0
+    assert outcome.run["coverage"]["collectives"] > 0
+    check_sums(outcome.run)

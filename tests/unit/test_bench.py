@@ -1,0 +1,43 @@
+"""The benchmark's parts that can be wrong without anybody noticing: growing traces and measuring processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench.grow import text_of, write_copies
+from tests.bench.process import cost_of
+from tests.traces import base
+
+
+@pytest.mark.parametrize("data", [base.pretty(base.good()), json.dumps(base.good()).encode()])
+def test_copies_follow_each_other(tmp_path: Path, data: bytes) -> None:
+    source, target = tmp_path / "rank0.json", tmp_path / "grown.json.gz"
+    source.write_bytes(data)
+    size = write_copies(source, target, 3)
+    content = json.loads(text_of(target))
+    kernels = base.kernels_of(content)
+    times = [float(str(kernel["ts"])) for kernel in kernels]
+    links = [kernel["args"]["correlation"] for kernel in kernels if isinstance(kernel["args"], dict)]
+    assert size == len(text_of(target))
+    assert len(kernels) == 3 * base.KERNELS
+    assert times == sorted(times)
+    assert len(set(links)) == len(links)
+
+
+def test_copies_need_kinetos_layout(tmp_path: Path) -> None:
+    source = tmp_path / "rank0.json"
+    source.write_text("[]")
+    with pytest.raises(ValueError, match="Kineto"):
+        write_copies(source, tmp_path / "grown.json.gz", 2)
+
+
+def test_memory_of_children_counts() -> None:
+    child = "x = bytearray(200 << 20); import time; time.perf_counter(); sum(range(3_000_000))"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    assert cost_of(["-c", parent], repeats=1).peak_mib > 200
+
+
+def test_a_failing_command_is_said() -> None:
+    with pytest.raises(SystemExit, match="nonsense"):
+        cost_of(["-c", "raise ValueError('nonsense')"], repeats=1)

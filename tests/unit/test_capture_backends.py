@@ -1,0 +1,159 @@
+"""--backend: what the adapter does to a stand-in of sglang's modules, where c10d's calls go, and what is reported."""
+
+import types
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from traceana_capture import routes
+from traceana_capture.adapters import sglang_diffusion
+
+from traceana.capture import backends
+from traceana.errors import TraceanaError
+
+
+class Communicator:
+    """Records what it was asked for, in the order of sglang's PyNcclCommunicator's arguments."""
+
+    disabled = False
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def all_reduce(self, tensor: Any, op: Any, stream: Any) -> Any:
+        self.calls.append(("all_reduce", op, stream))
+        return "reduced"
+
+    def broadcast(self, tensor: Any, src: int, stream: Any) -> None:
+        self.calls.append(("broadcast", src, stream))
+
+    def all_to_all_single(self, output: Any, input_: Any, received: Any, sent: Any, stream: Any) -> None:
+        self.calls.append(("all_to_all_single", output, input_, received, sent, stream))
+
+
+class CudaTensor:
+    device = torch.device("cuda")
+    value: Any = None
+
+    def copy_(self, value: Any) -> None:
+        self.value = value
+
+
+class GroupCoordinator:
+    """The constructor of sglang 0.5.23's class as far as the adapter uses it."""
+
+    def __init__(
+        self, ranks: list[int], use_device_communicator: bool = True, use_srt_custom_allreduce: bool = False
+    ) -> None:
+        self.ranks, self.world_size, self.device = ranks, len(ranks), "cuda:0"
+        self.shm_handle: int | None = 3
+        self.custom = use_srt_custom_allreduce
+        self.device_communicator = None
+        if use_device_communicator:
+            self.device_communicator = types.SimpleNamespace(pynccl_comm=Communicator())
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.5.23")
+    monkeypatch.setattr(routes, "ADAPTERS", [])
+    monkeypatch.setattr(routes, "COMMUNICATORS", {})
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: "stream")
+    monkeypatch.setattr(dist, "get_process_group_ranks", lambda _: [0, 1])
+    found: Any = types.ModuleType(sglang_diffusion.COORDINATOR)
+    found.GroupCoordinator = type("GroupCoordinator", (GroupCoordinator,), {"__init__": GroupCoordinator.__init__})
+    return found
+
+
+def test_torch_turns_the_other_ways_off(module: Any) -> None:
+    sglang_diffusion.choose_backend(module, "torch")
+    coordinator = module.GroupCoordinator([0, 1], use_srt_custom_allreduce=True)
+    assert (coordinator.custom, coordinator.shm_handle) == (False, None)
+    assert routes.COMMUNICATORS == {}
+    assert routes.ADAPTERS == ["sglang diffusion 0.5.23"]
+    assert backends.environment("torch")["SGLANG_DIFFUSION_IPC_A2A"] == "0"
+
+
+def test_pynccl_takes_cuda_tensors_of_the_same_ranks(module: Any) -> None:
+    sglang_diffusion.choose_backend(module, "pynccl")
+    coordinator = module.GroupCoordinator([0, 1], use_device_communicator=False)
+    tensor: Any = CudaTensor()
+    issued = routes.send("all_reduce", tensor, {"tensor": tensor, "op": dist.ReduceOp.MAX})
+    assert issued is not None
+    assert issued.wait()
+    assert tensor.value == "reduced"
+    routes.send("broadcast", tensor, {"tensor": tensor, "src": 1})
+    routes.send("all_to_all_single", tensor, {"output": "o", "input": "i", "input_split_sizes": [1, 2]})
+    assert coordinator.device_communicator.pynccl_comm.calls == [
+        ("all_reduce", dist.ReduceOp.MAX, "stream"),
+        ("broadcast", 1, "stream"),
+        ("all_to_all_single", "o", "i", None, [1, 2], "stream"),
+    ]
+    assert routes.send("gather", tensor, {}) is None
+    assert routes.send("all_reduce", torch.zeros(1), {}) is None
+
+
+def test_asis_changes_nothing(module: Any) -> None:
+    before = module.GroupCoordinator.__init__
+    sglang_diffusion.choose_backend(module, "asis")
+    assert module.GroupCoordinator.__init__ is before
+    assert routes.ADAPTERS == []
+
+
+@pytest.mark.parametrize(
+    ("version", "attribute", "message"),
+    [
+        ("0.6.0", GroupCoordinator, r"sglang 0\.6\.0 is not known, only 0\.5\.23"),
+        ("0.5.23", None, "group_coordinator.GroupCoordinator is missing"),
+        ("0.5.23", type("GroupCoordinator", (), {}), "use_device_communicator, use_srt_custom_allreduce is missing"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(
+    module: Any, monkeypatch: pytest.MonkeyPatch, version: str, attribute: Any, message: str
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+    module.GroupCoordinator = attribute
+    with pytest.raises(RuntimeError, match=message):
+        sglang_diffusion.choose_backend(module, "torch")
+
+
+@pytest.mark.parametrize(
+    ("device", "communicator", "message"),
+    [
+        ("cpu", types.SimpleNamespace(disabled=False), "this rank's device is cpu"),
+        ("cuda:0", None, "pynccl_comm is missing"),
+        ("cuda:0", types.SimpleNamespace(disabled=True), "pynccl_comm is disabled"),
+    ],
+)
+def test_a_communicator_that_cannot_work_is_an_error(device: str, communicator: Any, message: str) -> None:
+    found = types.SimpleNamespace(pynccl_comm=communicator)
+    with pytest.raises(RuntimeError, match=message):
+        sglang_diffusion.communicator(types.SimpleNamespace(device=device, device_communicator=found))
+
+
+def test_pynccl_without_a_gpu_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "GPU_DEVICES", ())
+    with pytest.raises(TraceanaError, match="needs a GPU"):
+        backends.check_machine("pynccl")
+
+
+def kernel(name: str, **args: object) -> dict[str, Any]:
+    return {"cat": "kernel", "name": name, "args": args}
+
+
+@pytest.mark.parametrize(
+    ("asked", "adapters", "events", "message"),
+    [
+        ("asis", [], [kernel("spin_wait_kernel")], None),
+        ("torch", ["a"], [kernel("ncclDevKernel_AllReduce", **{"Collective name": "allreduce"})], None),
+        ("pynccl", ["a"], [kernel("n", **{"Collective name": "x", "traceana backend": "pynccl"})], None),
+        ("pynccl", ["a"], [kernel("nccl", **{"Collective name": "allreduce"})], "the traces show torch.distributed"),
+        ("torch", ["a"], [kernel("spin_wait_kernel")], "the traces show CUDA IPC"),
+        ("torch", ["a"], [kernel("gemm")], "show no collective"),
+        ("torch", [], [kernel("gemm")], "no framework that we have an adapter for"),
+    ],
+)
+def test_a_mismatch_is_told(asked: str, adapters: list[str], events: list[Any], message: str | None) -> None:
+    told = backends.mismatch(asked, adapters, backends.seen(events))
+    assert (told is None) if message is None else (told is not None and message in told)

@@ -1,0 +1,81 @@
+"""When the window opens and closes, with a stand-in of the window that only notes it."""
+
+import types
+from typing import Any
+
+import pytest
+from traceana_capture.triggers import Triggers
+
+from traceana.capture.options import function_name
+from traceana.errors import TraceanaError
+
+
+class Noted:
+    def __init__(self) -> None:
+        self.profiler: object = None
+        self.events: list[object] = []
+
+    def open(self) -> None:
+        if self.profiler is None and "close" not in self.events:
+            self.profiler = object()
+            self.events.append("open")
+
+    def close(self, _reason: str) -> None:
+        if self.profiler is not None:
+            self.profiler = None
+            self.events.append("close")
+
+
+def triggers(**options: Any) -> tuple[Triggers, Noted, Any]:
+    """Triggers, their window, and a program whose functions only note that they were called."""
+    window: Any = Noted()
+    made = Triggers({"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}, window)
+    program: Any = types.ModuleType("program")
+    program.Model = type("Model", (), {"step": lambda self, number: window.events.append(number)})
+    program.begin = lambda: window.events.append("begin")
+    made.watch(program)
+    return made, window, program
+
+
+def test_without_options_work_opens_and_steps_do_not() -> None:
+    made, window, _ = triggers()
+    made.begin_step()
+    assert window.events == []
+    made.work()
+    assert window.events == ["open"]
+
+
+def test_steps_after_the_warm_up_bound_the_window() -> None:
+    made, window, program = triggers(step_on="program:Model.step", warmup=1, steps=2)
+    made.work()
+    for number in range(5):
+        program.Model().step(number)
+    assert window.events == [0, "open", 1, 2, "close", 3, 4]
+
+
+def test_a_named_function_opens_before_it_runs() -> None:
+    made, window, program = triggers(start_on="program:begin")
+    made.work()
+    program.begin()
+    assert window.events == ["open", "begin"]
+
+
+def test_steps_count_from_the_start_function() -> None:
+    _, window, program = triggers(start_on="program:begin", step_on="program:Model.step", warmup=1, steps=1)
+    program.Model().step(0)
+    program.begin()
+    for number in (1, 2, 3):
+        program.Model().step(number)
+    assert window.events == [0, "begin", 1, "open", 2, "close", 3]
+
+
+def test_a_function_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    triggers(start_on="program:Missing.method")
+    assert "program has no Missing.method" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["program", "program:", ":begin", "a b:c", "__main__:begin"])
+def test_what_is_not_a_function_of_a_module_is_refused(text: str) -> None:
+    with pytest.raises(TraceanaError, match="--start-on"):
+        function_name("--start-on", text)
+    assert function_name("--start-on", "a.b:C.d") == "a.b:C.d"
