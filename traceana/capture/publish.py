@@ -85,13 +85,12 @@ class Published:
 
 
 def publish(source: Path, target: Path) -> Published:
-    """Write `target` from the worker's files and remove them; raises OSError or msgspec.DecodeError."""
+    """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
     annotate(trace, facts["records"])
     annotate_replays(trace["traceEvents"], facts["graphs"])
     write(trace, source.with_suffix(".gz"), target)
-    source.unlink()
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
 
@@ -111,6 +110,9 @@ def main(source: Path, target: Path) -> None:
         outcome: Published | str = publish(source, target)
     except (OSError, MemoryError, msgspec.DecodeError) as error:
         outcome = str(error) or type(error).__name__
+    # A full disk must have room for run.json.
+    for path in (source, source.with_suffix(".calls"), source.with_suffix(".gz")):
+        path.unlink(missing_ok=True)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 
