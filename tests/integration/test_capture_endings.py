@@ -21,6 +21,7 @@ from tests.capturing import (
     run_file,
     survivors,
     wait_until,
+    workload,
 )
 
 TIMED_OUT = 124
@@ -165,7 +166,7 @@ def test_an_unwritable_folder_is_refused_before_the_run(tmp_path: Path) -> None:
 
 
 def test_files_that_may_not_grow_leave_a_reason(tmp_path: Path) -> None:
-    process = launch(tmp_path, ranks("return"), wrapper=["bash", "-c", 'ulimit -f 20; exec "$@"', "bash"])
+    process = launch(tmp_path, workload("--start=fork"), wrapper=["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"])
     code, _, stderr = finish(process, tmp_path)
     entries = check(tmp_path, stderr)
     assert code == 0
@@ -174,10 +175,10 @@ def test_files_that_may_not_grow_leave_a_reason(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
+    """A file system of 128 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(disk)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"no small disk to fill: {mounted.stderr.strip()}")
@@ -186,7 +187,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_leaves_a_reason(small_disk: Path) -> None:
-    code, _, stderr = run(small_disk, ranks("return"))
+    code, _, stderr = run(small_disk, workload("--start=fork"))
     entries = check(small_disk, stderr)
     assert code == 0
     assert complete(entries) == ()

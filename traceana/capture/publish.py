@@ -110,9 +110,6 @@ def main(source: Path, target: Path) -> None:
         outcome: Published | str = publish(source, target)
     except (OSError, MemoryError, msgspec.DecodeError) as error:
         outcome = str(error) or type(error).__name__
-    # A full disk must have room for run.json.
-    for path in (source, source.with_suffix(".calls"), source.with_suffix(".gz")):
-        path.unlink(missing_ok=True)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 
