@@ -81,8 +81,9 @@ def complete(ranks: dict[int, dict[str, Any]]) -> tuple[int, ...]:
 
 def check(folder: Path, stderr: str) -> dict[int, dict[str, Any]]:
     """What must hold after every ending; returns the ranks of run.json."""
-    ranks = run_file(folder)["ranks"]
-    published = {"run.json"}
+    content = run_file(folder)
+    ranks = content["ranks"]
+    published = {"run.json", *(log["file"] for log in content["nccl"]["ranks"])}
     for entry in ranks:
         if entry["outcome"] == "complete":
             with gzip.open(folder / "run" / entry["file"]) as file:

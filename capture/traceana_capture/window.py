@@ -53,7 +53,7 @@ class Window:
             CALLS.recording = True
             with contextlib.suppress(OSError):
                 self._mark.touch()
-            self.control.send(event="recording")
+            self.control.send(event="recording", gpu=_gpu())
         timer = threading.Timer(self.settings["duration_s"], self.close, args=("the duration was over",))
         timer.daemon = True
         timer.start()
@@ -106,3 +106,8 @@ class Window:
         self._lock = threading.RLock()
         self.profiler = None
         self.finished = False
+
+
+def _gpu() -> str | None:
+    """Its name; a program that left CUDA alone must not be given a context."""
+    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]

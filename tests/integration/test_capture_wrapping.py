@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -59,3 +60,38 @@ def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
     backend = run_file(tmp_path)["backend"]
     assert (backend["asked"], backend["adapter"], backend["seen"]) == ("torch", None, ["torch.distributed"])
     assert code == 0
+
+
+NCCL_LOG = """
+import os, torch, torch.distributed as dist
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+dist.all_reduce(torch.ones(8))
+file = os.environ["NCCL_DEBUG_FILE"].replace("%h", "some.host").replace("%p", str(os.getpid()))
+with open(file, "w") as log:
+    log.write(f"host:1:1 [0] NCCL INFO NCCL_PROTO set by environment to {os.environ['NCCL_PROTO']}\\n")
+"""
+
+
+def test_nccls_log_is_kept_and_read(tmp_path: Path) -> None:
+    options = ("--nccl-preset", "debug", "--nccl-preset", "ll", "--nccl", "NCCL_PROTO=LL128")
+    _, _, stderr = run(tmp_path, [sys.executable, "-c", NCCL_LOG], *options)
+    assert complete(check(tmp_path, stderr)) == (0,)
+    nccl = run_file(tmp_path)["nccl"]
+    assert nccl["preset"] == ["debug", "ll"]
+    assert nccl["set"]["NCCL_DEBUG"] == "INFO"
+    assert [(log["rank"], log["file"], log["variables"]) for log in nccl["ranks"]] == [
+        (0, "nccl.rank0.log", {"NCCL_PROTO": "LL128"})
+    ]
+    assert (tmp_path / "run" / "nccl.rank0.log").read_text().startswith("host:1:1")
+
+
+def test_what_ran_is_recorded_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCCL_IB_DISABLE", "1")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    run(tmp_path, workload("--steps", "1", "--start", "fork"), "--nccl", "NCCL_PROTO=Simple")
+    content = run_file(tmp_path)
+    assert content["environment"] == {"NCCL_IB_DISABLE": "1", "NCCL_PROTO": "Simple"}
+    assert content["gpus"] == {"0": None, "1": None}
+    assert content["host"] == socket.gethostname()
+    assert {"traceana", "torch", "python"} <= content["versions"].keys()
+    assert "secret" not in json.dumps(content)
