@@ -85,7 +85,13 @@ ENDINGS = {
         complete=(0, 1),
         capture=("--duration", "0.5"),
     ),
-    "hang": Ending(options=("--die", "hang"), code=TIMED_OUT, complete=(0, 1), capture=("--timeout", "15")),
+    "hang": Ending(
+        options=("--die", "hang"), code=TIMED_OUT, complete=(0, 1), capture=("--timeout", "15", "--all-threads")
+    ),
+    # Rank 0 waits for rank 1 in C code, where only a session over all threads can be ended.
+    "hang, main threads only": Ending(
+        options=("--die", "hang"), code=TIMED_OUT, complete=(1,), capture=("--timeout", "15")
+    ),
 }
 
 

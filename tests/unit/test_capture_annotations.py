@@ -51,7 +51,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         library.ncclSend(0, 100, HALF, peer, comm)
         library.ncclRecv(0, 100, HALF, peer, comm)
     library.ncclGroupEnd()
-    return fresh.records
+    records: list[dict[str, Any]] = fresh.export()["records"]
+    return records
 
 
 def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:

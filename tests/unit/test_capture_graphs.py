@@ -76,10 +76,9 @@ def test_a_replay_that_could_be_two_graphs_stays_without_sizes(
 def test_calls_of_a_capture_are_kept_even_before_the_window() -> None:
     calls = Calls()
     calls.begin_graph()
-    with calls.span(record("allreduce", 4)):
+    with calls.span(record("allreduce", 0), 4, 4, 9):
         calls.end_graph()
-    assert calls.graphs == [[record("allreduce", 4)]]
-    assert calls.records == []
+    assert calls.export() == {"records": [], "graphs": [[record("allreduce", 4)]]}
 
 
 # HTA's own use of pandas

@@ -35,6 +35,9 @@ class Options:
     shapes: bool
     stacks: bool
     memory: bool
+    all_threads: bool
+    max_collectives: int
+    max_memory_mib: int
     backend: str
     start_on: str
     step_on: str
@@ -61,6 +64,9 @@ def inject(folder: Path, options: Options) -> dict[str, str]:
         "shapes": options.shapes,
         "stacks": options.stacks,
         "memory": options.memory,
+        "all_threads": options.all_threads,
+        "max_collectives": options.max_collectives,
+        "max_memory_mib": options.max_memory_mib,
         "backend": options.backend,
         "start_on": options.start_on,
         "step_on": options.step_on,
