@@ -80,14 +80,19 @@ class Calls:
         return torch._C._profiler._RecordFunctionFast(f"{SPAN}{number}")
 
     def export(self) -> dict[str, Any]:
-        """The calls as the trace's standard keys, ready for JSON."""
-        records = [_record(*self.calls[number]) for number in sorted(self.calls)]
-        return {"records": records, "graphs": [[_record(*call) for call in calls] for calls in self.graphs]}
+        """All calls, ready for JSON: shared keys are written once, and calls as short lists that begin with theirs."""
+        table: dict[int, int] = {}
+        keys: list[dict[str, Any]] = []
 
+        def short(call: Call) -> list[int | None]:
+            shared, *numbers = call
+            at = table.setdefault(id(shared), len(keys))
+            if at == len(keys):
+                keys.append(shared)
+            return [at, *numbers]
 
-def _record(keys: dict[str, Any], sent: int, received: int, sequence: int | None) -> dict[str, Any]:
-    record = keys | {"In msg nelems": sent, "Out msg nelems": received}
-    return record if sequence is None else record | {"Seq": sequence}
+        calls = [short(self.calls[number]) for number in sorted(self.calls)]
+        return {"calls": calls, "graphs": [list(map(short, graph)) for graph in self.graphs], "keys": keys}
 
 
 CALLS = Calls()
@@ -98,7 +103,7 @@ def _elements(value: Any) -> int:
 
 
 @functools.lru_cache(maxsize=1024)
-def shared_keys(name: str, dtype: torch.dtype, group: Any, library: str) -> dict[str, Any]:
+def shared_keys(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> dict[str, Any]:
     """What all calls of this kind share; cleared when a group is destroyed, for the cache would keep it alive."""
     ranks = dist.get_process_group_ranks(group)
     spelled = str(dtype).removeprefix("torch.")
@@ -110,40 +115,34 @@ def shared_keys(name: str, dtype: torch.dtype, group: Any, library: str) -> dict
         "Process Group Description": group.group_desc,
         "Process Group Ranks": str(ranks),
         "traceana backend": "torch.distributed",
-        "traceana library": library,
+        "traceana library": "gloo" if on_cpu else "NCCL",
     }
 
 
-# Calls of each group so far, by its id; counted from the start, so that ranks agree on `Seq`.
-_counts: dict[int, int] = {}
+@functools.lru_cache(maxsize=256)
+def _counts_calls(group: Any) -> bool:
+    """Whether the group's own number tells its calls apart; a group of several backends counts only one of them."""
+    return str(dist.get_backend_config(group)) == "cpu:gloo" or dist.get_backend(group) == "gloo"
 
 
 def forget_groups() -> None:
-    """A group was destroyed: let go of it, and of its id, which another may get."""
+    """A group was destroyed."""
     shared_keys.cache_clear()
-    _counts.clear()
-
-
-def _counted(group: Any) -> int:
-    number = _counts.get(id(group), 0)
-    _counts[id(group)] = number + 1
-    return number
+    _counts_calls.cache_clear()
 
 
 def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     # signature() looks through c10d's logging decorator, which hides the parameters' names.
     parameters = list(inspect.signature(function).parameters)
-    sent, received, group_at = parameters[names[1]], parameters[names[2]], parameters.index("group")
+    name, sent, received = names
+    group_at = parameters.index("group")
 
-    def describe(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        group = args[group_at] if len(args) > group_at else kwargs.get("group")
+    def span(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        group: Any = args[group_at] if len(args) > group_at else kwargs.get("group")
         group = group or c10d._get_default_group()
-        number = _counted(group)
-        if not (CALLS.recording or CALLS.capturing):
-            return NO_SPAN
-        target = args[names[2]] if len(args) > names[2] else kwargs[received]
-        library = "gloo" if first.is_cpu else "NCCL"
-        keys = shared_keys(names[0], first.dtype, group, library)
+        target = args[received] if len(args) > received else kwargs[parameters[received]]
+        number = group._get_sequence_number_for_group() if _counts_calls(group) else None
+        keys = shared_keys(name, first.dtype, group, first.is_cpu)
         return CALLS.span(keys, _elements(source), _elements(target), number)
 
     @functools.wraps(function)
@@ -151,28 +150,33 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if torch.compiler.is_compiling() or CALLS.inside.call:
             return function(*args, **kwargs)
         CALLS.before()
-        source = args[names[1]] if len(args) > names[1] else kwargs.get(sent)
+        if not (CALLS.recording or CALLS.capturing or routes.COMMUNICATORS):
+            return function(*args, **kwargs)
+        source = args[sent] if len(args) > sent else kwargs.get(parameters[sent])
         if source is None:
             return function(*args, **kwargs)
         first = source[0] if isinstance(source, list) else source
         if not first.is_cpu:
-            issued = None
-            if routes.COMMUNICATORS:
-                values = dict(zip(parameters, args, strict=False)) | kwargs
-                ordered = {name: values[name] for name in parameters if name in values}
-                issued = routes.send(function.__name__, first, ordered)
+            issued = _rerouted(function, first, parameters, args, kwargs)
             # Outside a CUDA graph NCCL's own metadata reach the kernels.
             if issued is not None or not CALLS.capturing:
                 return issued or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
         CALLS.inside.call = True
         try:
-            with describe(source, first, args, kwargs):
+            with span(source, first, args, kwargs):
                 return function(*args, **kwargs)
         finally:
             CALLS.inside.call = False
 
     return call
+
+
+def _rerouted(function: Any, tensor: Any, parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not routes.COMMUNICATORS:
+        return None
+    values = dict(zip(parameters, args, strict=False)) | kwargs
+    return routes.send(function.__name__, tensor, {name: values[name] for name in parameters if name in values})
 
 
 def watch_c10d() -> None:
