@@ -29,7 +29,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls
+    from traceana_capture import adapters, calls, sigterm
     from traceana_capture.control import Control
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
@@ -59,9 +59,12 @@ def _prepare(settings: dict[str, Any]) -> None:
     _give_way(torch, window)
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
+    os.register_at_fork(after_in_child=sigterm.forget)
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
+    from traceana_capture import sigterm
+
     original = dist.init_process_group
 
     @functools.wraps(original)
@@ -69,12 +72,23 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
         result = original(*args, **kwargs)
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
-        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
-        control.send(event="hello", host=socket.gethostname(), versions=versions, **facts)
+        versions, gpu = _versions(torch, facts["backend"])
+        control.send(event="hello", host=socket.gethostname(), versions=versions, gpu=gpu, **facts)
+        sigterm.watch(window.close)
         window.warm_up()
         return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
+
+
+def _versions(torch: Any, backend: str) -> tuple[dict[str, str], str | None]:
+    """Versions of what runs here, and the GPU's name; a program that left CUDA alone must not be given a context."""
+    versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+    if "nccl" not in backend and not torch.cuda.is_initialized():
+        return versions, None
+    versions["cuda"] = str(torch.version.cuda)
+    versions["nccl"] = ".".join(str(part) for part in torch.cuda.nccl.version())
+    return versions, torch.cuda.get_device_name()
 
 
 def _close_before_exit(dist: Any, window: Any) -> None:

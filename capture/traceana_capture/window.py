@@ -5,6 +5,7 @@ window closed asks for it, and the main thread is interrupted by a signal to do 
 those that another thread than the main one opens, can be closed from anywhere.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from traceana_capture.control import Control
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
 WAKE = signal.SIGRTMAX - 3
 PATIENCE_S = 5.0
+_has_context: Any = getattr(torch._C, "_cuda_hasPrimaryContext", None)
 LOOK_S = 0.2
 STUCK = "its main thread did not come back from a call within {:.0f} s; --all-threads can record that too"
 
@@ -42,13 +44,13 @@ class Window:
         self._due = 0.0
         self._owner: int | None = None
         self._asked = ""
+        self._stopper: int | None = None
         self._done = threading.Event()
         self._lock = threading.RLock()
 
     def warm_up(self) -> None:
         """Pay for the profiler's first start, which takes seconds, before the window; waits for CUDA's own start."""
-        cuda_is_late = torch.cuda.is_available() and not torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-        if self._warm or cuda_is_late or torch.autograd.profiler._is_profiler_enabled or not self._chosen():
+        if self._warm or not _cuda_is_settled() or torch.autograd.profiler._is_profiler_enabled or not self._chosen():
             return
         self._warm = True
         session = self._session(all_threads=False)
@@ -79,6 +81,8 @@ class Window:
         _start(session)
         self.profiler = session
         CALLS.recording = True
+        with contextlib.suppress(OSError):
+            self._mark.touch()
         self.control.send(event="recording")
         threading.Thread(target=self._bound, daemon=True).start()
 
@@ -90,6 +94,11 @@ class Window:
             profile_memory=self.settings["memory"],
             experimental_config=torch._C._profiler._ExperimentalConfig(profile_all_threads=all_threads),
         )
+
+    @property
+    def _mark(self) -> Path:
+        """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
+        return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
     def _chosen(self) -> bool:
         ranks = self.settings["ranks"]
@@ -124,20 +133,24 @@ class Window:
 
     def close(self, reason: str) -> None:
         """Stop and export, or have it done: at once, after a CUDA graph's capture, or by the thread that may."""
-        if self.profiler is None or self.finished:
-            return
-        if self._may_stop():
+        if self._stopper is not None:
+            if self._stopper != threading.get_ident():
+                self._done.wait()
+        elif self.profiler is not None and self._may_stop():
             self._stop(reason)
-            return
+        elif self.profiler is not None:
+            self._ask(reason)
+
+    def _ask(self, reason: str) -> None:
         self._asked = self._asked or reason
         if threading.current_thread() is threading.main_thread():
             return
         if self._owner is not None:
             signal.pthread_kill(self._owner, WAKE)
         end = time.monotonic() + PATIENCE_S
-        while not self._done.wait(LOOK_S) and (self.finished or time.monotonic() < end):
+        while not self._done.wait(LOOK_S) and (self._stopper is not None or time.monotonic() < end):
             pass
-        if not self.finished:
+        if self._stopper is None:
             self.control.send(event="failed", reason=f"{reason}, and {STUCK.format(PATIENCE_S)}")
 
     def leave(self) -> None:
@@ -150,10 +163,9 @@ class Window:
 
     def _stop(self, reason: str) -> None:
         with self._lock:
-            if self.profiler is None or self.finished:
+            if self._stopper is not None:
                 return
-            self.finished = True
-            CALLS.recording = False
+            self._stopper, self.finished, CALLS.recording = threading.get_ident(), True, False
             self.control.send(event="exporting")
             self.control.send(**self._export(reason))
             self._done.set()
@@ -165,22 +177,31 @@ class Window:
             self.profiler.export_chrome_trace(str(trace))
             facts = CALLS.export() | {"adapters": routes.ADAPTERS}
             trace.with_suffix(".calls").write_text(json.dumps(facts))
-        except (OSError, RuntimeError) as error:
-            return {"event": "failed", "reason": f"the export failed: {error}"}
+        except Exception as error:  # whatever it is, the program goes on
+            return {"event": "failed", "reason": f"the export failed: {error!r}"}
         finally:
             # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
             self.profiler.profiler = self.profiler = None
+            self._mark.unlink(missing_ok=True)
         return {"event": "done", "reason": reason, "trace": str(trace)}
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
-        self._lock, self._done, self._asked = threading.RLock(), threading.Event(), ""
+        self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
         self.finished = self.profiler is not None
         if self.finished:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
             torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False
             self.profiler = None
+
+
+def _cuda_is_settled() -> bool:
+    """Whether there is no CUDA, or the program chose its device; a session before that would take memory of GPU 0."""
+    if not torch.cuda.is_available():
+        return True
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return started and bool(_has_context(torch.cuda.current_device()))
 
 
 def _start(session: Any) -> None:

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,14 @@ def workload(*options: str) -> list[str]:
     return [sys.executable, WORKLOAD, "--port", free_port(), "--seq", "64", *options]
 
 
-def launch(folder: Path, command: list[str], *options: str) -> subprocess.Popen[str]:
+def launch(folder: Path, command: list[str], *options: str, limit_kib: int | None = None) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "traceana", "capture", "-o", str(folder), *options, "--", *command]
     # The marker is inherited by every process of the run, so that a survivor can be found by it.
     environment = {**os.environ, "TRACEANA_TEST_RUN": str(folder)}
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    if limit_kib is not None:
+        argv = ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash", *argv]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 def survivors(folder: Path) -> list[str]:
@@ -44,6 +49,13 @@ def survivors(folder: Path) -> list[str]:
             if f"TRACEANA_TEST_RUN={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
                 found.append((process / "cmdline").read_text())
     return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def check(folder: Path, stderr: str) -> dict[int, dict[str, Any]]:
@@ -60,6 +72,7 @@ def check(folder: Path, stderr: str) -> dict[int, dict[str, Any]]:
             assert entry["reason"]
             assert f"no trace of rank {entry['rank']}: {entry['reason']}" in stderr
     assert {path.name for path in (folder / "run").iterdir()} == published
+    assert [path.name for path in folder.iterdir()] == ["run"]
     assert survivors(folder) == []
     return {entry["rank"]: entry for entry in run["ranks"]}
 
@@ -88,10 +101,6 @@ ENDINGS = {
     "hang": Ending(
         options=("--die", "hang"), code=TIMED_OUT, complete=(0, 1), capture=("--timeout", "15", "--all-threads")
     ),
-    # Rank 0 waits for rank 1 in C code, where only a session over all threads can be ended.
-    "hang, main threads only": Ending(
-        options=("--die", "hang"), code=TIMED_OUT, complete=(1,), capture=("--timeout", "15")
-    ),
 }
 
 
@@ -103,6 +112,51 @@ def test_ending(tmp_path: Path, ending: Ending) -> None:
     assert process.returncode == ending.code, stderr
     assert tuple(rank for rank, entry in ranks.items() if entry["outcome"] == "complete") == ending.complete, stderr
     assert set(ranks) == {0, 1}
+
+
+def killed(way: str) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("killed_ranks.py")), way, free_port()]
+
+
+@pytest.mark.parametrize(("way", "complete"), [("terminate", (0, 1)), ("term-one", (0, 1)), ("kill-all", ())])
+def test_ranks_that_are_ended_from_outside(tmp_path: Path, way: str, complete: tuple[int, ...]) -> None:
+    process = launch(tmp_path, killed(way))
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    ranks = check(tmp_path, stderr)
+    assert process.returncode == 3
+    assert tuple(rank for rank, entry in ranks.items() if entry["outcome"] == "complete") == complete, stderr
+    assert set(ranks) == {0, 1}
+
+
+@pytest.mark.parametrize("torch", [True, False])
+def test_a_killed_launchers_run_is_ended_and_published(tmp_path: Path, torch: bool) -> None:
+    process = launch(tmp_path, killed("kill-launcher") if torch else ["bash", "-c", "kill -KILL $PPID; sleep 1000"])
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == -signal.SIGKILL
+    wait_until(lambda: survivors(tmp_path) == [])
+    ranks = check(tmp_path, stderr)
+    assert [entry["outcome"] for entry in ranks.values()] == ["complete"] * 2 * torch
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["exit_code"] == 128 + signal.SIGKILL
+
+
+def test_a_run_that_goes_on_is_not_replaced(tmp_path: Path) -> None:
+    first = launch(tmp_path, ["bash", "-c", "echo up; read line"])
+    assert first.stdout is not None
+    first.stdout.readline()
+    second = launch(tmp_path, ["true"], "--force")
+    _, stderr = second.communicate(timeout=LIMIT_S)
+    assert second.returncode == 2
+    assert "goes on" in stderr
+    first.communicate("\n", timeout=LIMIT_S)
+    check(tmp_path, "")
+
+
+def test_a_full_disk_leaves_a_reason(tmp_path: Path) -> None:
+    process = launch(tmp_path, workload("--start", "fork"), limit_kib=100)
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    ranks = check(tmp_path, stderr)
+    assert process.returncode == 0
+    assert [entry["outcome"] for entry in ranks.values()] == ["missing", "missing"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

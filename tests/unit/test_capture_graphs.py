@@ -93,7 +93,7 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
     facts = {"keys": [record(*call) for call in CALLS], "calls": [], "graphs": [graphs], "adapters": []}
     source.with_suffix(".calls").write_text(json.dumps(facts))
     published = publish(source, tmp_path / "rank0.json.gz")
-    assert published.backends == {"pynccl"}
+    assert published.backends == ("pynccl",)
     config = ParserConfig.enable_communication_args(ParserConfig.get_default_cfg().clone())
     _, table, symbols = parse_trace_dataframe(str(tmp_path / "rank0.json.gz"), config)
     names = table["name"].map(lambda code: str(symbols.sym_table[code]))
