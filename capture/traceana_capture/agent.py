@@ -41,11 +41,11 @@ def _prepare(settings: dict[str, Any]) -> None:
     triggers = Triggers(settings, window)
 
     def before_collective() -> None:
+        # Under sglang the work begins with the first request, not with the collectives of its start.
+        if window.profiler is None and not adapters.owns_window():
+            triggers.work()
         if window.profiler is not None:
             window.count()
-        # Under sglang the work begins with the first request, not with the collectives of its start.
-        elif not adapters.owns_window():
-            triggers.work()
 
     calls.CALLS.before = before_collective
     calls.watch_c10d()

@@ -44,6 +44,7 @@ class Window:
         self._due = 0.0
         self._owner: int | None = None
         self._asked = ""
+        self._why_not = ""
         self._stopper: int | None = None
         self._done = threading.Event()
         self._lock = threading.RLock()
@@ -63,13 +64,18 @@ class Window:
             return
         with self._lock:
             if torch.autograd.profiler._is_profiler_enabled:
-                self.control.send(event="waiting", reason="the program's own profiler was running")
+                self._say_why_not("the program's own profiler was running")
                 return
             self.warm_up()
             self._due = self._due or time.monotonic() + self.settings["delay_s"]
             if time.monotonic() < self._due or self.profiler is not None:
                 return
             self._record()
+
+    def _say_why_not(self, reason: str) -> None:
+        if self._why_not != reason:
+            self._why_not = reason
+            self.control.send(event="waiting", reason=reason)
 
     def _record(self) -> None:
         main = threading.current_thread() is threading.main_thread()
