@@ -41,12 +41,19 @@ def _prepare(settings: dict[str, Any]) -> None:
     window = Window(settings, control)
     triggers = Triggers(settings, window)
 
-    def opens() -> None:
+    def before_collective() -> None:
         # Under sglang the work begins with the first request, not with the collectives of its start.
-        if not adapters.owns_window():
+        if window.profiler is None and not adapters.owns_window():
             triggers.work()
+        if window.profiler is not None:
+            window.count()
 
-    calls.watch_c10d(opens)
+    calls.CALLS.before = before_collective
+    calls.watch_c10d()
+    # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
+    # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
+    if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
+        os.environ.setdefault("TEARDOWN_CUPTI", "1")
     adapters.watch_imports(triggers, settings["backend"])
     _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
@@ -68,6 +75,7 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
         control.send(event="hello", host=socket.gethostname(), versions=_versions(torch), **facts)
         sigterm.watch(window.close)
+        window.warm_up()
         return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
@@ -88,24 +96,24 @@ def _versions(torch: Any) -> dict[str, str]:
 
 def _close_before_exit(dist: Any, window: Any) -> None:
     """An interpreter that ends with a profiler active dies with SIGSEGV (pytorch#195837), so every way out closes."""
-    from traceana_capture.calls import group_keys
+    from traceana_capture.calls import forget_groups
 
     destroy, leave = dist.destroy_process_group, os._exit
 
     @functools.wraps(destroy)
     def destroy_process_group(*args: Any, **kwargs: Any) -> Any:
         window.close("the process group ended")
-        group_keys.cache_clear()
+        forget_groups()
         return destroy(*args, **kwargs)
 
     def _exit(status: int) -> Any:
-        window.close("the process ended")
+        window.leave()
         leave(status)
 
     dist.destroy_process_group = dist.distributed_c10d.destroy_process_group = destroy_process_group
     # Children of fork and forkserver leave through os._exit and never run atexit.
     os._exit = _exit
-    atexit.register(window.close, "the process ended")
+    atexit.register(window.leave)
 
 
 def _give_way(torch: Any, window: Any) -> None:
@@ -129,6 +137,7 @@ def _give_way(torch: Any, window: Any) -> None:
     def over() -> None:
         window.graph_captures -= 1
         CALLS.end_graph()
+        window.check()
 
     def capture_begin(self: Any, *args: Any, **kwargs: Any) -> Any:
         window.graph_captures += 1

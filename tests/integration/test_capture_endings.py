@@ -63,7 +63,9 @@ ENDINGS = {
     ),
     "SIGTERM to the launcher": Ending(command=lambda: ranks("wait"), code=128 + signal.SIGTERM, send=signal.SIGTERM),
     "hang, then SIGINT": Ending(command=lambda: ranks("hang"), code=128 + signal.SIGINT, send=signal.SIGINT),
-    "hang, then a timeout": Ending(command=lambda: ranks("hang"), code=TIMED_OUT, capture=("--timeout", "15")),
+    "hang, then a timeout": Ending(
+        command=lambda: ranks("hang"), code=TIMED_OUT, capture=("--timeout", "15", "--all-threads")
+    ),
     "killed after the window": Ending(
         command=lambda: workload("--start=fork", "--die=sigkill", "--delay-rank=0", "--delay-ms=2000"),
         code=9,

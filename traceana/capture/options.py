@@ -17,6 +17,9 @@ class Options:
     shapes: bool = False
     stacks: bool = False
     memory: bool = False
+    all_threads: bool = False
+    max_collectives: int = 20_000
+    max_memory_mib: int = 1024
     backend: str = "asis"
     start_on: str = ""
     step_on: str = ""

@@ -88,11 +88,17 @@ def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
-    annotate(trace, facts["records"])
-    annotate_replays(trace["traceEvents"], facts["graphs"])
+    annotate(trace, records(facts["keys"], facts["calls"]))
+    annotate_replays(trace["traceEvents"], [records(facts["keys"], graph) for graph in facts["graphs"]])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+
+
+def records(keys: list[dict[str, Any]], calls: list[list[int | None]]) -> list[dict[str, Any]]:
+    """The standard keys of each call: those it shares, the elements that it sent and received, and its number."""
+    full = (keys[at or 0] | {"In msg nelems": sent, "Out msg nelems": got, "Seq": seq} for at, sent, got, seq in calls)
+    return [{key: value for key, value in record.items() if value is not None} for record in full]
 
 
 def write(trace: dict[str, Any], partial: Path, target: Path) -> None:
@@ -108,8 +114,8 @@ def main(source: Path, target: Path) -> None:
     """Print what came out as JSON, for the launcher: a `Published`, or the text of why not."""
     try:
         outcome: Published | str = publish(source, target)
-    except (OSError, MemoryError, msgspec.DecodeError) as error:
-        outcome = str(error) or type(error).__name__
+    except Exception as error:  # whatever it is, run.json names it
+        outcome = str(error) or repr(error)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

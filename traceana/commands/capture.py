@@ -34,6 +34,22 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
 @click.option("--ranks", default="", metavar="0,3", help="Record only these ranks.")
 @click.option("--stacks", is_flag=True, help="Record Python stacks (much larger).")
 @click.option("--memory", is_flag=True, help="Record allocations.")
+@click.option("--all-threads", is_flag=True, help="Record operators of all threads, not of the main thread only.")
+@click.option(
+    "--max-collectives",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="End the window after these.",
+)
+@click.option(
+    "--max-memory",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    metavar="MIB",
+    help="End the window when a rank's process has grown by this; its trace is about twice as large.",
+)
 @click.option("--shapes", is_flag=True, help="Record operators' input shapes (slower, larger).")
 @click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
 @click.option("--nccl-preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Set several at once.")
@@ -67,6 +83,9 @@ def command(
     ranks: str,
     stacks: bool,
     memory: bool,
+    all_threads: bool,
+    max_collectives: int,
+    max_memory: int,
     shapes: bool,
     nccl: tuple[str, ...],
     presets: tuple[str, ...],
@@ -91,6 +110,9 @@ def command(
         shapes=shapes,
         stacks=stacks,
         memory=memory,
+        all_threads=all_threads,
+        max_collectives=max_collectives,
+        max_memory_mib=max_memory,
         backend=backend,
         start_on=function_name("--start-on", start_on),
         step_on=function_name("--step-on", step_on),
