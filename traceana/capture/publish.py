@@ -2,16 +2,18 @@
 
 import bisect
 import dataclasses
-import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from zlib_ng import zlib_ng
 
 from traceana.capture.backends import seen
 from traceana.capture.graphs import annotate_replays
 
 SPAN = "traceana::"
+GZIP = 31
 
 
 def annotate(trace: dict[str, Any], records: list[dict[str, Any]]) -> None:
@@ -79,26 +81,43 @@ class Published:
 
     size: int
     adapters: tuple[str, ...]
-    backends: frozenset[str]
+    backends: tuple[str, ...]
 
 
 def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
-    annotate(trace, facts["records"])
-    annotate_replays(trace["traceEvents"], facts["graphs"])
-    write(trace, target)
-    backends = frozenset(seen(trace["traceEvents"]))
+    annotate(trace, records(facts["keys"], facts["calls"]))
+    annotate_replays(trace["traceEvents"], [records(facts["keys"], graph) for graph in facts["graphs"]])
+    write(trace, source.with_suffix(".gz"), target)
+    backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
 
 
-def write(trace: dict[str, Any], target: Path) -> None:
-    """Compress the trace beside `target`, then rename it."""
-    partial = target.with_name(f".{target.name}.partial")
+def records(keys: list[dict[str, Any]], calls: list[list[int | None]]) -> list[dict[str, Any]]:
+    """The standard keys of each call: those it shares, the elements that it sent and received, and its number."""
+    full = (keys[at or 0] | {"In msg nelems": sent, "Out msg nelems": got, "Seq": seq} for at, sent, got, seq in calls)
+    return [{key: value for key, value in record.items() if value is not None} for record in full]
+
+
+def write(trace: dict[str, Any], partial: Path, target: Path) -> None:
+    """Compress the trace into `partial`, read it back, and rename it to `target`; raises OSError."""
+    text = msgspec.json.encode(trace)
+    partial.write_bytes(zlib_ng.compress(text, 1, GZIP))
+    if zlib_ng.decompress(partial.read_bytes(), GZIP) != text:
+        raise OSError("what was read back from the disk is not what was written")
+    partial.replace(target)
+
+
+def main(source: Path, target: Path) -> None:
+    """Print what came out as JSON, for the launcher: a `Published`, or the text of why not."""
     try:
-        with gzip.open(partial, "wb", compresslevel=1) as file:
-            file.write(msgspec.json.encode(trace))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        outcome: Published | str = publish(source, target)
+    except Exception as error:  # whatever it is, run.json names it
+        outcome = str(error) or repr(error)
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
