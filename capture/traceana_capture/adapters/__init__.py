@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from traceana_capture import direct
 from traceana_capture.adapters import sglang_diffusion
 from traceana_capture.pynccl import watch_library
 from traceana_capture.triggers import Triggers
@@ -33,7 +34,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        known = fullname in sglang_diffusion.MODULES or fullname.endswith(NCCL_MODULE)
+        known = fullname in sglang_diffusion.MODULES or fullname.endswith(NCCL_MODULE) or direct.suffix(fullname)
         if not known and fullname not in self.triggers.modules:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
@@ -50,6 +51,8 @@ class _Finder(importlib.abc.MetaPathFinder):
 
     def _wrap(self, module: ModuleType) -> None:
         self.triggers.watch(module)
+        if direct.suffix(module.__name__):
+            direct.watch(module)
         if module.__name__.endswith(NCCL_MODULE):
             watch_library(module)
         elif module.__name__ == sglang_diffusion.COORDINATOR:
