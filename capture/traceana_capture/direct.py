@@ -20,11 +20,11 @@ CUSTOM, IPC, SYMMETRIC = "custom all-reduce", "CUDA IPC", "symmetric memory"
 USP = "sglang.multimodal_gen.runtime.layers.usp"
 # end of a module's name -> functions in it, c10d's word for what they do, what carries it
 FUNCTIONS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    ".custom_all_reduce": (("CustomAllreduce.custom_all_reduce",), "allreduce", CUSTOM),
-    ".custom_all_reduce_v2": (("CustomAllReduceV2.custom_all_reduce",), "allreduce", CUSTOM),
-    ".quick_all_reduce": (("QuickAllReduce.quick_all_reduce",), "allreduce", CUSTOM),
-    ".pcie_ipc_ar": (("PcieIpcCommunicator.pcie_ipc_all_reduce",), "allreduce", CUSTOM),
-    ".ipc_a2a_multi": (("IpcA2AMultiState.exchange",), "all_to_all", IPC),
+    ".device_communicators.custom_all_reduce": (("CustomAllreduce.custom_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.custom_all_reduce_v2": (("CustomAllReduceV2.custom_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.quick_all_reduce": (("QuickAllReduce.quick_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.pcie_ipc_ar": (("PcieIpcCommunicator.pcie_ipc_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.ipc_a2a_multi": (("IpcA2AMultiState.exchange",), "all_to_all", IPC),
     USP: (("_ipc_varlen_fast", "_ipc_input_a2a_qkv", "_ipc_input_a2a_qkv_segmented"), "all_to_all", IPC),
 }
 # operator of torch.ops.symm_mem -> c10d's word, the argument that is sent
@@ -54,14 +54,14 @@ def described(function: str, tensors: list[torch.Tensor], group: Any, backend: s
     return CALLS.span(keys, sent, received, None)
 
 
-def suffix(name: str) -> str | None:
-    """The entry of FUNCTIONS for a module of this name, or None."""
-    return next((end for end in FUNCTIONS if name.endswith(end)), None)
+def knows(name: str) -> bool:
+    """Whether the module of this name is wrapped."""
+    return name.endswith(tuple(FUNCTIONS))
 
 
 def watch(module: ModuleType) -> None:
     """Wrap the module's functions; one that is missing is named, because its calls will have no size."""
-    functions, word, backend = FUNCTIONS[suffix(module.__name__) or ""]
+    functions, word, backend = next(entry for end, entry in FUNCTIONS.items() if module.__name__.endswith(end))
     package = module.__name__.partition(".")[0]
     for path in functions:
         owner_name, _, name = path.rpartition(".")

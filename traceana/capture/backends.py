@@ -28,9 +28,16 @@ def carrier(kernel: str) -> str | None:
     return next((name for name, pattern in KERNELS if pattern.search(kernel)), None)
 
 
+# VLLM's other ways, and its switch of PyNccl.
+NO_VLLM = ("VLLM_ALLREDUCE_USE_SYMM_MEM", "VLLM_ALLREDUCE_USE_FLASHINFER")
+VLLM_PYNCCL = "VLLM_DISABLE_PYNCCL"
+
+
 def environment(asked: str) -> dict[str, str]:
     """Variables of the command that keep other ways out of the backend's way."""
-    return {} if asked == "asis" else dict.fromkeys(NO_IPC, "0")
+    if asked == "asis":
+        return {}
+    return {**dict.fromkeys((*NO_IPC, *NO_VLLM), "0"), VLLM_PYNCCL: "1" if asked == "torch" else "0"}
 
 
 def check_machine(asked: str) -> None:
