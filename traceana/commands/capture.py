@@ -67,7 +67,7 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
     type=click.Choice(["asis", "torch", "pynccl"]),
     default="asis",
     show_default=True,
-    help="What carries the collectives of sglang's diffusion runtime.",
+    help="What carries the collectives of sglang and vLLM.",
 )
 @click.option("--warmup", type=click.IntRange(min=0), default=0, help="Steps to let pass before the window.")
 @click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
