@@ -37,6 +37,11 @@ def test_a_preset_is_held_against_the_run_without_it_and_single_settings_hold_fo
     assert other.options.nccl == PRESETS["simple"].variables | {"NCCL_DEBUG": "WARN"}
 
 
+def test_a_setting_is_not_held_against_itself() -> None:
+    with pytest.raises(TraceanaError, match="is how the run goes already"):
+        labels(None, "torch", Options(argv=("true",), nccl={}, backend="torch"))
+
+
 def test_sides_take_turns(tmp_path: Path) -> None:
     chosen = repeats.sides(OPTIONS, None, "simple", ())
     assert repeats.capture(chosen, tmp_path, 2, force=False) == 0

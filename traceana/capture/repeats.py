@@ -11,6 +11,7 @@ from traceana.capture import session
 from traceana.capture.folder import refuse_earlier, run_name
 from traceana.capture.nccl import settings_of
 from traceana.capture.options import BACKENDS, Options
+from traceana.errors import TraceanaError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ def sides(options: Options, label: str | None, versus: str | None, nccl: tuple[s
     """
     if versus is None:
         return (Side(label=label or "run", options=options),)
+    if versus in (options.backend, *options.presets):
+        raise TraceanaError(f"--versus {versus} is how the run goes already; name another backend or preset")
     if versus in BACKENDS:
         names, other = (options.backend, versus), replace(options, backend=versus)
     else:
