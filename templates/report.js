@@ -1,14 +1,16 @@
 "use strict";
 document.documentElement.classList.add("scripted");
 
+// A cell's own value is in data-value, empty where it is not known; else its text is its value.
 const cellValue = (row, column) => {
   const cell = row.cells[column];
+  if (cell.dataset.value === "") return -Infinity;
   const number = Number(cell.dataset.value ?? cell.textContent);
   return Number.isNaN(number) ? cell.textContent.trim() : number;
 };
 
 const compare = (left, right) =>
-  typeof left === "number" && typeof right === "number" ? left - right : String(left).localeCompare(String(right));
+  typeof left === "number" && typeof right === "number" ? left - right : String(left).localeCompare(String(right), undefined, { numeric: true });
 
 function sortBy(table, header) {
   const descending = header.ariaSort === "none" ? header.classList.contains("num") : header.ariaSort === "ascending";
@@ -31,6 +33,39 @@ for (const table of document.querySelectorAll("table.sortable")) {
     header.addEventListener("keydown", (event) => event.key === "Enter" && event.target === header && sortBy(table, header));
   }
 }
+
+// A name that begins like a formula would be run as one by a spreadsheet.
+const plain = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+const words = (cell) => {
+  const text = cell.dataset.value ?? cell.textContent.replace(/\s+/g, " ").trim();
+  return Number.isNaN(Number(text)) ? plain(text) : text;
+};
+const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+function csv(table) {
+  const columns = [...table.tHead.rows[0].cells].filter((header) => !header.classList.contains("plot-column"));
+  const heads = columns.map((header) => words(header) + (header.dataset.unit ? ` (${header.dataset.unit})` : ""));
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+  const lines = rows.map((row) => columns.map((header) => words(row.cells[header.cellIndex])));
+  return [heads, ...lines].map((line) => line.map(quoted).join(",") + "\r\n").join("");
+}
+
+function save(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+document.querySelectorAll("table[data-csv]").forEach((table) => {
+  const button = document.createElement("button");
+  button.textContent = "CSV";
+  button.classList.toggle("beside-caption", table.caption !== null);
+  button.title = "Save this table, in nanoseconds and bytes";
+  button.addEventListener("click", () => save(`${table.dataset.csv}.csv`, csv(table)));
+  table.parentElement.before(button);
+});
 
 // Native titles appear late and not on touch screens, so their text moves to a tooltip of our own.
 const tip = document.getElementById("tip");

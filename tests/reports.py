@@ -7,19 +7,28 @@ from itertools import pairwise
 from traceana.report import (
     SCHEMA_VERSION,
     Bucket,
+    CallSite,
     Clock,
     Comparison,
     ComparisonRow,
     Coverage,
     Distribution,
     Histogram,
+    MissingRank,
+    NcclLog,
+    Noise,
     Operation,
+    PerfDump,
     RankReport,
     RankWait,
     Report,
     RunReport,
+    Setup,
     Span,
     SpanInstance,
+    Stage,
+    StepComparison,
+    StepTime,
     Straggler,
     Timeline,
     TimelineRow,
@@ -68,6 +77,8 @@ def run(
     operations = tuple(_operation(source, call, ranks, backend, speed, sized) for call in CALLS)
     return RunReport(
         label=label,
+        side=label,
+        repeat=None,
         path=f"traces/{label}",
         backend=backend,
         backends_seen=(backend,),
@@ -75,6 +86,7 @@ def run(
         missing_ranks=(),
         gpus=("NVIDIA H200",),
         versions=(("nccl", "2.28.9"), ("torch", "2.11.0")),
+        setup=setup(label),
         ranks=tuple(rank_report(rank, speed) for rank in range(ranks)),
         operations=operations if sized else _without_sizes(operations),
         buckets=tuple(_buckets(operations)) if sized else (),
@@ -88,10 +100,36 @@ def run(
             for op, calls in (("all_to_all", 32), ("all_reduce", 16), ("all_gather", 20), ("broadcast", 4))
         ),
         spans=_spans(source, ranks, speed),
+        call_sites=_sites(operations if sized else _without_sizes(operations)),
         clock=Clock(method="shared", residual_ns=None),
         timeline=_timeline(source, ranks, speed),
         coverage=coverage(72 * ranks, without_size=0 if sized else 72 * ranks),
+        steps=_steps(label, speed),
+        requests=(),
+        perf_dumps=(),
+        noise=(),
         hta=None,
+    )
+
+
+def setup(label: str) -> Setup:
+    """Runs that differ in the backend asked for and in what NCCL chose."""
+    direct = label != "torch"
+    facts = (("transports", "P2P/CUMEM (24 channels)"), ("channels", "24 coll, 32 p2p"))
+    return Setup(
+        argv=("torchrun", "--nproc-per-node", "2", "train.py", "--prompt", "a cat"),
+        started="2026-01-02T03:04:05+00:00",
+        exit_code=0,
+        window=(("delay_s", "0.0"), ("duration_s", "10.0")),
+        backend_asked="pynccl" if direct else "torch",
+        backend_adapter="sglang_diffusion",
+        backend_seen=("pynccl",) if direct else ("torch.distributed",),
+        backend_mismatch=None,
+        nccl_presets=(),
+        nccl_set=(("NCCL_ALGO", "Ring"),),
+        nccl_logs=tuple(NcclLog(rank=rank, facts=(*facts, ("NVLS", "available"))[: 2 + direct]) for rank in range(2)),
+        environment=(("CUDA_VISIBLE_DEVICES", "0,1"),),
+        missing=(),
     )
 
 
@@ -148,8 +186,15 @@ def compare(baseline: RunReport, candidate: RunReport, *, reasons: tuple[str, ..
     return Comparison(
         baseline=baseline.label,
         candidate=candidate.label,
+        baseline_runs=(baseline.label,),
+        candidate_runs=(candidate.label,),
+        interval_basis="calls",
+        worth_per="step",
+        sentence=f"{candidate.label} beats {baseline.label}.",
         comparable=not reasons,
         reasons=reasons,
+        noise=(),
+        end_to_end=(_step_comparison(baseline, candidate),),
         rows=tuple(_row(left, right) for left, right in pairs),
         only_baseline=(),
         only_candidate=(),
@@ -169,11 +214,27 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
     return replace(
         side,
         label=label,
+        side=label,
         path=text,
         backend=text,
         backends_seen=(text,),
         gpus=(text,),
         versions=((text, text),),
+        setup=Setup(
+            argv=(text, text),
+            started=text,
+            exit_code=1,
+            window=((text, text),),
+            backend_asked=text,
+            backend_adapter=text,
+            backend_seen=(text,),
+            backend_mismatch=text,
+            nccl_presets=(text,),
+            nccl_set=((text, text),),
+            nccl_logs=(NcclLog(rank=0, facts=((text, text),)),),
+            environment=((text, text),),
+            missing=(MissingRank(rank=0, reason=text),),
+        ),
         ranks=tuple(replace(rank, file=text, host=text, gpu=text) for rank in side.ranks),
         operations=tuple(
             replace(operation, op=text, dtype=text, backend=text, library=text) for operation in side.operations
@@ -184,8 +245,26 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
             replace(span, name=text, instances=tuple(replace(step, name=text) for step in span.instances))
             for span in side.spans
         ),
+        call_sites=tuple(replace(site, site=text, op=text) for site in side.call_sites),
+        perf_dumps=(_perf_dump(text),),
+        noise=(Noise(kind="drift", rank=0, change=0.1, text=text),),
         timeline=replace(side.timeline, title=text),
         coverage=replace(side.coverage, truncated_files=(truncated,), failed_files=(text,), notes=(text,)),
+    )
+
+
+def _perf_dump(text: str) -> PerfDump:
+    return PerfDump(
+        file=text,
+        request_id=text,
+        commit=text,
+        tag=text,
+        timestamp=text,
+        total_ns=1,
+        stages=(Stage(name=text, duration_ns=1, count=1),),
+        denoise_steps_ns=(),
+        memory=(),
+        meta=((text, text),),
     )
 
 
@@ -274,14 +353,73 @@ def _row(baseline: Operation, candidate: Operation) -> ComparisonRow:
         basis="transfer" if sized else "duration",
         baseline_count=baseline.count,
         candidate_count=candidate.count,
+        baseline_warm_up=2,
+        candidate_warm_up=2,
         baseline_p50_ns=left.p50,
         candidate_p50_ns=right.p50,
         speedup=speedup,
         ci_low=low,
         ci_high=high,
+        p_value=0.001 if low > 1 or high < 1 else 0.4,
         verdict="faster" if low > 1 else "slower" if high < 1 else "no difference",
+        reason=None,
+        runs_needed=None,
+        baseline_exposed_ns=baseline.exposed_ns // 8,
+        candidate_exposed_ns=candidate.exposed_ns // 8,
+        worth_ns=(baseline.exposed_ns - candidate.exposed_ns) // 8,
         expected_low=1.3 if large else 1.1,
         expected_high=1.5 if large else 1.3,
+    )
+
+
+def _sites(operations: tuple[Operation, ...]) -> tuple[CallSite, ...]:
+    """Where the guide says that they come from; the broadcast comes from nowhere known."""
+    names = {"all_to_all": "UlyssesAttention", "all_reduce": "RowParallelLinear", "all_gather": "denoise_step"}
+    return tuple(
+        CallSite(
+            site=names.get(operation.op),
+            op=operation.op,
+            message_bytes=operation.message_bytes,
+            count=operation.count,
+            p50_ns=operation.duration_ns.p50,
+            transfer_p50_ns=operation.transfer_ns.p50 if operation.transfer_ns else None,
+            sum_ns=operation.duration_ns.sum,
+            exposed_ns=operation.exposed_ns,
+        )
+        for operation in operations
+    )
+
+
+def _step_comparison(baseline: RunReport, candidate: RunReport) -> StepComparison:
+    left, right = (distribution([step.duration_ns for step in run.steps]).p50 for run in (baseline, candidate))
+    return StepComparison(
+        metric="step",
+        name="denoise_step",
+        baseline_count=3,
+        candidate_count=3,
+        baseline_p50_ns=left,
+        candidate_p50_ns=right,
+        speedup=left / right,
+        ci_low=None,
+        ci_high=None,
+        p_value=None,
+        verdict="cannot tell",
+        reason="3 steady steps a side are too few",
+        runs_needed=3,
+    )
+
+
+def _steps(label: str, speed: float) -> tuple[StepTime, ...]:
+    source = random.Random(f"{label} steps")
+    return tuple(
+        StepTime(
+            name=f"denoise_step {index}",
+            duration_ns=int(41_000_000 * source.lognormvariate(0, 0.03) / speed**0.3),
+            exposed_comm_ns=int(15_000_000 / speed),
+            compute_ns=22_000_000,
+            warm_up=index == 0,
+        )
+        for index in range(4)
     )
 
 

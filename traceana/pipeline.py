@@ -1,22 +1,27 @@
 """From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from traceana import __version__
-from traceana.analyze.compare import compare
 from traceana.analyze.kinds import CommunicationPattern
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
 from traceana.analyze.summarize import GUIDE_EDGES
+from traceana.compare.comparison import compare
+from traceana.compare.sides import baseline_of, sides
 from traceana.errors import TraceanaError
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.trace.discover import Discovery, RankFile, RunFiles, discover
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Progress = Callable[[int, int, str], None]
 """Called with files done, files in all, and the file that was done last."""
 
@@ -42,40 +47,66 @@ class Analysis:
 
 def analyze(paths: Sequence[Path], settings: Settings, progress: Progress) -> Analysis:
     """Analyze everything below `paths`. Raises TraceanaError where no rank of a run could be read."""
+    runs, passed_over = read_runs(paths, settings, progress)
+    return conclude(runs, settings.baseline, passed_over)
+
+
+def read_runs(
+    paths: Sequence[Path], settings: Settings, progress: Progress
+) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
+    """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
     found = discover(paths)
     _check_baseline(found, settings.baseline)
     results = _measure(found, settings, progress)
-    runs = [_join(files, results, settings) for files in found.runs]
-    baseline = next((run for run in runs if run.report.label == settings.baseline), runs[0])
-    comparisons = tuple(compare(baseline, run) for run in runs if run is not baseline)
+    return [_join(files, results, settings) for files in found.runs], found.passed_over
+
+
+def conclude(runs: Sequence[AnalyzedRun], baseline: str | None, passed_over: tuple[str, ...] = ()) -> Analysis:
+    """Compare each side with the baseline's. Raises TraceanaError where `baseline` names none."""
+    found = sides(runs)
+    first = baseline_of(found, baseline)
     report = Report(
         schema_version=SCHEMA_VERSION,
         traceana_version=__version__,
         runs=tuple(run.report for run in runs),
-        comparisons=comparisons,
-        passed_over=found.passed_over,
+        comparisons=tuple(compare(first, side) for side in found if side is not first),
+        passed_over=passed_over,
     )
     return Analysis(report=report, runs=tuple(runs))
 
 
 def _check_baseline(found: Discovery, baseline: str | None) -> None:
-    labels = [run.label for run in found.runs]
-    if baseline is not None and baseline not in labels:
+    labels = list(dict.fromkeys(run.side for run in found.runs))
+    if baseline is not None and baseline not in [*labels, *(run.label for run in found.runs)]:
         raise TraceanaError(f"--baseline {baseline}: no such run; the runs are {', '.join(labels)}")
 
 
 def _measure(found: Discovery, settings: Settings, progress: Progress) -> dict[Path, RankResult | TraceanaError]:
     files = [file.path for run in found.runs for file in run.ranks]
-    results: dict[Path, RankResult | TraceanaError] = {}
-    with _executor(min(settings.workers or os.cpu_count() or 1, len(files))) as executor:
-        tasks = {executor.submit(measure_rank, path, settings.own_patterns): path for path in files}
+    results = each(partial(measure_rank, own_patterns=settings.own_patterns), files, settings.workers, progress)
+    return dict(zip(files, results, strict=True))
+
+
+def each(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    progress: Progress,
+    name: Callable[[Item], object] = lambda item: item,
+) -> list[Result | TraceanaError]:
+    """Results of a top-level function, called in a pool on every item; a TraceanaError takes its result's place."""
+    with _executor(min(workers or os.cpu_count() or 1, len(items))) as executor:
+        tasks: dict[Future[Result], Item] = {executor.submit(function, item): item for item in items}
         for done, task in enumerate(as_completed(tasks), start=1):
-            results[tasks[task]] = _result(task)
-            progress(done, len(files), str(tasks[task]))
-    return results
+            progress(done, len(items), str(name(tasks[task])))
+        results: list[Result | TraceanaError] = []
+        for task in tasks:
+            outcome = _result(task)
+            results.append(outcome)
+        return results
 
 
-def _result(task: "Future[RankResult]") -> RankResult | TraceanaError:
+def _result(task: "Future[Result]") -> Result | TraceanaError:
     try:
         return task.result()
     except TraceanaError as error:
@@ -111,13 +142,13 @@ def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], sett
         if isinstance(result, TraceanaError):
             failed.append(str(result))
         else:
-            ranks[_rank(file, result, ranks)] = result
+            ranks[stated_rank(file, result, ranks)] = result
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
     return analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
 
 
-def _rank(file: RankFile, result: RankResult, taken: dict[int, RankResult]) -> int:
+def stated_rank(file: RankFile, result: RankResult, taken: Mapping[int, RankResult]) -> int:
     """The rank that the file itself states; it may stand after the events, where discovery did not look."""
     info = result.header.distributed
     rank = file.rank if info is None or info.rank is None else info.rank

@@ -153,6 +153,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallSite:
+    """The calls of one operation and size that one place in the program issued, over all ranks.
+
+    `site` is the innermost user span or, in a trace with Python stacks, `nn.Module` that was open when the call was
+    launched, without its number; None where nothing was open. `p50_ns` and `sum_ns` are durations, waiting included;
+    `transfer_p50_ns` covers matched calls only.
+    """
+
+    site: str | None
+    op: str
+    message_bytes: int | None
+    count: int
+    p50_ns: int
+    transfer_p50_ns: int | None
+    sum_ns: int
+    exposed_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
     """Clocks of the ranks against the lowest rank's.
 
@@ -236,10 +255,117 @@ class HtaSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NcclLog:
+    """What NCCL's own log says on one rank: pairs such as ("transports", "P2P/CUMEM (24 channels)")."""
+
+    rank: int
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingRank:
+    """A rank that left no trace, and why."""
+
+    rank: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How capture ran the command, from run.json. Pairs are names and values, such as ("NCCL_ALGO", "Ring")."""
+
+    argv: tuple[str, ...]
+    started: str | None
+    """ISO 8601."""
+    exit_code: int | None
+    window: tuple[tuple[str, str], ...]
+    backend_asked: str | None
+    backend_adapter: str | None
+    backend_seen: tuple[str, ...]
+    backend_mismatch: str | None
+    """Why the traces do not show the backend that was asked for; None where they do."""
+    nccl_presets: tuple[str, ...]
+    nccl_set: tuple[tuple[str, str], ...]
+    nccl_logs: tuple[NcclLog, ...]
+    environment: tuple[tuple[str, str], ...]
+    missing: tuple[MissingRank, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTime:
+    """One execution of the run's step or request, in order.
+
+    `duration_ns` runs from the first device activity that any rank launched in it to the last one's end (the host's
+    times where nothing was launched), the longest of the ranks; the other times are means over the ranks.
+    """
+
+    name: str
+    duration_ns: int
+    exposed_comm_ns: int
+    compute_ns: int
+    warm_up: bool
+    """The first one: connections are made and memory is allocated in it. Left out of every comparison."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage of a request: all its entries of one name added up, as sglang's `compare_perf.py` does."""
+
+    name: str
+    duration_ns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryCheckpoint:
+    """What the allocator held when a stage ended, in bytes; None where the dump does not say."""
+
+    name: str
+    allocated_bytes: int | None
+    reserved_bytes: int | None
+    peak_allocated_bytes: int | None
+    peak_reserved_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerfDump:
+    """One request as sglang's `--perf-dump-path` tells it: host-side times, in the order of the file."""
+
+    file: str
+    request_id: str | None
+    commit: str | None
+    tag: str | None
+    timestamp: str | None
+    total_ns: int
+    stages: tuple[Stage, ...]
+    denoise_steps_ns: tuple[int, ...]
+    memory: tuple[MemoryCheckpoint, ...]
+    meta: tuple[tuple[str, str], ...]
+    """Pairs such as ("model", "Wan2.1")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """Something that makes a run's times unsteady. `kind` is `drift` (a rank's compute a step changes over the
+    recording) or `uneven` (a rank computes slower than its peers); `change` is the relative change."""
+
+    kind: str
+    rank: int
+    change: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """One run: a set of ranks that worked together under one label."""
+    """One run: a set of ranks that worked together under one label.
+
+    Repeats of one setting form a side: they share `side`, and `repeat` counts them from 1. A run that was not
+    repeated is a side by itself: `side` is its label and `repeat` None.
+    """
 
     label: str
+    side: str
+    repeat: int | None
     path: str
     backend: str
     """The backend that issued most of the communication time, from evidence in the traces."""
@@ -249,15 +375,24 @@ class RunReport:
     gpus: tuple[str, ...]
     versions: tuple[tuple[str, str], ...]
     """Pairs such as ("nccl", "2.28.9"), from the traces and, where there is one, run.json."""
+    setup: Setup | None
+    """None where there is no run.json."""
     ranks: tuple[RankReport, ...]
     operations: tuple[Operation, ...]
     buckets: tuple[Bucket, ...]
     stragglers: tuple[Straggler, ...]
     waits: tuple[RankWait, ...]
     spans: tuple[Span, ...]
+    call_sites: tuple[CallSite, ...]
     clock: Clock
     timeline: Timeline | None
     coverage: Coverage
+    steps: tuple[StepTime, ...]
+    """Empty where no span looks like a step."""
+    requests: tuple[StepTime, ...]
+    perf_dumps: tuple[PerfDump, ...]
+    """sglang's perf dumps in or beside the run's folder."""
+    noise: tuple[Noise, ...]
     hta: HtaSection | None
 
 
@@ -265,10 +400,14 @@ class RunReport:
 class ComparisonRow:
     """One operation at one size on both sides; `message_bytes` None compares the operation over all its calls.
 
-    `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high` bound it at 95 %.
-    `basis` says what was compared: `transfer`, or `duration` where calls could not be matched across ranks.
-    `verdict` is faster, slower, no difference, or cannot tell. `expected_low` and `expected_high` are the speed-ups
-    that the guide expects at this size.
+    Times and statistics are of the steady state: the first step and the first call of each kind are left out and
+    counted as warm-up. `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high`
+    bound it at 95 % for this row alone; the p50s whose quotient it is are geometric means, over runs or else stretches
+    of a run, of medians. `p_value` is against "equally fast", adjusted by Holm over all rows of the
+    comparison. `basis` says what was compared: `transfer`, or `duration` where calls could not be matched across
+    ranks. `verdict` is faster, slower, no difference, or cannot tell; then `reason` says why and `runs_needed` how many
+    runs a side would settle it, where that can be estimated. `expected_low` and `expected_high` are the speed-ups that
+    the guide expects at this size.
     """
 
     op: str
@@ -276,24 +415,75 @@ class ComparisonRow:
     basis: str
     baseline_count: int
     candidate_count: int
+    """Steady calls, per rank and summed over ranks and runs."""
+    baseline_warm_up: int
+    candidate_warm_up: int
     baseline_p50_ns: int
     candidate_p50_ns: int
     speedup: float
     ci_low: float | None
     ci_high: float | None
+    p_value: float | None
     verdict: str
+    reason: str | None
+    runs_needed: int | None
+    baseline_exposed_ns: int
+    candidate_exposed_ns: int
+    """Exposed time of these calls, waiting for peers left out where it is known: mean over ranks and runs, a step
+    (`Comparison.worth_per`)."""
+    worth_ns: int
+    """Exposed time that the candidate saves, negative where it costs; 0 where compute covers the difference."""
     expected_low: float | None
     expected_high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepComparison:
+    """One end-to-end time on both sides; fields as in ComparisonRow.
+
+    `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included),
+    `perf request` (the whole request by sglang's perf dumps) or `perf step` (its denoising steps). `name` is the
+    span's. Counts are of steady executions over all runs.
+    """
+
+    metric: str
+    name: str
+    baseline_count: int
+    candidate_count: int
+    baseline_p50_ns: int
+    candidate_p50_ns: int
+    speedup: float
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    verdict: str
+    reason: str | None
+    runs_needed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two runs side by side. `baseline` and `candidate` are labels; `reasons` say why a comparison is not fair."""
+    """Two sides, each of one or more runs; `baseline` and `candidate` are the sides' names.
+
+    `reasons` say why a comparison is not fair, `noise` what makes its times unsteady. `rows` are ordered by the size
+    of their worth, the largest first.
+    """
 
     baseline: str
     candidate: str
+    baseline_runs: tuple[str, ...]
+    candidate_runs: tuple[str, ...]
+    """Labels of the runs."""
+    interval_basis: str
+    """`repeats` (three or more a side: intervals tell what another run would bring) or `calls` (they do not)."""
+    worth_per: str
+    """`step`, or `run` where no steps are marked on both sides."""
+    sentence: str
+    """The verdict in a sentence or two."""
     comparable: bool
     reasons: tuple[str, ...]
+    noise: tuple[str, ...]
+    end_to_end: tuple[StepComparison, ...]
     rows: tuple[ComparisonRow, ...]
     only_baseline: tuple[str, ...]
     """Operations and sizes that only the baseline has, in words."""

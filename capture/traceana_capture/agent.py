@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 VARIABLE = "TRACEANA_CAPTURE"
+FRAMEWORKS = {"sglang", "vllm", "diffusers"}
 _started = False
 
 
@@ -73,8 +74,7 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
         result = original(*args, **kwargs)
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
-        versions, gpu = _versions(torch, facts["backend"])
-        control.send(event="hello", host=socket.gethostname(), versions=versions, gpu=gpu, **facts)
+        control.send(event="hello", host=socket.gethostname(), versions=_versions(torch), **facts)
         sigterm.watch(window.close)
         window.warm_up()
         return result
@@ -82,14 +82,17 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
 
 
-def _versions(torch: Any, backend: str) -> tuple[dict[str, str], str | None]:
-    """Versions of what runs here, and the GPU's name; a program that left CUDA alone must not be given a context."""
+def _versions(torch: Any) -> dict[str, str]:
+    """Versions of what runs here."""
     versions = {"torch": str(torch.__version__), "python": platform.python_version()}
-    if "nccl" not in backend and not torch.cuda.is_initialized():
-        return versions, None
-    versions["cuda"] = str(torch.version.cuda)
-    versions["nccl"] = ".".join(str(part) for part in torch.cuda.nccl.version())
-    return versions, torch.cuda.get_device_name()
+    if torch.version.cuda is not None:
+        versions["cuda"] = str(torch.version.cuda)
+        versions["nccl"] = ".".join(str(part) for part in torch.cuda.nccl.version())
+    for name in FRAMEWORKS & sys.modules.keys():
+        version = getattr(sys.modules[name], "__version__", None)
+        if version is not None:
+            versions[name] = str(version)
+    return versions
 
 
 def _close_before_exit(dist: Any, window: Any) -> None:

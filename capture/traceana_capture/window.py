@@ -6,12 +6,14 @@ those that another thread than the main one opens, can be closed from anywhere.
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,24 @@ class Window:
                 self._say_why_not("the program's own profiler was running")
                 return
             self.warm_up()
-            self._due = self._due or time.monotonic() + self.settings["delay_s"]
+            if not self._due:
+                self._due = time.monotonic() + self.settings["delay_s"]
+                self._open_in(self.settings["delay_s"])
             if time.monotonic() < self._due or self.profiler is not None:
                 return
             self._record()
+
+    def _open_in(self, delay_s: float) -> None:
+        """Open by time, because one long request gives no later occasion; steps do, and are not cut."""
+        if not delay_s or self.settings["step_on"] or self.settings["warmup"] or self.settings["steps"]:
+            return
+        opens: Callable[[], None] = self.open
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(WAKE, lambda *_: self.check())
+            opens = functools.partial(signal.pthread_kill, threading.get_ident(), WAKE)
+        timer = threading.Timer(delay_s, opens)
+        timer.daemon = True
+        timer.start()
 
     def _say_why_not(self, reason: str) -> None:
         if self._why_not != reason:
@@ -89,7 +105,7 @@ class Window:
         CALLS.recording = True
         with contextlib.suppress(OSError):
             self._mark.touch()
-        self.control.send(event="recording")
+        self.control.send(event="recording", gpu=_gpu())
         threading.Thread(target=self._bound, daemon=True).start()
 
     def _session(self, *, all_threads: bool) -> Any:
@@ -139,6 +155,10 @@ class Window:
         """Do what another thread asked for, if this one may."""
         if self._asked and self._may_stop():
             self._stop(self._asked)
+        elif self._due and self.graph_captures:
+            self._open_in(LOOK_S)
+        elif self._due:
+            self.open()
 
     def close(self, reason: str) -> None:
         """Stop and export, or have it done: at once, after a CUDA graph's capture, or by the thread that may."""
@@ -211,6 +231,11 @@ def _cuda_is_settled() -> bool:
         return True
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return started and bool(_has_context(torch.cuda.current_device()))
+
+
+def _gpu() -> str | None:
+    """Its name; a program that left CUDA alone must not be given a context."""
+    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
 
 
 def _start(session: Any) -> None:

@@ -115,6 +115,21 @@ def test_comparison_says_that_sizes_are_missing(pair: Outcome) -> None:
     assert {"all_reduce", "all_gather", "broadcast"} <= {row["op"] for row in comparison["rows"]}
 
 
+def test_calls_are_told_by_the_span_that_issued_them(pair: Outcome) -> None:
+    for run in pair.report["runs"]:
+        counts: dict[tuple[str, str], int] = {}
+        for site in run["call_sites"]:
+            key = site["site"], site["op"]
+            counts[key] = counts.get(key, 0) + site["count"]
+        all_to_all = "all_to_all" if run["label"] == "torch-2r" else "send_recv"
+        assert counts == {
+            ("denoise_step", "broadcast"): 8,
+            ("denoise_step", "all_gather"): 40,
+            ("UlyssesAttention", all_to_all): 64,
+            ("RowParallelLinear", "all_reduce"): 32,
+        }
+
+
 def test_user_spans_are_counted(pair: Outcome) -> None:
     for run in pair.report["runs"]:
         spans = {span["name"]: span for span in run["spans"]}
@@ -162,3 +177,14 @@ def test_kernels_without_metadata_are_all_counted(tmp_path: Path, name: str, ran
 
 def test_processes_give_the_same_numbers(tmp_path: Path, straggler: Outcome) -> None:
     assert analyze(tmp_path, H200 / "torch-4r-straggler2", workers=2).run == straggler.run
+
+
+def test_the_summary_is_printed_as_markdown_alone(tmp_path: Path) -> None:
+    outcome = analyze(tmp_path, H200 / "torch-2r", H200 / "pynccl-2r", "--format", "md")
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith("### pynccl-2r against torch-2r\n")
+    assert "| all\\_reduce | all |" in outcome.stdout
+    assert "- Message sizes (pynccl-2r: 144 of 144 calls)." in outcome.stdout
+    assert "report: " not in outcome.stdout
+    assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
+    assert all((tmp_path / name).exists() for name in OUTPUTS)

@@ -1,51 +1,32 @@
 """The report in headless Chromium, where markup, style, script and content policy meet."""
 
+import csv
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import reports
+from tests.browser import chromium, skip_without_browser
 from traceana.render.html import render
 from traceana.report import Report
 
-CHROMIUM = shutil.which("chromium")
-CHROMEDRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
 
-if CHROMIUM is None or CHROMEDRIVER is None:
-    pytest.skip("needs chromium and chromedriver on PATH", allow_module_level=True)
+skip_without_browser()
 
 from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.select import Select  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -83,6 +64,17 @@ class ReportPage:
             and message["params"]["documentURL"] == self.path.as_uri()
         }
 
+    def saved(self, name: str, folder: Path) -> list[dict[str, str]]:
+        """Press the button of the table of that name and read what it saves."""
+        behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+        table = self.driver.find_element(By.CSS_SELECTOR, f'[data-csv="{name}"]')
+        self.driver.execute_script("arguments[0].parentElement.previousElementSibling.click()", table)
+        path = folder / f"{name}.csv"
+        WebDriverWait(self.driver, 20).until(lambda _: path.exists())
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+
     def column(self, table: str, number: int) -> list[str]:
         cells = self.driver.find_elements(By.CSS_SELECTOR, f"{table} tbody tr > :nth-child({number})")
         return [cell.text for cell in cells if cell.is_displayed()]
@@ -109,6 +101,30 @@ def test_a_table_sorts_by_value_both_ways(page: ReportPage) -> None:
     assert header.get_attribute("aria-sort") == "ascending"
 
 
+def test_a_table_is_saved_as_csv_with_plain_numbers(page: ReportPage, tmp_path: Path) -> None:
+    page.show(reports.two_runs())
+    page.driver.find_element(By.ID, "filter").send_keys("pynccl all_to")
+    rows = page.saved("calls", tmp_path)
+    assert [row["operation"] for row in rows] == ["all_to_all", "all_to_all"]
+    assert [row["size (bytes)"] for row in rows] == [str(12 << 20), str(4 << 20)]
+    assert all(int(row["p50 (ns)"]) > 100_000 for row in rows)
+
+
+def test_every_table_has_its_button(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    tables = page.driver.find_elements(By.TAG_NAME, "table")
+    names = [table.get_attribute("data-csv") for table in tables]
+    assert len(page.driver.find_elements(By.TAG_NAME, "button")) == len(tables)
+    assert len(set(names)) == len(names)
+    assert None not in names
+
+
+def test_a_name_that_looks_like_a_formula_is_saved_as_text(page: ReportPage, tmp_path: Path) -> None:
+    name = '=HYPERLINK("http://a","b")'
+    page.show(reports.hostile(name))
+    assert {row["operation"] for row in page.saved("calls", tmp_path)} == {f"'{name}"}
+
+
 def test_the_filter_keeps_rows_that_hold_every_word(page: ReportPage) -> None:
     page.show(reports.two_runs())
     page.driver.find_element(By.ID, "filter").send_keys("pynccl all_to")
@@ -128,7 +144,7 @@ def test_highlighting_dims_the_other_operations(page: ReportPage) -> None:
 
 def test_hostile_names_show_as_text(page: ReportPage) -> None:
     page.show(reports.hostile(HOSTILE))
-    assert f"{HOSTILE}pynccl is faster than" in page.body()
+    assert f"{HOSTILE}pynccl beats" in page.body()
     assert page.driver.find_elements(By.TAG_NAME, "img") == []
     assert page.requests() == {page.path.as_uri()}
     assert page.log("browser") == []
@@ -148,6 +164,7 @@ def test_the_page_stands_without_scripts(page: ReportPage) -> None:
     for heading in ("Comparison", "Where the time goes", "Who waits for whom", "Glossary"):
         assert heading in text
     assert "every operation" not in text
+    assert page.driver.find_elements(By.TAG_NAME, "button") == []
 
 
 @pytest.mark.parametrize("width", [420, 1400])

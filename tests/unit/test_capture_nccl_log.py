@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from traceana.capture.nccl_log import read_log
 from traceana.capture.runfile import NcclLog
 
@@ -21,11 +23,33 @@ def test_a_log_in_short() -> None:
         rank=1,
         file="nccl.rank1.log",
         version="2.27.5",
+        network=None,
         transports={"NET/IB/3/GDRDMA": (1,), "P2P/CUMEM": (0, 1)},
         channels={"coll": 24, "nvls": 16, "p2p": 32},
         nvls=True,
         choices=("AllReduce RING SIMPLE",),
         variables={"NCCL_DEBUG": "INFO", "NCCL_SOCKET_IFNAME": "eth0"},
+    )
+
+
+def test_a_real_log_of_two_hosts() -> None:
+    """Rank 0 of two, one collective of each kind, NCCL 2.28.9, with NCCL_PROTO=Simple."""
+    file = Path(__file__).parents[1] / "logs" / "nccl-2.28.9.log"
+    assert read_log(file.read_text().splitlines(), rank=0, file="") == NcclLog(
+        rank=0,
+        file="",
+        version="2.28.9",
+        network="Socket",
+        transports={"NET/Socket/0": (0, 1), "NET/Socket/0/Shared": (0, 1)},
+        channels={"coll": 2, "collnet": 2, "nvls": 0, "p2p": 2},
+        nvls=None,
+        choices=("AllGather RING SIMPLE", "AllReduce RING SIMPLE", "Broadcast RING SIMPLE"),
+        variables={
+            "NCCL_SOCKET_IFNAME": "lo",
+            "NCCL_IB_DISABLE": "1",
+            "NCCL_HOSTID": "host0",
+            "NCCL_PROTO": "Simple",
+        },
     )
 
 

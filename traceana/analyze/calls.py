@@ -1,12 +1,13 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.match import Matching
+from traceana.analyze.steps import warm_up
 from traceana.trace.columns import Bools, Ints
 
 
@@ -14,7 +15,9 @@ from traceana.trace.columns import Bools, Ints
 class Calls:
     """Columns of equal length; `signature` indexes `signatures`; wait and transfer are 0 where not `matched`.
 
-    `collective` numbers the matched collectives over the run, -1 elsewhere.
+    `collective` numbers the matched collectives over the run, -1 elsewhere. `step` numbers the run's steps, -1 outside
+    them and -2 before the first; `warm_up` are calls of the first step, the first of each kind, and their peers. `site`
+    indexes `sites`, the innermost span or module that issued the call, or is -1.
     """
 
     rank: Ints
@@ -26,8 +29,12 @@ class Calls:
     matched: Bools
     collective: Ints
     seq: Ints
+    step: Ints
+    warm_up: Bools
     signature: Ints
     signatures: tuple[Signature, ...]
+    site: Ints
+    sites: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -49,8 +56,8 @@ class Calls:
         return np.where(self.matched, self.transfer_ns, self.duration_ns)
 
 
-def gather(ranks: Mapping[int, Collectives], matching: Matching) -> Calls:
-    """Put the ranks' calls one below the other, in rank order."""
+def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[int, Ints]) -> Calls:
+    """Put the ranks' calls one below the other, in rank order; `steps` gives each call's step by rank."""
     signatures: dict[Signature, int] = {}
     columns: list[list[Ints]] = [[] for _ in range(9)]
     numbers = _collective_numbers(ranks, matching)
@@ -70,7 +77,9 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching) -> Calls:
         )
         for column, values in zip(columns, rows, strict=True):
             column.append(values)
+    step = np.concatenate([steps[rank] for rank in sorted(ranks)])
     seq = np.concatenate([calls.seq for _, calls in sorted(ranks.items())])
+    sites, site = _sites([calls for _, calls in sorted(ranks.items())])
     rank_, start, duration, exposed, wait_, transfer_, matched_, number, signature = map(np.concatenate, columns)
     return Calls(
         rank=rank_,
@@ -82,9 +91,24 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching) -> Calls:
         matched=matched_ == 1,
         collective=number,
         seq=seq,
+        step=step,
+        warm_up=warm_up(rank_, signature, number, step),
         signature=signature,
         signatures=tuple(signatures),
+        site=site,
+        sites=sites,
     )
+
+
+def _sites(ranks: Sequence[Collectives]) -> tuple[tuple[str, ...], Ints]:
+    """The ranks' sites under one numbering."""
+    codes: dict[str, int] = {}
+    columns = []
+    for calls in ranks:
+        # The last entry is what -1 points at.
+        mine = [codes.setdefault(name, len(codes)) for name in calls.sites] + [-1]
+        columns.append(np.array(mine, dtype=np.int64)[calls.site])
+    return tuple(codes), np.concatenate(columns)
 
 
 def _collective_numbers(ranks: Mapping[int, Collectives], matching: Matching) -> dict[int, Ints]:

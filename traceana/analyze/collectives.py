@@ -1,10 +1,11 @@
 """The collective calls of one rank: every communication activity with what is known of it, none dropped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from traceana.analyze.frames import sites
 from traceana.analyze.kinds import Kind, NameKind
 from traceana.analyze.operations import message_bytes, operation_of_call
 from traceana.trace.columns import CallMetadata, HostRows, Ints, RankTrace
@@ -13,6 +14,7 @@ from traceana.trace.read import groups_by_name
 C10D = "torch.distributed"
 DIRECT = "direct call"
 UNKNOWN = "unknown"
+BEFORE_ALL = np.iinfo(np.int64).min
 _BACKEND_OF_LIBRARY = {"custom": "custom all-reduce", "fused": "fused all-reduce", "symm_mem": "symmetric memory"}
 
 
@@ -36,7 +38,11 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collectives:
-    """One rank's calls in order of start; `signature` indexes `signatures`, `seq` is -1 where absent."""
+    """One rank's calls in order of start.
+
+    `signature` indexes `signatures`, `site` indexes `sites` or is -1 where the call came from nowhere known, `seq` is
+    -1 where absent.
+    """
 
     start_ns: Ints
     end_ns: Ints
@@ -44,6 +50,8 @@ class Collectives:
     seq: Ints
     signature: Ints
     signatures: tuple[Signature, ...]
+    site: Ints
+    sites: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -68,9 +76,19 @@ def device_collectives(trace: RankTrace, kinds: Sequence[NameKind], rows: Ints, 
             call.tolist(), activities.name[rows].tolist(), launched.tolist(), replayed.tolist(), strict=True
         )
     ]
-    seq = [_seq(trace.calls[c]) if c >= 0 else -1 for c in call.tolist()]
-    start, end = activities.start_ns[rows], activities.end_ns[rows]
-    return _in_order(start, end, exposed_ns, seq, codes, signatures)
+    found = sites(trace, *_issued(trace.launches, launched))
+    return _in_order(
+        Collectives(
+            start_ns=activities.start_ns[rows],
+            end_ns=activities.end_ns[rows],
+            exposed_ns=exposed_ns,
+            seq=_seqs(trace.calls, call),
+            signature=np.array(codes, dtype=np.int64),
+            signatures=tuple(signatures),
+            site=found.index,
+            sites=found.names,
+        )
+    )
 
 
 def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
@@ -83,25 +101,45 @@ def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
     codes = [
         signatures.setdefault(_signature(call, kind, groups, c10d_missing=False), len(signatures)) for call in calls
     ]
-    return _in_order(rows.start_ns, rows.end_ns, exposed_ns, [_seq(call) for call in calls], codes, signatures)
-
-
-def _in_order(
-    start: Ints, end: Ints, exposed: Ints, seq: list[int], codes: list[int], signatures: dict[Signature, int]
-) -> Collectives:
-    order = np.argsort(start, kind="stable")
-    return Collectives(
-        start_ns=start[order],
-        end_ns=end[order],
-        exposed_ns=exposed[order],
-        seq=np.array(seq, dtype=np.int64)[order],
-        signature=np.array(codes, dtype=np.int64)[order],
-        signatures=tuple(signatures),
+    found = sites(trace, rows.thread, rows.start_ns)
+    return _in_order(
+        Collectives(
+            start_ns=rows.start_ns,
+            end_ns=rows.end_ns,
+            exposed_ns=exposed_ns,
+            seq=_seqs(trace.calls, rows.key),
+            signature=np.array(codes, dtype=np.int64),
+            signatures=tuple(signatures),
+            site=found.index,
+            sites=found.names,
+        )
     )
 
 
-def _seq(call: CallMetadata) -> int:
-    return -1 if call.seq is None else call.seq
+def _in_order(calls: Collectives) -> Collectives:
+    order = np.argsort(calls.start_ns, kind="stable")
+    return replace(
+        calls,
+        start_ns=calls.start_ns[order],
+        end_ns=calls.end_ns[order],
+        exposed_ns=calls.exposed_ns[order],
+        seq=calls.seq[order],
+        signature=calls.signature[order],
+        site=calls.site[order],
+    )
+
+
+def _seqs(calls: Sequence[CallMetadata], index: Ints) -> Ints:
+    found = [calls[c].seq if c >= 0 else None for c in index.tolist()]
+    return np.array([-1 if seq is None else seq for seq in found], dtype=np.int64)
+
+
+def _issued(launches: HostRows, launched: Ints) -> tuple[Ints, Ints]:
+    """Thread and time at which each call was launched; no thread where its launch is not in the trace."""
+    known = launched >= 0
+    thread, at_ns = np.full(len(launched), -1, dtype=np.int64), np.full(len(launched), BEFORE_ALL, dtype=np.int64)
+    thread[known], at_ns[known] = launches.thread[launched[known]], launches.start_ns[launched[known]]
+    return thread, at_ns
 
 
 def _signature(

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from traceana.analyze import steps as run_steps
 from traceana.analyze import summarize
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.match import Matching, match
 from traceana.analyze.measure import RankResult
+from traceana.analyze.noise import noise
 from traceana.analyze.timeline import timeline
 from traceana.analyze.userspans import user_spans
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
+from traceana.trace.perf_dump import read_perf_dump
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,20 @@ def analyze_run(
 ) -> AnalyzedRun:
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
     hosts = {file.rank: file.host for file in files.ranks}
-    world_size = _world_size(ranks)
+    world_size = stated_world_size(ranks)
     matching = match({rank: result.collectives for rank, result in ranks.items()}, world_size, hosts)
-    calls = gather({rank: result.collectives for rank, result in ranks.items()}, matching)
-    backends = _backends(calls)
+    spans = {rank: result.spans for rank, result in ranks.items()}
+    steps = run_steps.steps(spans)
+    of_calls = {
+        rank: run_steps.step_of_calls(result.collectives, result.spans, steps.rows.get(rank))
+        for rank, result in ranks.items()
+    }
+    calls = gather({rank: result.collectives for rank, result in ranks.items()}, matching, of_calls)
+    backends = backends_by_time(calls)
     report = RunReport(
         label=files.label,
+        side=files.side,
+        repeat=files.repeat,
         path=files.folder.as_posix(),
         backend=backends[0] if backends else "none",
         backends_seen=tuple(backends),
@@ -46,27 +57,34 @@ def analyze_run(
         missing_ranks=tuple(rank for rank in range(world_size) if rank not in ranks),
         gpus=tuple(sorted({device.name for result in ranks.values() for device in result.header.devices})),
         versions=_versions(files, ranks),
+        setup=files.manifest.setup,
         ranks=tuple(_rank_report(rank, result, hosts, matching) for rank, result in sorted(ranks.items())),
         operations=summarize.operations(calls),
         buckets=summarize.buckets(calls, edges),
         stragglers=summarize.stragglers(matching, list(ranks)),
         waits=summarize.waits(calls),
-        spans=user_spans([result.spans for _, result in sorted(ranks.items())]),
+        spans=user_spans([spans[rank] for rank in sorted(ranks)]),
+        call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
         timeline=timeline(ranks, matching.clocks.offset_ns),
         coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
+        steps=run_steps.times(spans, steps, lone_is_warm_up=True),
+        requests=run_steps.times(spans, run_steps.requests(spans), lone_is_warm_up=False),
+        perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
+        noise=noise(spans, steps),
         hta=hta,
     )
     return AnalyzedRun(report=report, calls=calls)
 
 
-def _world_size(ranks: Mapping[int, RankResult]) -> int:
+def stated_world_size(ranks: Mapping[int, RankResult]) -> int:
+    """The largest that a file states, or as many as the ranks show."""
     infos = [result.header.distributed for result in ranks.values()]
     stated = max((info.world_size or 0 for info in infos if info), default=0)
     return max(stated, max(ranks) + 1)
 
 
-def _backends(calls: Calls) -> list[str]:
+def backends_by_time(calls: Calls) -> list[str]:
     """Backends by the time spent in their calls, the longest first."""
     time: Counter[str] = Counter()
     for code, signature in enumerate(calls.signatures):

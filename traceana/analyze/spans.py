@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.analyze.collectives import LaunchIndex
-from traceana.trace.columns import HostRows, Ints, RankTrace
+from traceana.analyze.frames import home_threads
+from traceana.trace.columns import Ints, RankTrace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def device_span_times(trace: RankTrace, comm_ns: Ints, exposed_ns: Ints, compute
     known = np.flatnonzero(launched >= 0)
     work = _Work(
         at_ns=trace.launches.start_ns[launched[known]],
-        thread=_home_threads(trace.spans, trace.launches.thread[launched[known]]),
+        thread=home_threads(trace.spans, trace.launches.thread[launched[known]]),
         start_ns=trace.activities.start_ns[known],
         end_ns=trace.activities.end_ns[known],
         values=(comm_ns[known], exposed_ns[known], compute_ns[known]),
@@ -61,19 +62,12 @@ def host_span_times(trace: RankTrace, exposed_ns: Ints) -> SpanTimes:
     duration = rows.end_ns - rows.start_ns
     work = _Work(
         at_ns=rows.start_ns,
-        thread=_home_threads(trace.spans, rows.thread),
+        thread=home_threads(trace.spans, rows.thread),
         start_ns=rows.start_ns,
         end_ns=rows.end_ns,
         values=(duration, exposed_ns, np.zeros_like(duration)),
     )
     return _sum_by_span(trace, work)
-
-
-def _home_threads(spans: HostRows, thread: Ints) -> Ints:
-    owners, counts = np.unique(spans.thread, return_counts=True)
-    if not len(owners):
-        return thread
-    return np.where(np.isin(thread, owners), thread, owners[np.argmax(counts)])
 
 
 def _sum_by_span(trace: RankTrace, work: _Work) -> SpanTimes:

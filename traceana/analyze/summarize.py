@@ -10,10 +10,11 @@ from traceana.analyze.collectives import Signature
 from traceana.analyze.match import Matching
 from traceana.analyze.operations import bus_factor
 from traceana.analyze.statistics import distribution, histogram
-from traceana.report import Bucket, Operation, RankWait, Straggler
+from traceana.report import Bucket, CallSite, Operation, RankWait, Straggler
 from traceana.trace.columns import Bools
 
 GUIDE_EDGES = (1 << 20, 10 << 20)
+MOST_SITES = 200
 
 _OperationKey = tuple[str, str | None, int | None, int | None, str, str]
 
@@ -93,6 +94,33 @@ def _bucket(calls: Calls, rows: Bools, op: str, scheme: str, low: int, high: int
         p95_ns=spread.p95,
         p99_ns=spread.p99,
         busbw_gbps=float(np.median(busbw)) if len(busbw) else None,
+    )
+
+
+def call_sites(calls: Calls) -> tuple[CallSite, ...]:
+    """One row a site, operation and size, those with the most exposed time first; at most MOST_SITES."""
+    kinds: dict[tuple[str, int | None], int] = {}
+    kind_of = [kinds.setdefault((s.op, s.message_bytes), len(kinds)) for s in calls.signatures]
+    kind = np.array(kind_of, dtype=np.int64)[calls.signature]
+    # A site of -1 becomes 0, so that site and kind make one number.
+    code = (calls.site + 1) * len(kinds) + kind
+    rows = [_call_site(calls, code == one) for one in np.unique(code).tolist()]
+    return tuple(sorted(rows, key=lambda row: (-row.exposed_ns, -row.sum_ns))[:MOST_SITES])
+
+
+def _call_site(calls: Calls, rows: Bools) -> CallSite:
+    first = int(np.argmax(rows))
+    signature, site = calls.signatures[calls.signature[first]], int(calls.site[first])
+    duration, matched = distribution(calls.duration_ns[rows]), rows & calls.matched
+    return CallSite(
+        site=calls.sites[site] if site >= 0 else None,
+        op=signature.op,
+        message_bytes=signature.message_bytes,
+        count=int(rows.sum()),
+        p50_ns=duration.p50,
+        transfer_p50_ns=distribution(calls.transfer_ns[matched]).p50 if matched.any() else None,
+        sum_ns=duration.sum,
+        exposed_ns=int(calls.exposed_ns[rows].sum()),
     )
 
 

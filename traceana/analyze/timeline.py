@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from traceana.analyze.frames import base_name
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
-from traceana.analyze.userspans import base_name
 from traceana.report import Timeline, TimelineRow, TimelineSlice
 from traceana.trace.columns import Ints
 

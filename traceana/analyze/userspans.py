@@ -1,11 +1,11 @@
 """User spans of all ranks: one row a name, and one row an execution where names carry a number."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
+from traceana.analyze.frames import base_name
 from traceana.analyze.spans import SpanTimes
 from traceana.analyze.statistics import distribution
 from traceana.report import Span, SpanInstance
@@ -13,12 +13,6 @@ from traceana.trace.columns import Ints
 
 MOST_INSTANCES = 200
 MOST_SPANS = 60
-_NUMBERED = re.compile(r"[\s#_:]*\d+$")
-
-
-def base_name(name: str) -> str:
-    """`denoise_step 3` and `ProfilerStep#3` without their number."""
-    return _NUMBERED.sub("", name) or name
 
 
 def user_spans(ranks: Sequence[SpanTimes]) -> tuple[Span, ...]:

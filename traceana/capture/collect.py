@@ -32,6 +32,9 @@ def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], statu
     """Publish the traces of `workers`, which come sorted by rank; a signal in `asked` gives up what is not done."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         outcomes = list(pool.map(lambda worker: _outcome(worker, workers, claim, asked, status), workers))
+    for file in claim.scratch.glob("[0-9]*.*"):
+        # What could not be published may have filled the disk, and run.json still needs room.
+        file.unlink()
     ranks = [_entry(worker, outcome) for worker, outcome in zip(workers, outcomes, strict=True)]
     world_size = max((worker.world_size for worker in workers), default=0)
     absent = sorted(set(range(world_size)) - {rank.rank for rank in ranks})

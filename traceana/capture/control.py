@@ -44,6 +44,7 @@ class Roster:
             worker = self.workers[pid]
             worker.state, worker.reason = str(event), str(message.get("reason", ""))
             worker.trace = str(message["trace"]) if "trace" in message else None
+            worker.gpu = message.get("gpu") or worker.gpu
 
 
 class Ranks(Roster):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from traceana.capture import processes
@@ -75,7 +76,7 @@ class Launch:
         try:
             code = self._watch(process)
         finally:
-            self._clear(process.pid)
+            self._clear(process.pid, guard.pid)
             process.wait()
             _reap(guard.pid)
         return 128 - code if code < 0 else code
@@ -102,11 +103,29 @@ class Launch:
             self.status.show(self.ranks.workers.values())
             time.sleep(0.02)
 
-    def _clear(self, session: int) -> None:
+    def _clear(self, session: int, guard: int) -> None:
         """End what is left of the command, with a flush first."""
-        if processes.of_run(self.claim.scratch, session):
+
+        def left() -> set[int]:
+            return processes.of_run(self.claim.scratch, session, _orphans(guard))
+
+        if left():
             self._flush()
-            processes.end(lambda: processes.of_run(self.claim.scratch, session))
+            processes.end(left)
+
+
+def _orphans(guard: int) -> frozenset[int]:
+    """The command's, which as a subreaper we inherit; helpers of ours are in our own session."""
+    text = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
+    children = (int(pid) for pid in text.split())
+    return frozenset(pid for pid in children if pid != guard and _session(pid) not in (None, os.getsid(0)))
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _reap(guard: int) -> None:

@@ -1,4 +1,4 @@
-"""What NCCL said about itself in its log (NCCL_DEBUG=INFO); wordings of NCCL 2.18 to 2.28."""
+"""What NCCL said about itself in its log (NCCL_DEBUG=INFO); wordings of NCCL 2.18 to 2.28, from its source."""
 
 import re
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from traceana.capture.runfile import NcclLog
 
 VERSION = re.compile(r"NCCL version (\d[\w.]*)")
+NETWORK = re.compile(r"NCCL INFO Using network (\w+)")
 TRANSPORT = re.compile(
     r"NCCL INFO Channel (\d+)(?:/\d+)? : \d+\[\w+\] -> \d+\[\w+\] (?:\[(?:send|receive)\] )?via (\S+)"
 )
@@ -28,6 +29,7 @@ def read_log(lines: Iterable[str], *, rank: int, file: str) -> NcclLog:
         rank=rank,
         file=file,
         version=facts.version,
+        network=facts.network,
         transports={kind: tuple(sorted(channels)) for kind, channels in sorted(facts.transports.items())},
         channels=facts.channels,
         nvls=facts.nvls,
@@ -39,6 +41,7 @@ def read_log(lines: Iterable[str], *, rank: int, file: str) -> NcclLog:
 @dataclass(slots=True, kw_only=True)
 class _Facts:
     version: str | None = None
+    network: str | None = None
     transports: dict[str, set[int]] = field(default_factory=dict)
     channels: dict[str, int] = field(default_factory=dict)
     nvls: bool | None = None
@@ -49,6 +52,8 @@ class _Facts:
 def _read_line(line: str, facts: _Facts) -> None:
     if found := VERSION.search(line):
         facts.version = facts.version or found[1].partition("+")[0]
+    if found := NETWORK.search(line):
+        facts.network = found[1]
     if found := TRANSPORT.search(line):
         facts.transports.setdefault(found[2], set()).add(int(found[1]))
     for count, kind in CHANNELS.findall(line):

@@ -27,14 +27,14 @@ class _Process:
     marked: bool
 
 
-def of_run(scratch: Path, session: int | None) -> set[int]:
+def of_run(scratch: Path, session: int | None, adopted: frozenset[int] = frozenset()) -> set[int]:
     """Living processes that inherited this run's variable, with all of their sessions and all below them.
 
-    The command runs in `session`, which is ours alone. Environments alone do not tell, because setproctitle writes
-    over them, and sessions do not, because torchrun gives each rank one.
+    The command runs in `session`, which is ours alone; `adopted` are orphans known to be the run's. Environments alone
+    do not tell, because setproctitle writes over them, and sessions do not, because torchrun gives each rank one.
     """
     table = _table(json.dumps(str(scratch)).encode())
-    found = {pid for pid, process in table.items() if process.marked or process.session == session}
+    found = {pid for pid, p in table.items() if p.marked or p.session == session or pid in adopted}
     while True:
         sessions = {table[pid].session for pid in found}
         more = {pid for pid, p in table.items() if pid not in found and (p.parent in found or p.session in sessions)}

@@ -99,14 +99,13 @@ class Published:
 
 
 def publish(source: Path, target: Path) -> Published:
-    """Write `target` from the worker's files and remove them; raises OSError or msgspec.DecodeError."""
+    """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     write(trace, source.with_suffix(".gz"), target)
-    source.unlink()
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
 
@@ -131,8 +130,8 @@ def main(source: Path, target: Path) -> None:
     """Print what came out as JSON, for the launcher: a `Published`, or the text of why not."""
     try:
         outcome: Published | str = publish(source, target)
-    except (OSError, MemoryError, msgspec.DecodeError) as error:
-        outcome = str(error) or type(error).__name__
+    except Exception as error:  # whatever it is, run.json names it
+        outcome = str(error) or repr(error)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

@@ -35,12 +35,14 @@ class NcclLog:
     """What NCCL said about itself in one rank's log.
 
     `transports` are the channels by kind, such as P2P/CUMEM; `channels` the most of each kind; `choices` an algorithm
-    and a protocol each, "AllReduce RING SIMPLE"; `variables` those that NCCL saw. `nvls` is None where it says nothing.
+    and a protocol each, "AllReduce RING SIMPLE" (NCCL logs them on rank 0 only); `variables` those that NCCL saw. What
+    it says nothing of is None or empty.
     """
 
     rank: int
     file: str
     version: str | None
+    network: str | None
     transports: dict[str, tuple[int, ...]]
     channels: dict[str, int]
     nvls: bool | None

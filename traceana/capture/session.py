@@ -1,6 +1,7 @@
 """One captured run, from its options to run.json; may be called several times in a process."""
 
 import datetime
+import os
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,9 @@ from traceana.errors import TraceanaError
 # What changes how a run communicates. Anything else stays out of run.json, because environments hold secrets.
 RECORDED = ("NCCL_", "TORCH_NCCL_", "SGLANG_DIFFUSION_", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_MAX_CONNECTIONS")
 PLAN = "plan.json"
+OTHER_PROFILERS = ("nsys", "ncu", "nvprof")
+# Set in the processes that Nsight Systems profiles; the second by any tool that CUDA loads.
+UNDER_A_PROFILER = ("NSYS_PROFILING_SESSION_ID", "CUDA_INJECTION64_PATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +49,7 @@ def capture(options: Options, output: Path, label: str, *, force: bool = False) 
     Raises TraceanaError where the run cannot start.
     """
     backends.check_machine(options.backend)
-    if shutil.which(options.argv[0]) is None:
-        raise TraceanaError(f"cannot run {options.argv[0]}: there is no such command; check the name and PATH")
+    _check_command(options.argv[0])
     with claimed(output, label, force) as claim, signals() as asked:
         try:
             environment = inject(claim.scratch, options)
@@ -66,6 +69,16 @@ def capture(options: Options, output: Path, label: str, *, force: bool = False) 
             asked.clear()
             settle(plan, claim, ranks.workers.values(), code, asked)
     return code
+
+
+def _check_command(name: str) -> None:
+    """Raise TraceanaError for what cannot be captured, before anything of an earlier run is touched."""
+    if Path(name).name in OTHER_PROFILERS or any(variable in os.environ for variable in UNDER_A_PROFILER):
+        raise TraceanaError(
+            "CUDA (CUPTI) serves one profiler at a time, and this would run together with Nsight; leave one of them out"
+        )
+    if shutil.which(name) is None:
+        raise TraceanaError(f"cannot run {name}: there is no such command; check the name and PATH")
 
 
 def _launch(launch: Launch, environment: dict[str, str], guard: subprocess.Popen[bytes]) -> int:

@@ -1,15 +1,13 @@
 """`traceana analyze`: traces in, report out."""
 
-import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
-from traceana.pipeline import Analysis, Progress, Settings, analyze
+from traceana.pipeline import Analysis, Settings, analyze
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -20,6 +18,7 @@ Examples:
   traceana analyze torch/ pynccl/ --baseline torch
   traceana analyze rank0.json.gz rank1.json.gz -o out
   traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'
+  traceana analyze traces/ --format md | gh pr comment --body-file -
 """
 
 
@@ -52,6 +51,14 @@ Examples:
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
 )
 @click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "md"]),
+    default="text",
+    show_default=True,
+    help="What to print: a few lines, or the summary as markdown for a pull request.",
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def command(
     paths: tuple[Path, ...],
@@ -61,11 +68,14 @@ def command(
     comm_kernels: tuple[str, ...],
     workers: int,
     hta: bool,
+    form: str,
     open_report: bool,
 ) -> None:
-    """Analyze and say in a few lines what was found."""
+    """Analyze and say what was found."""
     from traceana.analyze.kinds import parse_pattern
     from traceana.render.files import write
+    from traceana.render.summary import summary
+    from traceana.render.tables import markdown
 
     settings = Settings(
         baseline=baseline,
@@ -74,11 +84,13 @@ def command(
         own_patterns=tuple(parse_pattern(text) for text in comm_kernels),
         hta=hta,
     )
-    with _progress() as progress:
+    with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress)
     report = write(analysis, output)
-    _say(analysis)
-    click.echo(f"report: {report}")
+    _say(analysis, aside=form == "md")
+    if form == "md":
+        click.echo(markdown(summary(analysis.report)), nl=False)
+    click.echo(f"report: {report}", err=form == "md")
     if open_report:
         webbrowser.open(report.resolve().as_uri())
 
@@ -99,28 +111,14 @@ def _parse_size(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total, _name: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("reading traces"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=Path(name).name)
-
-
-def _say(analysis: Analysis) -> None:
+def _say(analysis: Analysis, *, aside: bool) -> None:
+    """What was read and what was not; all of it on stderr where stdout is for something else."""
     for run in analysis.report.runs:
         coverage = run.coverage
         click.echo(
             f"{run.label}: {len(run.ranks)} of {run.world_size} ranks, {coverage.matched} of {coverage.collectives} "
-            f"collective calls matched, backend {run.backend}"
+            f"collective calls matched, backend {run.backend}",
+            err=aside,
         )
         for reason in coverage.failed_files:
             click.echo(f"  left out: {reason}", err=True)

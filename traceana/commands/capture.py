@@ -1,5 +1,6 @@
 """`traceana capture -- CMD …`: one trace per rank and run.json, whatever way the run ends."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
 @click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
 @click.option("--start-on", default="", metavar="MODULE:FUNCTION", help="Open the window when this is called.")
 @click.option("--step-on", default="", metavar="MODULE:FUNCTION", help="A step is a call of this.")
+@click.option("--open", "open_traces", is_flag=True, help="Show the traces in Perfetto afterwards.")
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
 def command(
@@ -94,6 +96,7 @@ def command(
     steps: int,
     start_on: str,
     step_on: str,
+    open_traces: bool,
     force: bool,
     argv: tuple[str, ...],
 ) -> None:
@@ -122,4 +125,7 @@ def command(
         presets=presets,
         timeout_s=timeout,
     )
-    sys.exit(session.capture(options, output, label, force=force))
+    code = session.capture(options, output, label, force=force)
+    if open_traces and any((output / label).glob("rank*.json.gz")):
+        subprocess.call([sys.executable, "-m", "traceana", "open", str(output / label)])
+    sys.exit(code)

@@ -1,14 +1,16 @@
-"""The comparison of two runs as a table with a small interval plot per row."""
+"""The comparison of two sides: tables of operations and of end-to-end times, each row with an interval plot."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.runs import RunMark, marks_by_label
-from traceana.render.scales import Axis, LogScale, log_axis, log_scale
-from traceana.report import Comparison, ComparisonRow, Report
+from traceana.compare.sentence import METRIC_NAMES
+from traceana.render.runs import RunMark, side_marks
+from traceana.render.scales import Axis, LogScale, Tick
+from traceana.report import Comparison, ComparisonRow, Report, StepComparison
 
-FURTHEST = 3.9
-"""With this as the largest value, no plot ends beyond the next power of two, 4×; what lies outside is marked so."""
+REACHES = (1.25, 1.5, 2.0, 3.0, 4.0)
+"""Where plots end, so many times slower and faster; what lies beyond the last is drawn at the edge and marked so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,8 @@ class Interval:
     expected_low: float | None
     expected_high: float | None
     outside: bool
+    summary: str
+    """The row in words, for those who do not see the plot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +36,15 @@ class Row:
 
     data: ComparisonRow
     interval: Interval
-    summary: str
-    """The row in words, for those who do not see the plot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndToEndRow:
+    """The same for an end-to-end time."""
+
+    data: StepComparison
+    metric: str
+    interval: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,55 +57,86 @@ class ComparisonTable:
     axis: Axis
     one_at: float
     rows: tuple[Row, ...]
-    has_intervals: bool
+    end_to_end: tuple[EndToEndRow, ...]
+    basis: str
+    mixed: bool
+    """Whether any row includes waiting."""
 
 
 def comparison_tables(report: Report) -> tuple[ComparisonTable, ...]:
     """A table per comparison, in the report's order."""
-    marks = marks_by_label(report)
+    marks = side_marks(report)
     return tuple(_table(comparison, marks) for comparison in report.comparisons)
 
 
 def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable:
-    scale = _scale(comparison)
+    scale = _scale([*comparison.rows, *comparison.end_to_end])
     return ComparisonTable(
         data=comparison,
         baseline=marks[comparison.baseline],
         candidate=marks[comparison.candidate],
-        axis=log_axis(scale, "speed-up", lambda value: f"{value:g}×", base=2, most=5),
+        axis=_axis(scale),
         one_at=scale.at(1),
-        rows=tuple(Row(data=row, interval=_interval(row, scale), summary=_summary(row)) for row in comparison.rows),
-        has_intervals=any(row.ci_low is not None for row in comparison.rows),
+        rows=tuple(
+            Row(data=row, interval=_interval(row, scale, row.expected_low, row.expected_high))
+            for row in comparison.rows
+        ),
+        end_to_end=tuple(
+            EndToEndRow(
+                data=row,
+                metric=METRIC_NAMES[row.metric],
+                interval=_interval(row, scale, None, None),
+            )
+            for row in comparison.end_to_end
+        ),
+        basis=basis(comparison),
+        mixed=any(row.basis != "transfer" for row in comparison.rows),
     )
 
 
-def _scale(comparison: Comparison) -> LogScale:
-    """Symmetric about 1, so that twice as fast and half as fast lie equally far from it.
+def _scale(rows: Sequence[ComparisonRow | StepComparison]) -> LogScale:
+    """Symmetric about 1, so that twice as fast and half as fast lie equally far from it."""
+    values = [1.0]
+    for row in rows:
+        expected = row.expected_low if isinstance(row, ComparisonRow) else None
+        values += [value for value in (row.speedup, row.ci_low, row.ci_high, expected) if value]
+    furthest = max(max(value, 1 / value) for value in values)
+    reach = next((reach for reach in REACHES if reach >= furthest), REACHES[-1])
+    return LogScale(low=1 / reach, high=reach)
 
-    One extreme row must not squeeze the others, hence FURTHEST.
-    """
-    values = [1.5]
-    for row in comparison.rows:
-        values += [value for value in (row.speedup, row.ci_low, row.ci_high, row.expected_high) if value]
-    furthest = log_scale((min(FURTHEST, max(value, 1 / value)) for value in values), base=2).high
-    return LogScale(low=1 / furthest, high=furthest)
+
+def _axis(scale: LogScale) -> Axis:
+    ticks = tuple(Tick(at=scale.at(value), label=f"{value:.2g}×") for value in (scale.low, 1.0, scale.high))
+    return Axis(title="speed-up", ticks=ticks)
 
 
-def _interval(row: ComparisonRow, scale: LogScale) -> Interval:
+def _interval(
+    row: ComparisonRow | StepComparison, scale: LogScale, expected_low: float | None, expected_high: float | None
+) -> Interval:
     def at(value: float | None) -> float | None:
         return None if value is None else scale.at(value)
 
+    expected = f", expected {units.ratio_range(expected_low, expected_high)}" if expected_low is not None else ""
     return Interval(
         speedup=scale.at(row.speedup),
         low=at(row.ci_low),
         high=at(row.ci_high),
-        expected_low=at(row.expected_low),
-        expected_high=at(row.expected_high),
+        expected_low=at(expected_low),
+        expected_high=at(expected_high),
         outside=not scale.low <= row.speedup <= scale.high,
+        summary=f"{units.ratio(row.speedup)}, 95 % interval {units.ratio_range(row.ci_low, row.ci_high)}{expected}",
     )
 
 
-def _summary(row: ComparisonRow) -> str:
-    expected = units.ratio_range(row.expected_low, row.expected_high)
-    interval = units.ratio_range(row.ci_low, row.ci_high)
-    return f"{units.ratio(row.speedup)}, 95 % interval {interval}, expected {expected}"
+def basis(comparison: Comparison) -> str:
+    """What the intervals cover, and what they do not."""
+    runs = len(comparison.baseline_runs), len(comparison.candidate_runs)
+    if comparison.interval_basis == "repeats":
+        return (
+            f"they take runs as the sample ({runs[0]} of {comparison.baseline}, {runs[1]} of "
+            f"{comparison.candidate}), so they cover the difference that another run would bring."
+        )
+    return (
+        "they take calls as the sample, so they cover the spread of the calls inside these recordings, not the "
+        "difference that another run would bring. Three or more runs a side would cover that too."
+    )

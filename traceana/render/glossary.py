@@ -80,7 +80,8 @@ GLOSSARY = {
     ),
     "speedup": Definition(
         name="speed-up",
-        meaning="Median time of the baseline over median time of the candidate: above 1× the candidate is faster.",
+        meaning="Typical time of the baseline over that of the candidate, steady calls only: above 1× the candidate "
+        "is faster.",
     ),
     "mix": Definition(
         name="speed-up over the mix",
@@ -90,13 +91,33 @@ GLOSSARY = {
     ),
     "interval": Definition(
         name="95 % interval",
-        meaning="Bootstrap interval of the speed-up. It treats calls as the sample: it covers the spread of the "
-        "calls inside these recordings, not the difference that another recording would bring.",
+        meaning="Of the speed-up, by Student's t. With three or more runs a side it takes runs as the sample, so it "
+        "covers what another run would bring. With fewer it takes stretches of calls, and covers only the spread "
+        "inside these recordings.",
     ),
     "verdict": Definition(
         name="verdict",
-        meaning="Faster or slower only where the interval excludes 1×; cannot tell where the calls are too few for "
-        "an interval.",
+        meaning="Faster or slower only where chance is an unlikely explanation, all rows taken together (Holm, 5 %); "
+        "cannot tell where samples are too few or too noisy, with the number of runs that would be needed.",
+    ),
+    "worth": Definition(
+        name="worth",
+        meaning="Exposed communication that the candidate saves or costs a step, on a mean rank: a faster call that "
+        "compute hides anyway is worth nothing.",
+    ),
+    "endtoend": Definition(
+        name="end to end",
+        meaning="Times of whole steps and requests, with compute and waiting: what a user of the program notices.",
+    ),
+    "warmup": Definition(
+        name="warm-up",
+        meaning="The first step and the first call of each kind: connections are made and memory is allocated in "
+        "them. They are left out of the comparison.",
+    ),
+    "site": Definition(
+        name="call site",
+        meaning="The innermost user span or, in traces with Python stacks, nn.Module that was open on the thread when "
+        "a call was launched, without its number.",
     ),
     "expected": Definition(
         name="expected",

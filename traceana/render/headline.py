@@ -1,17 +1,16 @@
-"""The first screen: the answer in a sentence, three numbers, and how far to trust them."""
+"""The first screen: the answer in a sentence, a few numbers, and how far to trust them."""
 
 from dataclasses import dataclass
-from statistics import median
 
 from traceana import units
-from traceana.render.spans import step_ns
-from traceana.report import Comparison, ComparisonRow, Operation, Report, RunReport, Span
+from traceana.report import Comparison, ComparisonRow, Operation, Report, RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One of the three numbers; `term` names its definition in the glossary."""
+    """A question and its answer in a number; `term` names the definition of `caption` in the glossary."""
 
+    question: str
     value: str
     caption: str
     detail: str
@@ -20,7 +19,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The answer, `second` saying what it means for a step."""
+    """The answer, `second` saying what qualifies it."""
 
     sentence: str
     second: str
@@ -71,112 +70,124 @@ def _telling(comparison: Comparison) -> list[ComparisonRow]:
 
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:
-    runs = {run.label: run for run in report.runs}
-    baseline, candidate = runs[comparison.baseline], runs[comparison.candidate]
+    lead = f"Best of {len(report.comparisons)} candidates: " if len(report.comparisons) > 1 else ""
+    first, end, rest = comparison.sentence.partition(". ")
+    fair = "" if comparison.comparable else "But the runs are not like for like, as said below."
     return Headline(
-        sentence=_verdict_sentence(comparison, len(report.comparisons)),
-        second=f"{_step_change(baseline, candidate)} {_caution(comparison)}".strip(),
+        sentence=f"{lead}{first}{end.strip()}",
+        second=f"{rest} {fair}".strip(),
         figures=(
-            _mix_figure(comparison),
-            _exposed_change_figure(baseline, candidate),
-            _step_figure(baseline, candidate),
+            _faster_figure(comparison),
+            _where_figure(comparison),
+            _end_to_end_figure(report, comparison),
+            _trust_figure(comparison),
         ),
     )
 
 
-def _verdict_sentence(comparison: Comparison, compared: int) -> str:
+def _faster_figure(comparison: Comparison) -> Figure:
     verdicts = [row.verdict for row in comparison.rows]
-    faster, slower, rows = verdicts.count("faster"), verdicts.count("slower"), len(verdicts)
-    candidate, baseline = comparison.candidate, comparison.baseline
-    sized = any(row.message_bytes is not None for row in comparison.rows)
-    cases = f"{units.plural(rows, 'combination')} of operation and size" if sized else units.plural(rows, "operation")
-    lead = f"Best of {compared} candidates: " if compared > 1 else ""
-    if faster and slower:
-        return (
-            f"{lead}{candidate} is faster than {baseline} at {faster} {_extent(comparison, 'faster')} "
-            f"and slower at {slower} {_extent(comparison, 'slower')} of {cases}."
-        )
-    if faster or slower:
-        word = "faster" if faster else "slower"
-        share = "all" if (faster or slower) == rows > 1 else f"{faster or slower} of"
-        return f"{lead}{candidate} is {word} than {baseline} at {share} {cases} {_extent(comparison, word)}."
-    if "no difference" in verdicts:
-        return f"{lead}{candidate} and {baseline} do not differ measurably at any of {cases}."
-    return f"{lead}Whether {candidate} or {baseline} is faster, these traces cannot tell."
-
-
-def _extent(comparison: Comparison, verdict: str) -> str:
-    """How much: a verdict alone hides that a sure difference can be a small one."""
-    speedups = [row.speedup for row in comparison.rows if row.verdict == verdict]
-    low, high = min(speedups), max(speedups)
-    return f"({units.ratio(low) if units.ratio(low) == units.ratio(high) else units.ratio_range(low, high)})"
-
-
-def _step_change(baseline: RunReport, candidate: RunReport) -> str:
-    """Does it matter for the program? By the step that both runs have; a difference seen, without an interval."""
-    steps = _common_step(baseline, candidate)
-    if steps is None:
-        return ""
-    before, after = (_median_step_ns(step) for step in steps)
-    change = units.percent(abs(after - before), before)
-    word = "less" if after < before else "more"
-    return f"In these recordings the median {steps[0].name} takes {change} {word} time with {candidate.label}."
-
-
-def _caution(comparison: Comparison) -> str:
-    return "" if comparison.comparable else "But the runs are not like for like, as said below."
-
-
-def _common_step(baseline: RunReport, candidate: RunReport) -> tuple[Span, Span] | None:
-    """The numbered span that takes most time and is in both runs."""
-    theirs = {span.name: span for span in candidate.spans if span.instances}
-    shared = [span for span in baseline.spans if span.instances and span.name in theirs]
-    if not shared:
-        return None
-    step = max(shared, key=lambda span: sum(step_ns(instance) for instance in span.instances))
-    return step, theirs[step.name]
-
-
-def _median_step_ns(span: Span) -> float:
-    return median(step_ns(instance) for instance in span.instances)
-
-
-def _mix_figure(comparison: Comparison) -> Figure:
-    costliest = max(_telling(comparison), key=lambda row: row.baseline_count * row.baseline_p50_ns)
+    counted = [
+        f"{verdict} at {verdicts.count(verdict)}"
+        for verdict in ("faster", "slower", "no difference", "cannot tell")
+        if verdict in verdicts
+    ]
+    speedup = units.ratio(mix_speedup(comparison))
+    unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
+    certain = "faster" in verdicts or "slower" in verdicts
     return Figure(
-        value=units.ratio(mix_speedup(comparison)),
-        caption=f"speed-up of communication, {comparison.candidate} over {comparison.baseline}",
-        detail=f"{call_name(costliest.op, costliest.message_bytes)}, the costliest: {units.ratio(costliest.speedup)}",
+        question=f"Is {comparison.candidate} faster?",
+        value=speedup if certain else unsure,
+        caption="speed-up of communication" if certain else f"speed-up of communication seen: {speedup}",
+        detail=f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}",
         term="mix",
     )
 
 
-def _exposed_change_figure(baseline: RunReport, candidate: RunReport) -> Figure:
-    before, after = window(baseline), window(candidate)
-    ranks = max(1, len(baseline.ranks)), max(1, len(candidate.ranks))
-    times = units.duration(before.exposed_comm_ns / ranks[0]), units.duration(after.exposed_comm_ns / ranks[1])
+def _where_figure(comparison: Comparison) -> Figure:
+    """The row that is worth most of those with a verdict."""
+    certain = [row for row in comparison.rows if row.verdict in ("faster", "slower")]
+    if not certain:
+        nowhere = all(row.verdict == "no difference" for row in comparison.rows)
+        return Figure(
+            question="Where?",
+            value="Nowhere" if nowhere else "Cannot tell",
+            caption="no row has a certain difference",
+            detail="",
+            term="verdict",
+        )
+    row = max(certain, key=lambda row: (abs(row.worth_ns), row.baseline_count * row.baseline_p50_ns))
     return Figure(
+        question="Where?",
+        value=call_name(row.op, row.message_bytes),
+        caption=worth(row.worth_ns, comparison.worth_per),
+        detail=f"{row.verdict}: {units.ratio(row.speedup)} ({units.ratio_range(row.ci_low, row.ci_high)})",
+        term="worth",
+    )
+
+
+def worth(worth_ns: int, worth_per: str) -> str:
+    """What a difference is worth, in words: "saves 2.1 ms a step"."""
+    if not worth_ns:
+        return f"changes nothing a {worth_per}"
+    return f"{'saves' if worth_ns > 0 else 'costs'} {units.duration(abs(worth_ns))} a {worth_per}"
+
+
+def _end_to_end_figure(report: Report, comparison: Comparison) -> Figure:
+    question = "Does it matter end to end?"
+    times = [row for row in comparison.end_to_end if row.metric != "exposed"]
+    if not times:
+        return _exposed_change_figure(report, comparison, question)
+    row = times[0]
+    interval = f", interval {units.ratio_range(row.ci_low, row.ci_high)}" if row.ci_low is not None else ""
+    return Figure(
+        question=question,
+        value=f"{units.duration(row.baseline_p50_ns)} → {units.duration(row.candidate_p50_ns)}",
+        caption=f"median {row.name}",
+        detail=f"{row.verdict}: {units.ratio(row.speedup)}{interval}",
+        term="step",
+    )
+
+
+def _exposed_change_figure(report: Report, comparison: Comparison, question: str) -> Figure:
+    before, after = (_side_window(report, side) for side in (comparison.baseline, comparison.candidate))
+    return Figure(
+        question=question,
         value=f"{_exposed_share(before)} → {_exposed_share(after)}",
         caption="of the window is exposed communication",
-        detail=f"{times[0]} → {times[1]} a rank",
+        detail="no step is marked on both sides",
         term="exposed",
     )
 
 
-def _step_figure(baseline: RunReport, candidate: RunReport) -> Figure:
-    steps = _common_step(baseline, candidate)
-    if steps is not None:
-        before, after = (_median_step_ns(step) for step in steps)
-        caption, detail = f"median {steps[0].name}", f"{units.plural(steps[0].count, 'execution')} in the baseline"
-    else:
-        spans = [window(run).span_ns // max(1, len(run.ranks)) for run in (baseline, candidate)]
-        before, after = spans[0], spans[1]
-        caption, detail = "mean window of a rank", "no step is marked in both runs"
+def _side_window(report: Report, side: str) -> Window:
+    windows = [window(run) for run in report.runs if run.side == side]
+    return Window(
+        span_ns=sum(one.span_ns for one in windows),
+        comm_ns=sum(one.comm_ns for one in windows),
+        overlapped_comm_ns=sum(one.overlapped_comm_ns for one in windows),
+        exposed_comm_ns=sum(one.exposed_comm_ns for one in windows),
+    )
+
+
+def _trust_figure(comparison: Comparison) -> Figure:
+    """The gravest doubt first."""
+    runs = min(len(comparison.baseline_runs), len(comparison.candidate_runs))
+    repeats = f"{units.plural(runs, 'run')} a side"
+    by_calls = comparison.interval_basis == "calls"
+    doubts = []
+    if not comparison.comparable:
+        doubts.append("not like for like")
+    if comparison.noise:
+        doubts.append("noisy")
+    if by_calls:
+        doubts.append(f"only {repeats}")
     return Figure(
-        value=f"{units.duration(before)} → {units.duration(after)}",
-        caption=caption,
-        detail=f"{units.ratio(before / after if after else None)}; {detail}",
-        term="step" if steps else "span",
+        question="Can I trust it?",
+        value=(doubts[0] if doubts else repeats).capitalize(),
+        caption="intervals over calls" if by_calls else "intervals over repeats",
+        detail=", ".join(doubts[1:]) or ("nothing else speaks against it" if doubts else "like for like"),
+        term="interval",
     )
 
 
@@ -201,6 +212,7 @@ def _of_run(run: RunReport) -> Headline:
 
 def _exposed_figure(run: RunReport, times: Window) -> Figure:
     return Figure(
+        question="How much is not hidden?",
         value=_exposed_share(times),
         caption="of the window is exposed communication",
         detail=f"{units.duration(times.exposed_comm_ns / max(1, len(run.ranks)))} a rank",
@@ -211,6 +223,7 @@ def _exposed_figure(run: RunReport, times: Window) -> Figure:
 def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
     everything = sum(operation.duration_ns.sum for operation in run.operations)
     return Figure(
+        question="What costs most?",
         value=units.duration(costliest.duration_ns.p50),
         caption=f"median {call_name(costliest.op, costliest.message_bytes)}",
         detail=f"{units.percent(costliest.duration_ns.sum, everything)} of the time in calls, "
@@ -220,8 +233,10 @@ def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
 
 
 def _wait_figure(run: RunReport) -> Figure:
+    question = "How much of it is waiting?"
     if not run.coverage.matched:
         return Figure(
+            question=question,
             value=f"0 of {units.count(run.coverage.collectives)}",
             caption="calls are matched across ranks",
             detail="so waiting for peers cannot be told from transfer",
@@ -230,6 +245,7 @@ def _wait_figure(run: RunReport) -> Figure:
     waited = sum(operation.wait_ns.sum for operation in run.operations if operation.wait_ns)
     transferred = sum(operation.transfer_ns.sum for operation in run.operations if operation.transfer_ns)
     return Figure(
+        question=question,
         value=units.percent(waited, waited + transferred),
         caption="of the time in matched calls is waiting for peers",
         detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",

@@ -11,17 +11,32 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from traceana import units
-from traceana.render import breakdown, comparison, headline, operations, runs, setup, sizes, spans, timeline, waits
+from traceana.render import (
+    breakdown,
+    comparison,
+    headline,
+    operations,
+    perf,
+    runs,
+    setup,
+    sites,
+    sizes,
+    spans,
+    strips,
+    timeline,
+    unknowns,
+    waits,
+)
 from traceana.render.glossary import GLOSSARY
 from traceana.report import Report
 
 
 def render(report: Report) -> str:
     """The whole report as one HTML document."""
-    environment = _environment()
-    style, script = (_asset(environment, name) for name in ("report.css", "report.js"))
+    templates = environment()
+    style, script = (asset(templates, name) for name in ("report.css", "report.js"))
     marks = runs.run_marks(report)
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         report=report,
         style=Markup(style),
         script=Markup(script),
@@ -30,7 +45,12 @@ def render(report: Report) -> str:
         headline=headline.headline(report),
         marks=marks,
         runs=tuple(zip(marks, report.runs, strict=True)),
-        setup=setup.setup_rows(report),
+        sides=tuple(runs.side_marks(report).values()),
+        setup=setup.setup_table(report),
+        gaps=unknowns.gaps(report),
+        perf=perf.perf_tables(report),
+        strips=strips.strips(report),
+        sites=sites.site_table(report),
         comparisons=comparison.comparison_tables(report),
         breakdown=breakdown.breakdown(report),
         kinds=breakdown.KINDS,
@@ -47,7 +67,8 @@ def render(report: Report) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates with everything escaped, and how they write numbers."""
     environment = Environment(
         loader=PackageLoader("traceana.templates", ""),
         autoescape=True,
@@ -69,6 +90,7 @@ def _environment() -> Environment:
         "percent": units.percent,
         "plural": units.plural,
         "ratio_range": units.ratio_range,
+        "worth_cell": _worth_cell,
         "size_range": units.size_range,
         "unknown": units.UNKNOWN,
         "cells": timeline.CELLS,
@@ -76,21 +98,29 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(environment: Environment, name: str) -> str:
+def asset(environment: Environment, name: str) -> str:
+    """A style or script as it is."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
 
 def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-    )
+    sources = f"style-src {hash_source(style)}; script-src {hash_source(script)}"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
-def _hash(text: str) -> str:
+def hash_source(text: str) -> str:
+    """What a content policy admits this text by."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _place(percent: float) -> str:
     """A place along a chart as an SVG length; a hundredth of a percent is finer than a pixel."""
     return f"{percent:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _worth_cell(worth_ns: int) -> str:
+    """Time saved or lost, in the table of a comparison."""
+    if not worth_ns:
+        return "nothing"
+    return f"{units.duration(abs(worth_ns))} {'saved' if worth_ns > 0 else 'lost'}"

@@ -164,7 +164,7 @@ def spreads(report: Report) -> tuple[Spread, ...]:
 
 def _spread(op: str, calls: list[tuple[RunMark, Operation]]) -> Spread:
     kept = sorted(calls, key=lambda call: -call[1].duration_ns.sum)[:LANES]
-    kept.sort(key=lambda call: (call[1].message_bytes is None, -(call[1].message_bytes or 0), call[0].colour))
+    kept.sort(key=_lane_order)
     scale = log_scale(edge for _, operation in kept for edge in _filled_edges(operation))
     return Spread(
         op=op,
@@ -172,6 +172,13 @@ def _spread(op: str, calls: list[tuple[RunMark, Operation]]) -> Spread:
         lanes=tuple(_lane(mark, operation, scale) for mark, operation in kept),
         left_out=len(calls) - len(kept),
     )
+
+
+def _lane_order(call: tuple[RunMark, Operation]) -> tuple[bool, int, int, str]:
+    """The largest messages first, the runs of a side together."""
+    mark, operation = call
+    size = operation.message_bytes
+    return size is None, -(size or 0), mark.colour, mark.label
 
 
 def _filled_edges(operation: Operation) -> list[int]:

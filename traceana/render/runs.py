@@ -1,29 +1,32 @@
-"""What identifies a run in every chart: its label and its place in the palette."""
+"""What identifies a run in every chart: its label and, by its side, its place in the palette."""
 
 from dataclasses import dataclass
 
 from traceana.report import Report
 
 RUN_COLOURS = 8
-"""How many run colours report.css defines; later runs begin again, told apart by their label."""
+"""How many colours and markers report.css defines; later sides begin again, told apart by their label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMark:
-    """A run's label and the number of its colour and marker."""
+    """A label and the number of its colour and marker, which all runs of a side share."""
 
     label: str
     colour: int
 
 
+def side_marks(report: Report) -> dict[str, RunMark]:
+    """A mark per side by its name: the baseline first, the others in the report's order."""
+    baselines = [comparison.baseline for comparison in report.comparisons]
+    sides = dict.fromkeys([*baselines, *(run.side for run in report.runs)])
+    return {side: RunMark(label=side, colour=index % RUN_COLOURS) for index, side in enumerate(sides)}
+
+
 def run_marks(report: Report) -> tuple[RunMark, ...]:
     """A mark per run, in the report's order."""
-    return tuple(RunMark(label=run.label, colour=index % RUN_COLOURS) for index, run in enumerate(report.runs))
-
-
-def marks_by_label(report: Report) -> dict[str, RunMark]:
-    """The same, found by label."""
-    return {mark.label: mark for mark in run_marks(report)}
+    sides = side_marks(report)
+    return tuple(RunMark(label=run.label, colour=sides[run.side].colour) for run in report.runs)
 
 
 def shorten(text: str, limit: int) -> str:

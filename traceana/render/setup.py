@@ -1,42 +1,162 @@
-"""What was compared: the runs' set-ups side by side, differences marked."""
+"""How the runs were made, side by side: what differs first, what is equal everywhere folded."""
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.headline import window
-from traceana.report import Report, RunReport
+from traceana.render.runs import RunMark, side_marks
+from traceana.report import Report, RunReport, Setup
+
+Pairs = tuple[tuple[str, str], ...]
+
+WORDS = {
+    "delay_s": "opens after (s)",
+    "duration_s": "longest (s)",
+    "warmup": "steps before it",
+    "steps": "steps in it",
+    "start_on": "opens on",
+    "step_on": "a step is",
+}
+"""Names in run.json that would not explain themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupRow:
-    """One property of every run; `differs` where a fair comparison would want one value."""
+    """One fact on every side. `flagged` where known values differ that most fair comparisons have in common."""
 
     name: str
     values: tuple[str, ...]
-    differs: bool
+    flagged: bool
+
+    @property
+    def equal(self) -> bool:
+        """Whether every side has the same value."""
+        return len(set(self.values)) == 1
 
 
-def setup_rows(report: Report) -> tuple[SetupRow, ...]:
-    """Backend, ranks, hardware and versions. The backend and the amount recorded may differ; the rest should not."""
-    runs = report.runs
-    names = sorted({name for run in runs for name, _ in run.versions})
-    return (
-        _row("backend", runs, _backends, matters=False),
-        _row("ranks", runs, _ranks),
-        _row("GPU", runs, lambda run: ", ".join(run.gpus) or units.UNKNOWN),
-        *(_row(f"{name} version", runs, _version(name)) for name in names),
-        _row("window", runs, _window, matters=False),
-        _row("calls", runs, lambda run: units.count(run.coverage.collectives)),
-        _row("folder", runs, lambda run: run.path, matters=False),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupTable:
+    """A column a side; `equal` rows are those with one value everywhere, where there is more than one side."""
+
+    sides: tuple[RunMark, ...]
+    rows: tuple[SetupRow, ...]
+    equal: tuple[SetupRow, ...]
+    without_record: tuple[str, ...]
+    """Labels of runs that have no run.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fact:
+    """A named value of a run; `free` facts are what comparisons are made for, or mean nothing."""
+
+    name: str
+    value: Callable[[RunReport], str]
+    free: bool = False
+
+
+def setup_table(report: Report) -> SetupTable:
+    """Backend, command, hardware, versions, NCCL's settings and choices, environment and window."""
+    marks = side_marks(report)
+    sides = [[run for run in report.runs if run.side == side] for side in marks]
+    rows = [_row(fact, sides) for fact in _facts(report.runs)]
+    known = [row for row in rows if any(value != units.UNKNOWN for value in row.values)]
+    several = len(sides) > 1
+    return SetupTable(
+        sides=tuple(marks.values()),
+        rows=tuple(row for row in known if not (several and row.equal)),
+        equal=tuple(row for row in known if several and row.equal),
+        without_record=tuple(run.label for run in report.runs if run.setup is None),
     )
 
 
-def _row(
-    name: str, runs: tuple[RunReport, ...], value: Callable[[RunReport], str], *, matters: bool = True
-) -> SetupRow:
-    values = tuple(value(run) for run in runs)
-    return SetupRow(name=name, values=values, differs=matters and len(set(values)) > 1)
+def _row(fact: _Fact, sides: list[list[RunReport]]) -> SetupRow:
+    values = tuple(_of_side(fact, runs) for runs in sides)
+    known = set(values) - {units.UNKNOWN}
+    return SetupRow(name=fact.name, values=values, flagged=not fact.free and len(known) > 1)
+
+
+def _of_side(fact: _Fact, runs: list[RunReport]) -> str:
+    """One value, or each repeat's where they differ."""
+    values = [fact.value(run) for run in runs]
+    if len(set(values)) == 1:
+        return values[0]
+    return "; ".join(f"{run.label}: {value}" for run, value in zip(runs, values, strict=True))
+
+
+def _facts(runs: tuple[RunReport, ...]) -> list[_Fact]:
+    return [
+        _Fact(name="backend in the traces", value=_backends, free=True),
+        _Fact(name="backend asked for", value=_asked, free=True),
+        _Fact(name="command", value=_of_setup(lambda setup: shlex.join(setup.argv))),
+        _Fact(name="ranks", value=_ranks),
+        _Fact(name="GPU", value=lambda run: ", ".join(run.gpus) or units.UNKNOWN),
+        _Fact(name="host", value=lambda run: ", ".join(sorted({r.host for r in run.ranks if r.host})) or units.UNKNOWN),
+        *_named(runs, lambda run: run.versions, "{} version"),
+        _Fact(name="NCCL presets", value=_of_setup(lambda setup: ", ".join(setup.nccl_presets)), free=True),
+        *_named(runs, _pairs(lambda setup: setup.nccl_set), "{} (set)", free=True),
+        *_nccl_facts(runs),
+        *_named(runs, _inherited, "{}"),
+        *_named(runs, _pairs(lambda setup: setup.window), "window: {}"),
+        _Fact(name="window recorded", value=_window, free=True),
+        _Fact(name="calls", value=lambda run: units.count(run.coverage.collectives)),
+        _Fact(name="exit code", value=_of_setup(lambda setup: str(setup.exit_code))),
+        _Fact(name="started", value=_of_setup(lambda setup: setup.started or ""), free=True),
+        _Fact(name="folder", value=lambda run: run.path, free=True),
+    ]
+
+
+def _of_setup(value: Callable[[Setup], str]) -> Callable[[RunReport], str]:
+    return lambda run: (value(run.setup) if run.setup else "") or units.UNKNOWN
+
+
+def _pairs(pairs: Callable[[Setup], Pairs]) -> Callable[[RunReport], Pairs]:
+    return lambda run: pairs(run.setup) if run.setup else ()
+
+
+def _inherited(run: RunReport) -> Pairs:
+    """The environment without what capture itself set for NCCL."""
+    return tuple(pair for pair in run.setup.environment if pair not in run.setup.nccl_set) if run.setup else ()
+
+
+def _named(
+    runs: Iterable[RunReport], pairs: Callable[[RunReport], Pairs], title: str, free: bool = False
+) -> list[_Fact]:
+    """A fact for every name that any run has in its pairs."""
+    names = dict.fromkeys(name for run in runs for name, _ in pairs(run))
+
+    def lookup(name: str) -> Callable[[RunReport], str]:
+        return lambda run: dict(pairs(run)).get(name, units.UNKNOWN)
+
+    return [_Fact(name=title.format(WORDS.get(name, name)), value=lookup(name), free=free) for name in names]
+
+
+def _nccl_facts(runs: Iterable[RunReport]) -> list[_Fact]:
+    """What NCCL's log says: one value where all ranks agree."""
+    logs = [log for run in runs if run.setup for log in run.setup.nccl_logs]
+    names = dict.fromkeys(name for log in logs for name, _ in log.facts)
+
+    def lookup(name: str) -> Callable[[RunReport], str]:
+        return lambda run: _agreed(run, name)
+
+    return [_Fact(name=f"NCCL's log: {name}", value=lookup(name), free=True) for name in names]
+
+
+def _agreed(run: RunReport, name: str) -> str:
+    ranks: dict[str, list[int]] = {}
+    for log in run.setup.nccl_logs if run.setup else ():
+        ranks.setdefault(dict(log.facts).get(name, units.UNKNOWN), []).append(log.rank)
+    if len(ranks) < 2:
+        return next(iter(ranks), units.UNKNOWN)
+    return "; ".join(f"rank {units.number_ranges(which)}: {value}" for value, which in ranks.items())
+
+
+def _asked(run: RunReport) -> str:
+    if run.setup is None or not run.setup.backend_asked:
+        return units.UNKNOWN
+    adapter = f", by the adapter of {run.setup.backend_adapter}" if run.setup.backend_adapter else ""
+    return f"{run.setup.backend_asked}{adapter}"
 
 
 def _backends(run: RunReport) -> str:
@@ -48,10 +168,6 @@ def _ranks(run: RunReport) -> str:
     if not run.missing_ranks:
         return units.count(run.world_size)
     return f"{len(run.ranks)} of {run.world_size}"
-
-
-def _version(name: str) -> Callable[[RunReport], str]:
-    return lambda run: dict(run.versions).get(name, units.UNKNOWN)
 
 
 def _window(run: RunReport) -> str:

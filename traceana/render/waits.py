@@ -16,7 +16,7 @@ class Cell:
 
     op: str
     shade: int
-    text: str
+    mean_ns: float
     title: str
 
 
@@ -26,7 +26,7 @@ class MatrixRow:
 
     rank: int
     cells: tuple[Cell | None, ...]
-    total: str
+    total_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def _matrix(waits: tuple[RankWait, ...], ops: tuple[str, ...], worst: float) -> 
         found = [by_place.get((rank, op)) for op in ops]
         total = sum(wait.wait_ns for wait in found if wait)
         cells = tuple(_cell(wait, worst) if wait else None for wait in found)
-        rows.append(MatrixRow(rank=rank, cells=cells, total=units.duration(total)))
+        rows.append(MatrixRow(rank=rank, cells=cells, total_ns=total))
     return tuple(rows)
 
 
@@ -92,7 +92,7 @@ def _cell(wait: RankWait, worst: float) -> Cell:
     return Cell(
         op=wait.op,
         shade=round((SHADES - 1) * mean / worst) if worst else 0,
-        text=units.duration(mean),
+        mean_ns=mean,
         title=f"rank {wait.rank} waited {units.duration(mean)} on average in {units.plural(wait.calls, 'call')} of "
         f"{wait.op}, {units.duration(wait.wait_ns)} in all",
     )

@@ -69,6 +69,8 @@ class RankTrace:
     launches: HostRows
     spans: HostRows
     """User annotations; `key` indexes names. c10d's own annotations are not among them."""
+    modules: HostRows
+    """Calls of `nn.Module`s, in traces with Python stacks; `key` indexes names."""
     host_calls: HostRows
     """Host spans of collective calls; `key` indexes calls."""
     host_collectives: HostRows

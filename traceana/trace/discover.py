@@ -1,6 +1,8 @@
 """Which runs and ranks a user's PATHs hold.
 
 A folder with traces in it is a run, wherever it lies below a PATH; files named one by one are runs by their folder.
+Repeats of one setting form a side: runs in one folder whose run.json gives one label and counts `repeat`, or whose
+labels are `NAME.1`, `NAME.2`, … without a gap; a NAME that ends in a digit is a version, not a repeat.
 A rank's number comes from `distributedInfo.rank`, else from the file's name, else a lone file is rank 0.
 """
 
@@ -8,16 +10,20 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from traceana.errors import TraceanaError
 from traceana.trace.file import NotATraceError, TraceFile
 from traceana.trace.manifest import MANIFEST, Manifest, read_manifest
+from traceana.trace.perf_dump import beside, find_perf_dump
 
 _SUFFIXES = (".json", ".json.gz")
 _RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_ ]?(\d+)", re.IGNORECASE)
 _HOST_IN_NAME = re.compile(r"^(?P<host>[A-Za-z0-9.-]+)_\d+\.\d+(?:\.\d+)?\.pt\.trace\.json(?:\.gz)?$")
+
+REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
+"""A name that ends in a digit is a version (`wan2.1`), not the first repeat of `wan2`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +37,18 @@ class RankFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFiles:
-    """The files of one run; `unreadable` are ranks' files without a trace in them, each with its reason."""
+    """The files of one run; `unreadable` are ranks' files without a trace in them, each with its reason.
+
+    `side` is what repeats of one setting share, `repeat` counts them; a run by itself has its label and None.
+    """
 
     label: str
+    side: str
+    repeat: int | None
     folder: Path
     ranks: tuple[RankFile, ...]
     unreadable: tuple[str, ...]
+    perf_dumps: tuple[Path, ...]
     manifest: Manifest
 
 
@@ -53,6 +65,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
     folders: dict[Path, list[Path]] = defaultdict(list)
     roots: dict[Path, Path] = {}
     passed_over: list[str] = []
+    dumps: list[Path] = []
     for path in paths:
         if path.is_file():
             folders[path.parent].append(path)
@@ -66,7 +79,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
     runs = []
     for folder, files in folders.items():
         named = {path for path in paths if path.is_file()}
-        run = _run(folder, roots[folder], files, named, passed_over)
+        run = _run(folder, roots[folder], files, named, passed_over, dumps)
         if run is not None:
             runs.append(run)
     if not runs:
@@ -75,7 +88,9 @@ def discover(paths: Sequence[Path]) -> Discovery:
         raise TraceanaError(
             f"{listed}: no trace found{reason}; traces are Chrome traces of torch.profiler, *.json or *.json.gz"
         )
-    return Discovery(runs=_with_unique_labels(runs), passed_over=tuple(passed_over))
+    taken = {path for run in runs for path in run.perf_dumps}
+    passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps if path not in taken]
+    return Discovery(runs=_with_sides(_with_unique_labels(runs)), passed_over=tuple(passed_over))
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
@@ -90,7 +105,9 @@ def _unreadable_folder(error: OSError) -> None:
     raise TraceanaError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from error
 
 
-def _run(folder: Path, root: Path, files: Sequence[Path], named: set[Path], passed_over: list[str]) -> RunFiles | None:
+def _run(
+    folder: Path, root: Path, files: Sequence[Path], named: set[Path], passed_over: list[str], dumps: list[Path]
+) -> RunFiles | None:
     manifest = read_manifest(folder)
     claims: list[tuple[int | None, Path]] = []
     unreadable: list[str] = []
@@ -100,23 +117,34 @@ def _run(folder: Path, root: Path, files: Sequence[Path], named: set[Path], pass
         except TraceanaError as error:
             if path in named:
                 raise
+            if isinstance(error, NotATraceError) and find_perf_dump(path):
+                dumps.append(path)
+                continue
             # A file that calls itself a rank's trace and is none is a rank lost; any other is somebody else's file.
             is_ours = not isinstance(error, NotATraceError) or _RANK_IN_NAME.search(path.name)
             (unreadable if is_ours else passed_over).append(str(error))
     if not claims:
         passed_over.extend(unreadable)
         return None
+    label = manifest.label or _label(folder, root, files[0] if len(files) == 1 and files[0] in named else None)
+    inside = [path for path in dumps if path.parent == folder]
     return RunFiles(
-        label=manifest.label or _label(folder, root, files[0] if len(files) == 1 and files[0] in named else None),
+        label=label if manifest.repeat is None else f"{label}.{manifest.repeat}",
+        side=label,
+        repeat=manifest.repeat,
         folder=folder,
         ranks=tuple(_ranks(claims, manifest)),
         unreadable=tuple(unreadable),
+        perf_dumps=(*inside, *(path for path in beside(folder) if find_perf_dump(path))),
         manifest=manifest,
     )
 
 
 def _rank(path: Path) -> int | None:
-    info = TraceFile(path).peek().distributed
+    header = TraceFile(path).peek()
+    if header.merged:
+        raise NotATraceError(f"{path}: is a merge of several ranks; name the ranks' own files or their folder")
+    info = header.distributed
     if info is not None and info.rank is not None:
         return info.rank
     found = _RANK_IN_NAME.search(path.name)
@@ -151,12 +179,31 @@ def _label(folder: Path, root: Path, lone_file: Path | None) -> str:
     return folder.resolve().name or str(folder) if inside == Path() else inside.as_posix()
 
 
-def _with_unique_labels(runs: Sequence[RunFiles]) -> tuple[RunFiles, ...]:
+def _with_unique_labels(runs: Sequence[RunFiles]) -> list[RunFiles]:
     labels = [run.label for run in runs]
+    return [
+        run
+        if labels.count(run.label) == 1
+        else replace(
+            run, label=f"{run.label} ({run.folder.as_posix()})", side=f"{run.side} ({run.folder.parent.as_posix()})"
+        )
+        for run in runs
+    ]
+
+
+def _with_sides(runs: Sequence[RunFiles]) -> tuple[RunFiles, ...]:
+    """Repeats by run.json keep their side; other labels are looked at for a number that counts repeats."""
+    numbered: dict[tuple[Path, str], list[tuple[int, RunFiles]]] = defaultdict(list)
+    for run in runs:
+        found = REPEAT_IN_LABEL.fullmatch(run.label)
+        if run.repeat is None and found:
+            numbered[run.folder.parent, found["side"]].append((int(found["repeat"]), run))
+    repeats = {
+        run.label: replace(run, side=side, repeat=number)
+        for (_, side), members in numbered.items()
+        if len(members) > 1 and sorted(number for number, _ in members) == list(range(1, len(members) + 1))
+        for number, run in members
+    }
     return tuple(
-        run if labels.count(run.label) == 1 else _relabel(run, f"{run.label} ({run.folder.as_posix()})") for run in runs
+        repeats.get(run.label, run if run.repeat is not None else replace(run, side=run.label)) for run in runs
     )
-
-
-def _relabel(run: RunFiles, label: str) -> RunFiles:
-    return RunFiles(label=label, folder=run.folder, ranks=run.ranks, unreadable=run.unreadable, manifest=run.manifest)

@@ -5,9 +5,9 @@ Kineto's `output_json.cpp` writes it. Read: ph, cat, name, tid, ts, dur, args. L
 process; GPU rows carry their device in args), ids of flows, stack frames, samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,14 +42,20 @@ class Chunk(NamedTuple):
     starts_ns: list[int]
 
 
+Decode = Callable[[bytes], Chunk]
+"""Bytes of comma-separated events to a chunk; raises one of `DecodeError`."""
+
 _events = msgspec.json.Decoder(list[Event])
 _digits = msgspec.json.Decoder(list[_Digits])
 
 
-def decode_events(data: bytes) -> Chunk:
-    """Decode comma-separated events. Raises one of `DecodeError` where any of them is malformed."""
+def decode_events(data: bytes, decoder: Any = _events) -> Chunk:
+    """Decode comma-separated events. Raises one of `DecodeError` where any of them is malformed.
+
+    `decoder` is a msgspec decoder of a list of Event or of a subclass that reads more of each.
+    """
     array = b"[" + data + b"]"
-    events = _events.decode(array)
+    events: list[Event] = decoder.decode(array)
     times = [event.ts or 0.0 for event in events]
     if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
         return Chunk(events, [_exact_nanoseconds(row.ts) for row in _digits.decode(array)])

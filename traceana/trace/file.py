@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from traceana.errors import TraceanaError
-from traceana.trace.events import Chunk, DecodeError, decode_events
+from traceana.trace.events import Chunk, Decode, DecodeError, decode_events
 from traceana.trace.header import Header, decode_header
 from traceana.trace.salvage import last_boundary, salvage
 from traceana.trace.stream import ByteStream
@@ -42,6 +42,7 @@ class TraceFile:
     """
 
     path: Path
+    decode: Decode = decode_events
     header: Header = field(default_factory=Header)
     damage: Damage = field(default_factory=Damage)
 
@@ -103,25 +104,25 @@ class TraceFile:
     def _decode(self, body: bytes, rest: bytes) -> tuple[Chunk, bytes, bool]:
         """The events of `body`, what is left before the next block, and whether the events ended in here."""
         try:
-            return decode_events(body), rest, False
+            return self.decode(body), rest, False
         except DecodeError:
             pass  # Either the events end in here or one of them is damaged: told apart below.
-        found = _split_at_end(body + b"," + rest)
+        found = _split_at_end(body + b"," + rest, self.decode)
         if found is not None:
             return *found, True
-        result = salvage(body)
+        result = salvage(body, decode=self.decode)
         self._count(result.skipped, result.repaired)
         unfinished = result.unfinished + b"," if result.unfinished else b""
         return result.chunk, unfinished + rest, False
 
     def _decode_last(self, pending: bytes) -> tuple[Chunk, bytes]:
         """The events before the end of the file, and the top-level keys after them."""
-        found = _split_at_end(pending)
+        found = _split_at_end(pending, self.decode)
         if found is not None:
             return found
         ends = list(_EVENTS_END.finditer(pending))
         cut = ends[-1].end() if ends else len(pending)
-        result = salvage(pending[:cut], at_end=True)
+        result = salvage(pending[:cut], at_end=True, decode=self.decode)
         lost = len(result.unfinished.strip(b"] \t\r\n"))
         self._count(result.skipped + bool(ends and lost), result.repaired)
         if not ends:
@@ -144,11 +145,11 @@ def _may_begin_trace(head: bytes) -> bool:
     return (first in b"{" and len(head) <= _HEADER_LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
 
 
-def _split_at_end(data: bytes) -> tuple[Chunk, bytes] | None:
+def _split_at_end(data: bytes, decode: Decode) -> tuple[Chunk, bytes] | None:
     """The events before the `]` that ends them and the bytes from there on, or None where none of them fits."""
     for end in islice(_EVENTS_END.finditer(data), _MOST_ENDS):
         try:
-            return decode_events(data[: end.end()]), data[end.end() :]
+            return decode(data[: end.end()]), data[end.end() :]
         except DecodeError:
             continue
     return None

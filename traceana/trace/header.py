@@ -4,6 +4,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+MERGED = "traceana merge"
+"""The top-level key that tells a merge of ranks from a rank's own file."""
+
 # No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
 _RankNumber = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
 
@@ -41,6 +44,8 @@ class Header(msgspec.Struct, frozen=True):
     distributed: DistributedInfo | None = None
     devices: list[DeviceProperties] = []
     base_time_ns: int | None = None
+    merged: bool = False
+    """Whether `traceana merge` wrote the file: it holds many ranks."""
 
     def completed_by(self, other: "Header") -> "Header":
         """This header with what it lacks taken from `other` (the keys after the events)."""
@@ -48,6 +53,7 @@ class Header(msgspec.Struct, frozen=True):
             distributed=self.distributed or other.distributed,
             devices=self.devices or other.devices,
             base_time_ns=other.base_time_ns if self.base_time_ns is None else self.base_time_ns,
+            merged=self.merged or other.merged,
         )
 
 
@@ -61,6 +67,7 @@ def decode_header(data: bytes) -> Header:
         distributed=_value(keys, "distributedInfo", DistributedInfo),
         devices=_value(keys, "deviceProperties", list[DeviceProperties]) or [],
         base_time_ns=_value(keys, "baseTimeNanoseconds", int),
+        merged=MERGED in keys,
     )
 
 

@@ -21,6 +21,9 @@ _CATEGORY = {name: index for index, name in enumerate(GPU_CATEGORIES)}
 # How c10d names its own annotations: they repeat a collective, so they are no user spans.
 _C10D_PREFIXES = ("nccl:", "gloo:", "ucc:", "mpi:", "xccl:", "hccl:")
 _HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
+# How capture names a call that does not go through c10d; its kernels carry what is known of it.
+_DIRECT_PREFIX = "pynccl:"
+_MODULE_PREFIX = "nn.Module: "
 
 
 # A value that no run can have makes its event a damaged one, instead of overflowing a column later.
@@ -74,7 +77,7 @@ class _Reader:
         self.calls: list[CallMetadata] = []
         self.gpu = array("q")
         self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
-        self.host_collectives, self.host_compute = _Rows(), _Rows()
+        self.host_collectives, self.host_compute, self.modules = _Rows(), _Rows(), _Rows()
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
         self.bare_calls = _Rows()
         self.skipped = 0
@@ -84,6 +87,7 @@ class _Reader:
             "cuda_driver": self.launch,
             "cpu_op": self.operator,
             "user_annotation": self.annotation,
+            "python_function": self.python_function,
         }
 
     def add(self, event: Event, start_ns: int) -> None:
@@ -126,8 +130,13 @@ class _Reader:
             self.host_collectives.add(start, duration, self._thread(event), call)
         elif event.name.startswith(_C10D_PREFIXES):
             self.bare_calls.add(start, duration, self._thread(event), self._call(args, event.name.partition(":")[2]))
-        else:
+        elif not event.name.startswith(_DIRECT_PREFIX):
             self.spans.add(start, duration, self._thread(event), self._name(event.name))
+
+    def python_function(self, event: Event, start: int, duration: int) -> None:
+        # Of the frames, by far the most events of a trace with stacks, only the modules' are kept.
+        if event.name.startswith(_MODULE_PREFIX):
+            self.modules.add(start, duration, self._thread(event), self._name(event.name.removeprefix(_MODULE_PREFIX)))
 
     def _args(self, event: Event) -> _Args:
         return _args_decoder.decode(event.args) if event.args != b"null" else _NO_ARGS
@@ -214,6 +223,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         ),
         launches=reader.launches.finish(base_ns),
         spans=reader.spans.finish(base_ns),
+        modules=reader.modules.finish(base_ns),
         host_calls=(reader.host_calls if reader.host_calls.flat else reader.bare_calls).finish(base_ns),
         host_collectives=reader.host_collectives.finish(base_ns),
         host_compute=reader.host_compute.finish(base_ns),

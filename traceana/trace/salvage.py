@@ -7,7 +7,7 @@ comma as decimal point (pytorch#191032), quotes that are not escaped (kineto#145
 import re
 from dataclasses import dataclass
 
-from traceana.trace.events import Chunk, DecodeError, decode_events, join
+from traceana.trace.events import Chunk, Decode, DecodeError, decode_events, join
 
 EVENT_BOUNDARY = re.compile(rb"\}\s*,(?=\s*\{\s*\"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)\"\s*:)")
 # Objects nested in args look like events; an event is glued together from at most this many pieces.
@@ -40,17 +40,17 @@ def last_boundary(data: bytes) -> int | None:
         window *= 8
 
 
-def salvage(data: bytes, *, at_end: bool = False) -> Salvage:
+def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events) -> Salvage:
     """Decode the events of `data` one by one, repairing what can be repaired; `at_end` says that nothing follows."""
     pieces = _split(data)
     if at_end and pieces:
-        pieces[-1:] = _part_from_stump(pieces[-1])
+        pieces[-1:] = _part_from_stump(pieces[-1], decode)
     chunks: list[Chunk] = []
     skipped = repaired = position = 0
     while position < len(pieces):
         most = min(_MOST_PIECES, len(pieces) - position)
         for count in range(1, most + 1):
-            chunk, mended = _decode_or_mend(b",".join(pieces[position : position + count]))
+            chunk, mended = _decode_or_mend(b",".join(pieces[position : position + count]), decode)
             if chunk is not None:
                 chunks.append(chunk)
                 repaired += mended
@@ -64,10 +64,10 @@ def salvage(data: bytes, *, at_end: bool = False) -> Salvage:
     return Salvage(chunk=join(chunks), skipped=skipped, repaired=repaired, unfinished=b",".join(pieces[position:]))
 
 
-def _part_from_stump(piece: bytes) -> list[bytes]:
+def _part_from_stump(piece: bytes, decode: Decode) -> list[bytes]:
     """A last piece that goes on after its event, too briefly to be told for another one, in two."""
     for end in list(re.finditer(rb"\}", piece))[: -_MOST_PIECES - 1 : -1]:
-        chunk, _ = _decode_or_mend(piece[: end.end()])
+        chunk, _ = _decode_or_mend(piece[: end.end()], decode)
         if chunk is not None:
             return [part for part in (piece[: end.end()], piece[end.end() :].strip(b", \t\r\n")) if part]
     return [piece]
@@ -79,11 +79,11 @@ def _split(data: bytes) -> list[bytes]:
     return [piece for piece in (piece.strip(b", \t\r\n") for piece in pieces) if piece]
 
 
-def _decode_or_mend(piece: bytes) -> tuple[Chunk | None, bool]:
+def _decode_or_mend(piece: bytes, decode: Decode) -> tuple[Chunk | None, bool]:
     """The piece's event and whether it needed mending, or None where it is beyond repair."""
     for mended, text in ((False, piece), (True, _mend(piece))):
         try:
-            return decode_events(text), mended
+            return decode(text), mended
         except DecodeError:
             continue
     return None, False

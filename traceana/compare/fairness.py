@@ -1,0 +1,131 @@
+"""Why two sides are not like for like, and why their times may mean nothing."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from traceana import units
+from traceana.analyze.noise import TELLING
+from traceana.compare.calls import Key, SideCalls
+from traceana.compare.sides import Side, by_repeats
+from traceana.report import RunReport
+
+
+def reasons(baseline: Side, candidate: Side) -> list[str]:
+    """Differences of set-up that a fair comparison would not have; the sides' first runs stand for them."""
+    a, b = baseline.reports[0], candidate.reports[0]
+    found = []
+    if a.world_size != b.world_size:
+        found.append(f"other world size: {a.world_size} ranks against {b.world_size}")
+    if a.gpus != b.gpus:
+        found.append(f"other GPU: {', '.join(a.gpus) or 'none'} against {', '.join(b.gpus) or 'none'}")
+    theirs = dict(b.versions)
+    for name, version in a.versions:
+        if theirs.get(name, version) != version:
+            found.append(f"other {name} version: {version} against {theirs[name]}")
+    return found + [reason for side in (baseline, candidate) for run in side.reports for reason in _incomplete(run)]
+
+
+def _incomplete(run: RunReport) -> list[str]:
+    found = []
+    if run.missing_ranks:
+        found.append(f"{run.label}: {len(run.missing_ranks)} of {run.world_size} ranks are missing")
+    if run.coverage.truncated_files:
+        found.append(f"{run.label}: {len(run.coverage.truncated_files)} traces end early")
+    return found
+
+
+def call_reasons(
+    ours: Mapping[Key, SideCalls], theirs: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Differences of the calls; `unsized` are operations compared over all sizes, with their other names."""
+    found = []
+    if unsized:
+        found.append(f"one side gives no message sizes: {', '.join(unsized)} compared over all calls, sizes mixed")
+    if "send_recv" in unsized:
+        found.append("send_recv holds all-to-alls too: NCCL runs both as one kernel, which the names cannot tell apart")
+    a, b = _counts(ours, unsized), _counts(theirs, unsized)
+    for op in sorted(a.keys() | b.keys()):
+        if a[op] != b[op]:
+            found.append(f"other calls: {a[op]} {op} against {b[op]}")
+    return found
+
+
+def _counts(calls: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]) -> Counter[str]:
+    """Per-rank calls a run of every operation."""
+    merged = {name: op for op, names in unsized.items() for name in names}
+    counts: Counter[str] = Counter()
+    for (op, _), of_key in calls.items():
+        counts[merged.get(op, op)] += sum(int(rows.sum()) for rows in of_key.rows)
+    runs = max((len(of_key.rows) for of_key in calls.values()), default=1)
+    return Counter({op: round(count / runs) for op, count in counts.items()})
+
+
+def noise(baseline: Side, candidate: Side) -> list[str]:
+    """All that makes times unsteady, named by run."""
+    found = [f"{run.label}, {one.text}" for side in (baseline, candidate) for run in side.reports for one in run.noise]
+    return found + [text for text in (_other_compute(baseline, candidate), _other_waits(baseline, candidate)) if text]
+
+
+def doubt(baseline: Side, candidate: Side) -> str | None:
+    """Why times that include compute or waiting cannot tell the sides apart; None where nothing is found.
+
+    Repeats show how far a drift or a late rank changes from run to run, so these count against single runs only; that
+    compute itself is another, or a rank is slow on one side alone, no number of repeats cures.
+    """
+    if text := _other_compute(baseline, candidate) or _one_sided(baseline, candidate):
+        return text
+    if by_repeats(baseline, candidate):
+        return None
+    drifts = [(run, one) for side in (baseline, candidate) for run in side.reports for one in run.noise]
+    drift = next((f"{run.label}, {one.text}" for run, one in drifts if one.kind == "drift"), None)
+    return drift or _other_waits(baseline, candidate)
+
+
+def _other_compute(baseline: Side, candidate: Side) -> str | None:
+    a, b = _compute_a_step(baseline), _compute_a_step(candidate)
+    if not a or not b or abs(b / a - 1) <= TELLING:
+        return None
+    return (
+        f"compute a step takes {units.duration(a)} in {baseline.label} and {units.duration(b)} in {candidate.label}: "
+        "another clock, temperature or work, not another backend"
+    )
+
+
+def _compute_a_step(side: Side) -> float:
+    medians = [[step.compute_ns for step in run.steps if not step.warm_up] for run in side.reports]
+    return float(np.mean([np.median(values) for values in medians])) if all(medians) else 0.0
+
+
+def _one_sided(baseline: Side, candidate: Side) -> str | None:
+    for side, other in ((baseline, candidate), (candidate, baseline)):
+        alone = _mostly_slow(side) - _mostly_slow(other)
+        if alone:
+            ranks = ", ".join(map(str, sorted(alone)))
+            return f"rank {ranks} computes slower than its peers in {side.label} alone: another clock or another load"
+    return None
+
+
+def _mostly_slow(side: Side) -> set[int]:
+    """Ranks that are slower than their peers in more than half of the runs."""
+    counts = Counter(one.rank for run in side.reports for one in run.noise if one.kind == "uneven")
+    return {rank for rank, count in counts.items() if 2 * count > len(side.runs)}
+
+
+def _other_waits(baseline: Side, candidate: Side) -> str | None:
+    a, b = _wait_a_step(baseline), _wait_a_step(candidate)
+    steps = [step.duration_ns for run in baseline.reports for step in run.steps if not step.warm_up]
+    if a is None or b is None or not steps or abs(a - b) <= TELLING * float(np.median(steps)):
+        return None
+    return (
+        f"a rank waits {units.duration(a)} a step for its peers in {baseline.label} and {units.duration(b)} in "
+        f"{candidate.label}: a late rank, not the transfers, sets the times"
+    )
+
+
+def _wait_a_step(side: Side) -> float | None:
+    if not side.steady_steps:
+        return None
+    waits = [int(run.calls.wait_ns[~run.calls.warm_up].sum()) / max(len(run.report.ranks), 1) for run in side.runs]
+    return sum(waits) / len(waits) / side.steady_steps

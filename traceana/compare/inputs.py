@@ -1,0 +1,75 @@
+"""What `traceana compare` was given: runs (folders, traces, report.json) or sglang's perf dumps."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from traceana.compare.perf_dumps import PerfSide
+from traceana.errors import TraceanaError
+from traceana.trace.discover import REPEAT_IN_LABEL
+from traceana.trace.perf_dump import find_perf_dump, read_perf_dump
+
+REPORT = "report.json"
+_IS_REPORT = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*\d+\s*,\s*"traceana_version"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Paths by what they hold."""
+
+    traces: tuple[Path, ...]
+    reports: tuple[Path, ...]
+    perf_dumps: tuple[tuple[Path, ...], ...]
+    """One entry a path that was named: a dump, or a folder of dumps."""
+
+
+def sort_inputs(paths: Sequence[Path]) -> Inputs:
+    """Raises TraceanaError where a path is missing, or perf dumps are mixed with runs."""
+    traces, reports, dumps = [], [], []
+    for path in paths:
+        if not path.exists():
+            raise TraceanaError(f"{path}: no such file or folder; name run folders, report.json files or perf dumps")
+        if found := _perf_dumps(path):
+            dumps.append(found)
+        elif report := _report(path):
+            reports.append(report)
+        else:
+            traces.append(path)
+    if dumps and (traces or reports):
+        raise TraceanaError(
+            f"{dumps[0][0]} is a perf dump and {(traces + reports)[0]} is none; compare perf dumps with perf dumps, "
+            "runs with runs"
+        )
+    return Inputs(traces=tuple(traces), reports=tuple(reports), perf_dumps=tuple(dumps))
+
+
+def _perf_dumps(path: Path) -> tuple[Path, ...]:
+    files = (path,) if path.is_file() else tuple(sorted(path.glob("*.json")))
+    return files if files and all(find_perf_dump(file) for file in files) else ()
+
+
+def _report(path: Path) -> Path | None:
+    file = path / REPORT if path.is_dir() else path
+    if not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        return file if _IS_REPORT.match(stream.read(200)) else None
+
+
+def perf_sides(groups: Sequence[Sequence[Path]]) -> tuple[PerfSide, ...]:
+    """A folder of dumps is a side; so are files `NAME.1.json`, `NAME.2.json`, …; any other file is one by itself."""
+    sides: dict[tuple[Path, str], list[Path]] = {}
+    for group in groups:
+        for path in group:
+            found = REPEAT_IN_LABEL.fullmatch(path.stem)
+            label = path.parent.name if len(group) > 1 else found["side"] if found else path.stem
+            sides.setdefault((path.parent, label), []).append(path)
+    labels = [label for _, label in sides]
+    return tuple(
+        PerfSide(
+            label=label if labels.count(label) == 1 else f"{label} ({folder})",
+            dumps=tuple(read_perf_dump(path) for path in files),
+        )
+        for (folder, label), files in sides.items()
+    )

@@ -1,0 +1,54 @@
+"""A side of a comparison: the repeats of one setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from traceana.analyze.run import AnalyzedRun
+from traceana.compare.estimate import FEWEST_REPEATS
+from traceana.errors import TraceanaError
+from traceana.report import RunReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One or more runs of one setting."""
+
+    label: str
+    runs: tuple[AnalyzedRun, ...]
+
+    @property
+    def reports(self) -> tuple[RunReport, ...]:
+        """The runs' reports."""
+        return tuple(run.report for run in self.runs)
+
+    @property
+    def steady_steps(self) -> float:
+        """Steady steps of a run, mean over the runs; 0 where some run marks none."""
+        counts = [sum(not step.warm_up for step in run.steps) for run in self.reports]
+        return sum(counts) / len(counts) if all(counts) else 0.0
+
+
+def sides(runs: Sequence[AnalyzedRun]) -> tuple[Side, ...]:
+    """Group runs by their side, in order of appearance."""
+    grouped: dict[str, list[AnalyzedRun]] = {}
+    for run in runs:
+        grouped.setdefault(run.report.side, []).append(run)
+    return tuple(
+        Side(label=label, runs=tuple(sorted(members, key=lambda run: run.report.repeat or 0)))
+        for label, members in grouped.items()
+    )
+
+
+def baseline_of(found: Sequence[Side], label: str | None) -> Side:
+    """The side of that name or of which a run has that label, else the first. Raises TraceanaError for no such one."""
+    if label is None:
+        return found[0]
+    for side in found:
+        if label in (side.label, *(run.label for run in side.reports)):
+            return side
+    raise TraceanaError(f"--baseline {label}: no such run; the runs are {', '.join(side.label for side in found)}")
+
+
+def by_repeats(baseline: Side, candidate: Side) -> bool:
+    """Whether both have enough repeats to take the repeats as the sample."""
+    return min(len(baseline.runs), len(candidate.runs)) >= FEWEST_REPEATS

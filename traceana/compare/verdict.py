@@ -1,0 +1,106 @@
+"""From differences to verdicts, with false alarms held at 5 % over all differences of a comparison.
+
+Holm's step-down procedure (A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics
+6, 1979) keeps the chance of even one false "faster" or "slower" in a comparison at 5 %, whatever depends on what.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.compare.estimate import FEWEST_REPEATS, Difference
+
+FALSE_ALARMS = 0.05
+SMALLEST_RELEVANT = 0.01
+"""A difference below 1 % is no difference, however certain."""
+MUST_BE_SEEN = 0.05
+""""No difference" is said only where the interval rules out 5 % either way; else the runs cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing to judge. `difference` None comes with `lack`, why there is none; `doubt` says why it means nothing."""
+
+    difference: Difference | None
+    lack: str | None = None
+    doubt: str | None = None
+    runs: int = 1
+    """Runs on the side that has fewer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """See ComparisonRow for the fields."""
+
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
+    verdict: str = "cannot tell"
+    reason: str | None = None
+    runs_needed: int | None = None
+
+
+def judge(cases: Sequence[Case]) -> list[Judgement]:
+    """A verdict for each case; all of them are one family."""
+    tested = [i for i, case in enumerate(cases) if case.difference and not case.doubt]
+    adjusted = dict(zip(tested, holm([_p_value(cases[i]) for i in tested]), strict=True))
+    return [_judgement(case, adjusted.get(i), len(tested)) for i, case in enumerate(cases)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: rejecting those below 5 % keeps the family's false alarms at 5 %."""
+    adjusted = [1.0] * len(p_values)
+    highest = 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def _p_value(case: Case) -> float:
+    assert case.difference is not None
+    return case.difference.p_value
+
+
+def _judgement(case: Case, p_value: float | None, family: int) -> Judgement:
+    if case.difference is None:
+        return Judgement(reason=case.lack, runs_needed=FEWEST_REPEATS if case.runs < FEWEST_REPEATS else None)
+    low, high = case.difference.interval()
+    if p_value is None:
+        return Judgement(ci_low=low, ci_high=high, reason=case.doubt, runs_needed=_runs_needed(case, 1))
+    verdict = _verdict(case.difference.log_ratio, low, high, p_value)
+    needed = _runs_needed(case, family) if verdict == "cannot tell" else None
+    return Judgement(
+        ci_low=low,
+        ci_high=high,
+        p_value=p_value,
+        verdict=verdict,
+        reason=_too_wide(low, high, family, needed) if verdict == "cannot tell" else None,
+        runs_needed=needed,
+    )
+
+
+def _verdict(log_ratio: float, low: float, high: float, p_value: float) -> str:
+    certain, relevant = p_value < FALSE_ALARMS, abs(log_ratio) >= math.log1p(SMALLEST_RELEVANT)
+    if certain and relevant:
+        return "faster" if log_ratio > 0 else "slower"
+    seen = low > 1 / (1 + MUST_BE_SEEN) and high < 1 + MUST_BE_SEEN
+    return "no difference" if certain or seen else "cannot tell"
+
+
+def _runs_needed(case: Case, family: int) -> int | None:
+    """Runs a side that would find the difference as it looks now, or one of 5 % where it looks smaller."""
+    assert case.difference is not None
+    effect = max(abs(case.difference.log_ratio), math.log1p(MUST_BE_SEEN))
+    needed = case.difference.runs_needed(effect, FALSE_ALARMS / max(family, 1))
+    return None if needed is None else max(needed, case.runs + 1)
+
+
+def _too_wide(low: float, high: float, family: int, needed: int | None) -> str:
+    if low > 1 or high < 1:
+        why = f"certain by itself, but not among {units.plural(family, 'comparison')}"
+    else:
+        why = f"the interval {units.ratio_range(low, high)} leaves room for {units.percent(MUST_BE_SEEN, 1)} or more"
+    more = "more than 500 runs" if needed is None else units.plural(needed, "run")
+    return f"{why}; about {more} a side would settle it"
