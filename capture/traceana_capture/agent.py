@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 VARIABLE = "TRACEANA_CAPTURE"
+FRAMEWORKS = {"sglang", "vllm", "diffusers"}
 _started = False
 
 
@@ -29,7 +30,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls
+    from traceana_capture import adapters, calls, direct, sigterm
     from traceana_capture.control import Control
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
@@ -40,21 +41,33 @@ def _prepare(settings: dict[str, Any]) -> None:
     window = Window(settings, control)
     triggers = Triggers(settings, window)
 
-    def opens() -> None:
+    def before_collective() -> None:
         # Under sglang the work begins with the first request, not with the collectives of its start.
-        if not adapters.owns_window():
-            triggers.work()
+        if window.profiler is None and not adapters.owns_window():
+            triggers.collective()
+        if window.profiler is not None:
+            window.count()
 
-    calls.watch_c10d(opens)
+    calls.CALLS.before = before_collective
+    calls.watch_c10d()
+    direct.watch_symmetric_memory()
+    torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: triggers.optimizer_step())
+    # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
+    # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
+    if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
+        os.environ.setdefault("TEARDOWN_CUPTI", "1")
     adapters.watch_imports(triggers, settings["backend"])
     _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
     _give_way(torch, window)
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
+    os.register_at_fork(after_in_child=sigterm.forget)
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
+    from traceana_capture import sigterm
+
     original = dist.init_process_group
 
     @functools.wraps(original)
@@ -62,33 +75,47 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
         result = original(*args, **kwargs)
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
-        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
-        control.send(event="hello", host=socket.gethostname(), versions=versions, **facts)
+        control.send(event="hello", host=socket.gethostname(), versions=_versions(torch), **facts)
+        sigterm.watch(window.close)
+        window.warm_up()
         return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
 
 
+def _versions(torch: Any) -> dict[str, str]:
+    """Versions of what runs here."""
+    versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+    if torch.version.cuda is not None:
+        versions["cuda"] = str(torch.version.cuda)
+        versions["nccl"] = ".".join(str(part) for part in torch.cuda.nccl.version())
+    for name in FRAMEWORKS & sys.modules.keys():
+        version = getattr(sys.modules[name], "__version__", None)
+        if version is not None:
+            versions[name] = str(version)
+    return versions
+
+
 def _close_before_exit(dist: Any, window: Any) -> None:
     """An interpreter that ends with a profiler active dies with SIGSEGV (pytorch#195837), so every way out closes."""
-    from traceana_capture.calls import group_keys
+    from traceana_capture.calls import forget_groups
 
     destroy, leave = dist.destroy_process_group, os._exit
 
     @functools.wraps(destroy)
     def destroy_process_group(*args: Any, **kwargs: Any) -> Any:
         window.close("the process group ended")
-        group_keys.cache_clear()
+        forget_groups()
         return destroy(*args, **kwargs)
 
     def _exit(status: int) -> Any:
-        window.close("the process ended")
+        window.leave()
         leave(status)
 
     dist.destroy_process_group = dist.distributed_c10d.destroy_process_group = destroy_process_group
     # Children of fork and forkserver leave through os._exit and never run atexit.
     os._exit = _exit
-    atexit.register(window.close, "the process ended")
+    atexit.register(window.leave)
 
 
 def _give_way(torch: Any, window: Any) -> None:
@@ -112,6 +139,7 @@ def _give_way(torch: Any, window: Any) -> None:
     def over() -> None:
         window.graph_captures -= 1
         CALLS.end_graph()
+        window.check()
 
     def capture_begin(self: Any, *args: Any, **kwargs: Any) -> Any:
         window.graph_captures += 1

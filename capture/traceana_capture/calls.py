@@ -1,11 +1,14 @@
-"""Notes what a collective moved: a numbered span in the trace, and under that number its sizes beside the trace."""
+"""Notes what a collective moved: a numbered span in the trace, and under that number its sizes beside the trace.
+
+A call costs the program a tuple and half a microsecond of span while the window is open, and a count before it.
+"""
 
 import contextlib
 import functools
 import inspect
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from torch.distributed import distributed_c10d as c10d
 from traceana_capture import routes
 
 SPAN = "traceana::"
+C10D = "torch.distributed"
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
 COLLECTIVES: dict[str, tuple[str, int, int]] = {
     "all_reduce": ("allreduce", 0, 0),
@@ -34,18 +38,26 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
     "int8": "Char",
     "bool": "Bool",
 }
+# What a call is: the keys that it shares with others, elements sent, elements received, its number in its group.
+Call = tuple[dict[str, Any], int, int, int | None]
+NO_SPAN = contextlib.nullcontext()
+
+
+class _Inside(threading.local):
+    call = False
 
 
 class Calls:
-    """The records of this process's window, by span number."""
+    """The calls of this process's window, by span number, and those of each CUDA graph."""
 
     def __init__(self) -> None:
         self.recording = False
-        self.inside = threading.local()
-        self.records: list[dict[str, Any]] = []
-        self.graphs: list[list[dict[str, Any]]] = []
         self.capturing = 0
-        self._sequences: dict[str, Any] = {}
+        self.inside = _Inside()
+        self.before: Callable[[], None] = lambda: None
+        self.calls: dict[int, Call] = {}
+        self.graphs: list[list[Call]] = []
+        self._numbers = itertools.count()
 
     def begin_graph(self) -> None:
         """From here on, calls belong to a CUDA graph: nothing is launched, so they count at its replays."""
@@ -56,96 +68,142 @@ class Calls:
         """The graph's capture is over."""
         self.capturing -= 1
 
-    def span(self, record: dict[str, Any]) -> Any:
-        """A profiler span that stands for the record; calls count from the start, so that ranks agree on `Seq`."""
+    def span(self, keys: dict[str, Any], sent: int, received: int, sequence: int | None) -> Any:
+        """A profiler span that stands for the call; nothing outside the window and inside a CUDA graph's capture."""
         if self.capturing:
-            self.graphs[-1].append(record)
-            return contextlib.nullcontext()
-        number = next(self._sequences.setdefault(record["Process Group Name"], itertools.count()))
+            self.graphs[-1].append((keys, sent, received, None))
+            return NO_SPAN
         if not self.recording:
-            return contextlib.nullcontext()
-        self.records.append(record | {"Seq": number})
-        # record_function goes through the dispatcher and costs tens of microseconds.
-        return torch._C._profiler._RecordFunctionFast(f"{SPAN}{len(self.records) - 1}")
+            return NO_SPAN
+        number = next(self._numbers)
+        self.calls[number] = (keys, sent, received, sequence)
+        # record_function goes through the dispatcher and costs ten times as much.
+        return torch._C._profiler._RecordFunctionFast(f"{SPAN}{number}")
+
+    @contextlib.contextmanager
+    def alone(self, span: Any) -> Iterator[None]:
+        """The span around a call that may issue others, which are not calls of their own."""
+        self.inside.call = True
+        try:
+            with span:
+                yield
+        finally:
+            self.inside.call = False
+
+    def take_back(self) -> None:
+        """The latest call did nothing."""
+        if self.capturing:
+            self.graphs[-1].pop()
+        elif self.calls:
+            self.calls.popitem()
+
+    def export(self) -> dict[str, Any]:
+        """All calls, ready for JSON: shared keys are written once, and calls as short lists that begin with theirs.
+
+        A call's place is its span's number; where it was taken back there is None.
+        """
+        table: dict[int, int] = {}
+        keys: list[dict[str, Any]] = []
+
+        def short(call: Call | None) -> list[int | None] | None:
+            if call is None:
+                return None
+            shared, *numbers = call
+            at = table.setdefault(id(shared), len(keys))
+            if at == len(keys):
+                keys.append(shared)
+            return [at, *numbers]
+
+        calls = [short(self.calls.get(number)) for number in range(max(self.calls, default=-1) + 1)]
+        return {"calls": calls, "graphs": [list(map(short, graph)) for graph in self.graphs], "keys": keys}
 
 
 CALLS = Calls()
 
 
 def _elements(value: Any) -> int:
-    return sum(_elements(part) for part in value) if isinstance(value, list) else int(value.numel())
+    return sum(map(_elements, value)) if isinstance(value, list) else int(value.numel())
 
 
-def _first(value: Any) -> torch.Tensor:
-    tensor = value[0] if isinstance(value, list) else value
-    assert isinstance(tensor, torch.Tensor)
-    return tensor
-
-
-def describe(name: str, sent: Any, received: Any, group: Any) -> dict[str, Any]:
-    """The standard keys of one c10d call; sizes in elements of `dtype`."""
-    group = group or c10d._get_default_group()
-    dtype = str(_first(sent).dtype).removeprefix("torch.")
+@functools.lru_cache(maxsize=1024)
+def shared_keys(name: str, dtype: torch.dtype, group: Any, backend: str, library: str) -> dict[str, Any]:
+    """What all calls of this kind share; cleared when a group is destroyed, for the cache would keep it alive."""
+    ranks = dist.get_process_group_ranks(group)
+    spelled = str(dtype).removeprefix("torch.")
     return {
         "Collective name": name,
-        "In msg nelems": _elements(sent),
-        "Out msg nelems": _elements(received),
-        "dtype": DTYPES.get(dtype, dtype),
-        **group_keys(group),
-        "traceana library": "gloo" if _first(sent).device.type == "cpu" else "NCCL",
-    }
-
-
-@functools.lru_cache(maxsize=256)
-def group_keys(group: Any) -> dict[str, Any]:
-    """The group's part of a record; cleared when a group is destroyed, for the cache would keep it alive."""
-    ranks = dist.get_process_group_ranks(group)
-    return {
+        "dtype": DTYPES.get(spelled, spelled),
         "Group size": len(ranks),
         "Process Group Name": group.group_name,
         "Process Group Description": group.group_desc,
         "Process Group Ranks": str(ranks),
-        "traceana backend": "torch.distributed",
+        "traceana backend": backend,
+        "traceana library": library,
     }
 
 
-def _wrapped(function: Callable[..., Any], names: tuple[str, int, int], opens: Callable[[], None]) -> Any:
-    name, sent, received = names
+@functools.lru_cache(maxsize=256)
+def _counts_calls(group: Any) -> bool:
+    """Whether the group's own number tells its calls apart; a group of several backends counts only one of them."""
+    return str(dist.get_backend_config(group)) == "cpu:gloo" or dist.get_backend(group) == "gloo"
+
+
+def forget_groups() -> None:
+    """A group was destroyed."""
+    shared_keys.cache_clear()
+    _counts_calls.cache_clear()
+
+
+def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     # signature() looks through c10d's logging decorator, which hides the parameters' names.
     parameters = list(inspect.signature(function).parameters)
+    name, sent, received = names
+    group_at = parameters.index("group")
+
+    def span(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        group: Any = args[group_at] if len(args) > group_at else kwargs.get("group")
+        group = group or c10d._get_default_group()
+        target = args[received] if len(args) > received else kwargs[parameters[received]]
+        number = group._get_sequence_number_for_group() if _counts_calls(group) else None
+        keys = shared_keys(name, first.dtype, group, C10D, "gloo" if first.is_cpu else "NCCL")
+        return CALLS.span(keys, _elements(source), _elements(target), number)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or CALLS.inside.call:
             return function(*args, **kwargs)
-        opens()
-        values = dict(zip(parameters, args, strict=False)) | kwargs
-        source = values.get(parameters[sent])
-        if getattr(CALLS.inside, "call", False) or source is None:
+        CALLS.before()
+        if not (CALLS.recording or CALLS.capturing or routes.COMMUNICATORS):
             return function(*args, **kwargs)
-        if _first(source).device.type != "cpu":
-            ordered = {name: values[name] for name in parameters if name in values}
-            issued = routes.send(function.__name__, _first(source), ordered)
+        source = args[sent] if len(args) > sent else kwargs.get(parameters[sent])
+        if source is None:
+            return function(*args, **kwargs)
+        first = source[0] if isinstance(source, list) else source
+        if not first.is_cpu:
+            issued = _rerouted(function, first, parameters, args, kwargs)
             # Outside a CUDA graph NCCL's own metadata reach the kernels.
             if issued is not None or not CALLS.capturing:
                 return issued or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
-        CALLS.inside.call = True
-        try:
-            with CALLS.span(describe(name, source, values[parameters[received]], values.get("group"))):
-                return function(*args, **kwargs)
-        finally:
-            CALLS.inside.call = False
+        with CALLS.alone(span(source, first, args, kwargs)):
+            return function(*args, **kwargs)
 
     return call
 
 
-def watch_c10d(opens: Callable[[], None]) -> None:
-    """Wrap c10d's collectives; `opens` runs before each. c10d describes them itself on NCCL, but not on gloo."""
+def _rerouted(function: Any, tensor: Any, parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not routes.COMMUNICATORS:
+        return None
+    values = dict(zip(parameters, args, strict=False)) | kwargs
+    return routes.send(function.__name__, tensor, {name: values[name] for name in parameters if name in values})
+
+
+def watch_c10d() -> None:
+    """Wrap c10d's collectives; c10d describes them itself on NCCL, but not on gloo."""
     for attribute, names in COLLECTIVES.items():
         original = getattr(c10d, attribute, None)
         if original is None:
             continue  # torch renamed *_into_tensor and *_scatter_tensor to *_single; most versions have one of them
-        wrapped = _wrapped(original, names, opens)
+        wrapped = _wrapped(original, names)
         setattr(c10d, attribute, wrapped)
         setattr(dist, attribute, wrapped)

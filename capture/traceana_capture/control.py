@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -20,8 +21,14 @@ class Control:
         if self._socket is not None:
             return
         connection = socket.socket(socket.AF_UNIX)
+        folder, name = os.path.split(self.path)
         try:
-            connection.connect(self.path)
+            # A socket's path may have 108 bytes, so it is reached through its directory.
+            directory = os.open(folder, os.O_RDONLY)
+            try:
+                connection.connect(f"/proc/self/fd/{directory}/{name}")
+            finally:
+                os.close(directory)
         except OSError:
             return
         self._socket = connection
@@ -33,6 +40,9 @@ class Control:
         except OSError:
             return
         on_flush("the launcher asked for it" if asked else "the launcher is gone")
+        if not asked:
+            # The guard reaches the command's process group only; a rank may have left it, as torchrun's do.
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def send(self, **message: Any) -> None:
         """Send one message with this process's id."""

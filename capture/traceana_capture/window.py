@@ -1,11 +1,19 @@
-"""The one profiler window of a rank: opened once, closed once, exported as plain JSON beside its final place."""
+"""The one profiler window of a rank: opened once, closed once, exported as plain JSON beside its final place.
 
-import gc
+A session of torch.profiler belongs to the thread that started it: stopping it elsewhere crashes. Whoever else wants the
+window closed asks for it, and the main thread is interrupted by a signal to do it. Sessions over all threads, and so
+those that another thread than the main one opens, can be closed from anywhere.
+"""
+
+import contextlib
+import functools
 import json
 import os
+import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +24,16 @@ from traceana_capture import routes
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
 
+# A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
+WAKE = signal.SIGRTMAX - 3
+PATIENCE_S = 5.0
+_has_context: Any = getattr(torch._C, "_cuda_hasPrimaryContext", None)
+LOOK_S = 0.2
+STUCK = "its main thread did not come back from a call within {:.0f} s; --all-threads can record that too"
+
 
 class Window:
-    """Records from `open` to `close`, from whichever thread asks; both do nothing the second time."""
+    """Records from `open` to `close`; both do nothing the second time."""
 
     def __init__(self, settings: dict[str, Any], control: Control) -> None:
         self.settings = settings
@@ -26,74 +41,211 @@ class Window:
         self.profiler: Any = None
         self.finished = False
         self.graph_captures = 0
+        self.collectives = 0
+        self._warm = False
         self._due = 0.0
+        self._owner: int | None = None
+        self._asked = ""
+        self._why_not = ""
+        self._stopper: int | None = None
+        self._done = threading.Event()
         self._lock = threading.RLock()
 
+    def warm_up(self) -> None:
+        """Pay for the profiler's first start, which takes seconds, before the window; waits for CUDA's own start."""
+        if self._warm or not _cuda_is_settled() or torch.autograd.profiler._is_profiler_enabled or not self._chosen():
+            return
+        self._warm = True
+        session = self._session(all_threads=False)
+        _start(session)
+        session.stop()
+
     def open(self) -> None:
-        """Start recording; a later duration ends it in time for the export to happen in a healthy process."""
+        """Start recording, unless the delay, counted from the first call, is not over."""
+        if self.profiler is not None or self.finished or not self._chosen():
+            return
         with self._lock:
-            if self.profiler is not None or self.finished or not self._wanted():
+            if torch.autograd.profiler._is_profiler_enabled:
+                self._say_why_not("the program's own profiler was running")
                 return
-            config = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
-            activities = [ProfilerActivity.CPU]
-            if torch.cuda.is_available():
-                activities.append(ProfilerActivity.CUDA)
-            self.profiler = profile(
-                activities=activities,
-                record_shapes=self.settings["shapes"],
-                with_stack=self.settings["stacks"],
-                profile_memory=self.settings["memory"],
-                experimental_config=config,
-            )
-            with warnings.catch_warnings():
-                # torch 2.11 warns of cycles, which a window that opens once has none of; a guest stays silent.
-                warnings.simplefilter("ignore")
-                self.profiler.start()
-            CALLS.recording = True
-            self.control.send(event="recording")
-        timer = threading.Timer(self.settings["duration_s"], self.close, args=("the duration was over",))
+            self.warm_up()
+            if not self._due:
+                self._due = time.monotonic() + self.settings["delay_s"]
+                self._open_in(self.settings["delay_s"])
+            if time.monotonic() < self._due or self.profiler is not None:
+                return
+            self._record()
+
+    def _open_in(self, delay_s: float) -> None:
+        """Open by time, because one long request gives no later occasion; steps do, and are not cut."""
+        if not delay_s or self.settings["step_on"] or self.settings["warmup"] or self.settings["steps"]:
+            return
+        opens: Callable[[], None] = self.open
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(WAKE, lambda *_: self.check())
+            opens = functools.partial(signal.pthread_kill, threading.get_ident(), WAKE)
+        timer = threading.Timer(delay_s, opens)
         timer.daemon = True
         timer.start()
 
-    def _wanted(self) -> bool:
-        """Whether this rank was asked for and the delay, counted from the first call, is over."""
+    def _say_why_not(self, reason: str) -> None:
+        if self._why_not != reason:
+            self._why_not = reason
+            self.control.send(event="waiting", reason=reason)
+
+    def _record(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        everywhere = self.settings["all_threads"] or not main
+        self._owner = None if everywhere else threading.get_ident()
+        if main:
+            signal.signal(WAKE, lambda *_: self.check())
+        session = self._session(all_threads=everywhere)
+        _start(session)
+        self.profiler = session
+        CALLS.recording = True
+        with contextlib.suppress(OSError):
+            self._mark.touch()
+        self.control.send(event="recording", gpu=_gpu())
+        threading.Thread(target=self._bound, daemon=True).start()
+
+    def _session(self, *, all_threads: bool) -> Any:
+        return profile(
+            activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])],
+            record_shapes=self.settings["shapes"],
+            with_stack=self.settings["stacks"],
+            profile_memory=self.settings["memory"],
+            experimental_config=torch._C._profiler._ExperimentalConfig(profile_all_threads=all_threads),
+        )
+
+    @property
+    def _mark(self) -> Path:
+        """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
+        return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
+
+    def _chosen(self) -> bool:
+        """Whether this process is a rank, and one that was asked for."""
+        if not torch.distributed.is_initialized():
+            return False
         ranks = self.settings["ranks"]
         if ranks and torch.distributed.get_rank() not in ranks:
             self.finished = True
             self.control.send(event="left out", reason="not among --ranks")
-            return False
-        self._due = self._due or time.monotonic() + self.settings["delay_s"]
-        return time.monotonic() >= self._due
+        return not self.finished
+
+    def _bound(self) -> None:
+        """In a thread of its own: end the window in time for the export to happen in a healthy process."""
+        end = time.monotonic() + self.settings["duration_s"]
+        most = grown_bytes() + (self.settings["max_memory_mib"] << 20)
+        while not self._done.wait(LOOK_S if end - time.monotonic() > LOOK_S else max(0.0, end - time.monotonic())):
+            if time.monotonic() >= end:
+                return self.close("the duration was over")
+            if grown_bytes() > most:
+                return self.close("the process had grown by --max-memory")
+        return None
+
+    def count(self) -> None:
+        """A collective comes."""
+        self.collectives += 1
+        if self.collectives > self.settings["max_collectives"]:
+            self.close("--max-collectives were recorded")
+        elif self._asked:
+            self.check()
+
+    def check(self) -> None:
+        """Do what another thread asked for, if this one may."""
+        if self._asked and self._may_stop():
+            self._stop(self._asked)
+        elif self._due and self.graph_captures:
+            self._open_in(LOOK_S)
+        elif self._due:
+            self.open()
 
     def close(self, reason: str) -> None:
-        """Stop and export; waits while a CUDA graph is captured, because stopping would break the user's graph."""
-        while self.graph_captures:
-            threading.Event().wait(0.01)
+        """Stop and export, or have it done: at once, after a CUDA graph's capture, or by the thread that may."""
+        if self._stopper is not None:
+            if self._stopper != threading.get_ident():
+                self._done.wait()
+        elif self.profiler is not None and self._may_stop():
+            self._stop(reason)
+        elif self.profiler is not None:
+            self._ask(reason)
+
+    def _ask(self, reason: str) -> None:
+        self._asked = self._asked or reason
+        if threading.current_thread() is threading.main_thread():
+            return
+        if self._owner is not None:
+            signal.pthread_kill(self._owner, WAKE)
+        end = time.monotonic() + PATIENCE_S
+        while not self._done.wait(LOOK_S) and (self._stopper is not None or time.monotonic() < end):
+            pass
+        if self._stopper is None:
+            self.control.send(event="failed", reason=f"{reason}, and {STUCK.format(PATIENCE_S)}")
+
+    def leave(self) -> None:
+        """The process ends, so a CUDA graph that is being captured is lost anyway."""
+        self.graph_captures = 0
+        self.close("the process ended")
+
+    def _may_stop(self) -> bool:
+        return not self.graph_captures and self._owner in (None, threading.get_ident())
+
+    def _stop(self, reason: str) -> None:
         with self._lock:
-            if self.profiler is None or self.finished:
+            if self._stopper is not None:
                 return
-            self.finished = True
-            CALLS.recording = False
+            self._stopper, self.finished, CALLS.recording = threading.get_ident(), True, False
             self.control.send(event="exporting")
             self.control.send(**self._export(reason))
+            self._done.set()
 
     def _export(self, reason: str) -> dict[str, Any]:
-        folder = Path(self.settings["workdir"])
-        trace = folder / f"{os.getpid()}.json"
+        trace = Path(self.settings["workdir"]) / f"{os.getpid()}.json"
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            facts = {"records": CALLS.records, "graphs": CALLS.graphs, "adapters": routes.ADAPTERS}
+            facts = CALLS.export() | {"adapters": routes.ADAPTERS}
             trace.with_suffix(".calls").write_text(json.dumps(facts))
-        except (OSError, RuntimeError) as error:
-            return {"event": "failed", "reason": f"the export failed: {error}"}
+        except Exception as error:  # whatever it is, the program goes on
+            return {"event": "failed", "reason": f"the export failed: {error!r}"}
         finally:
-            self.profiler = None
-            gc.collect()
+            # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
+            self.profiler.profiler = self.profiler = None
+            self._mark.unlink(missing_ok=True)
         return {"event": "done", "reason": reason, "trace": str(trace)}
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
-        self._lock = threading.RLock()
-        self.profiler = None
-        self.finished = False
+        self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
+        # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
+        self.finished = self.profiler is not None
+        if self.finished:
+            torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
+            torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False
+            self.profiler = None
+
+
+def _cuda_is_settled() -> bool:
+    """Whether there is no CUDA, or the program chose its device; a session before that would take memory of GPU 0."""
+    if not torch.cuda.is_available():
+        return True
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return started and bool(_has_context(torch.cuda.current_device()))
+
+
+def _gpu() -> str | None:
+    """Its name; a program that left CUDA alone must not be given a context."""
+    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+
+
+def _start(session: Any) -> None:
+    with warnings.catch_warnings():
+        # torch 2.11 warns of cycles, which a window that opens once has none of; a guest stays silent.
+        warnings.simplefilter("ignore")
+        session.start()
+
+
+def grown_bytes() -> int:
+    """Resident memory of this process that belongs to no file; the profiler's events are in it."""
+    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

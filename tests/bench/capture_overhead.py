@@ -1,52 +1,50 @@
-"""What capture costs inside its window: no profiler, plain torch.profiler and capture, as medians and ratios.
+"""What capture costs: no profiler, plain torch.profiler with the same activities, and capture.
 
-Run it as `python tests/bench/capture_overhead.py`; one gloo rank times its own loop of small operators and collectives.
+Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda] [--operators N]`. The kinds take turns,
+so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export is from
+the window's end until the program goes on, with the trace on disk as plain JSON.
 """
 
+import argparse
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 
-REPEATS = 3
-WORKLOAD = """
-import os, sys, time, contextlib
-import torch, torch.distributed as dist
-os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29611", RANK="0", WORLD_SIZE="1")
-torch.set_num_threads(1)
-dist.init_process_group("gloo")
-x = torch.ones(256, 256)
-profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
-with profiler if sys.argv[1] == "plain" else contextlib.nullcontext():
-    dist.all_reduce(x)
-    begin = time.perf_counter()
-    for _ in range(2000):
-        y = torch.relu(x @ x) * 0.5
-        dist.all_reduce(y)
-    print(time.perf_counter() - begin)
-dist.destroy_process_group()
-"""
+KINDS = ("none", "plain", "capture")
+LOOP = ("--rounds", "12", "--calls", "300")
+WINDOW = ("--step-on", "tests.bench.capture_step:step", "--steps", "1", "--duration", "600", "--force")
 
 
-def seconds(kind: str, folder: str) -> float:
-    """Time of the workload's loop, as the workload measured it itself."""
-    command = [sys.executable, "-c", WORKLOAD, kind]
-    if kind == "capture":
-        command = [sys.executable, "-m", "traceana", "capture", "-o", folder, "--force", "--", *command]
+def measure(kind: str, options: argparse.Namespace, port: int, folder: str) -> dict[str, float]:
+    """What the workload printed."""
+    workload = [sys.executable, "-m", "tests.bench.capture_workload", kind, options.device, *LOOP]
+    workload += ["--operators", str(options.operators), "--port", str(port), "--trace", f"{folder}/plain.json"]
+    capture = [sys.executable, "-m", "traceana", "capture", "-o", folder, *WINDOW, "--"]
+    command = [*(capture if kind == "capture" else []), *workload]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.split()[0])
+    times: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return times
 
 
 def main() -> None:
-    """Print one line per kind."""
-    kinds = ("none", "plain", "capture")
+    """Print the median of each kind, and the median over the turns of its ratio to the other kinds of its turn."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--operators", type=int, default=20, help="for each collective")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rounds = [[seconds(kind, folder) for kind in kinds] for _ in range(REPEATS)]
-    medians = dict(zip(kinds, map(statistics.median, zip(*rounds, strict=True)), strict=True))
-    for kind, median in medians.items():
-        print(
-            f"{kind:8} {median:.3f} s  {median / medians['none']:.3f} x none  {median / medians['plain']:.3f} x plain"
-        )
+        turns = [
+            {kind: measure(kind, options, 29611 + 3 * turn + i, folder) for i, kind in enumerate(KINDS)}
+            for turn in range(options.repeats)
+        ]
+    for part, unit in (("before", "us"), ("inside", "us"), ("export", "s")):
+        for kind in KINDS:
+            median = statistics.median(turn[kind][part] for turn in turns)
+            ratios = [statistics.median(turn[kind][part] / turn[base][part] for turn in turns) for base in KINDS[:2]]
+            print(f"{part:7} {kind:8} {median:10.3f} {unit:2}  {ratios[0]:8.3f} x none  {ratios[1]:6.3f} x plain")
 
 
 if __name__ == "__main__":

@@ -1,192 +1,196 @@
 """Every way a run can end: each rank's trace is complete, or named with its reason; nothing is left half-written."""
 
-import contextlib
 import dataclasses
-import gzip
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-WORKLOAD = str(Path(__file__).parents[1] / "ulysses_block.py")
-LIMIT_S = 120
+from tests.capturing import (
+    WORKLOAD,
+    check,
+    complete,
+    finish,
+    free_port,
+    launch,
+    run,
+    run_file,
+    survivors,
+    wait_until,
+    workload,
+)
+
 TIMED_OUT = 124
-COLLECTIVES_PER_STEP = 11  # broadcast, all-gather, and in each of 3 layers two all-to-alls and an all-reduce
+BOTH = (0, 1)
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def ranks(way: str) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("ending_ranks.py")), way, free_port()]
 
 
-def workload(*options: str) -> list[str]:
-    return [sys.executable, WORKLOAD, "--port", free_port(), "--seq", "64", *options]
-
-
-def launch(folder: Path, command: list[str], *options: str) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-m", "traceana", "capture", "-o", str(folder), *options, "--", *command]
-    # The marker is inherited by every process of the run, so that a survivor can be found by it.
-    environment = {**os.environ, "TRACEANA_TEST_RUN": str(folder)}
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def survivors(folder: Path) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"TRACEANA_TEST_RUN={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text())
-    return found
-
-
-def check(folder: Path, stderr: str) -> dict[int, dict[str, Any]]:
-    """What must hold after every ending; returns the ranks of run.json."""
-    run = json.loads((folder / "run" / "run.json").read_text())
-    published = {"run.json"}
-    for entry in run["ranks"]:
-        if entry["outcome"] == "complete":
-            with gzip.open(folder / "run" / entry["file"]) as file:
-                trace = json.load(file)
-            assert trace["distributedInfo"]["rank"] == entry["rank"]
-            published.add(entry["file"])
-        else:
-            assert entry["reason"]
-            assert f"no trace of rank {entry['rank']}: {entry['reason']}" in stderr
-    assert {path.name for path in (folder / "run").iterdir()} == published
-    assert survivors(folder) == []
-    return {entry["rank"]: entry for entry in run["ranks"]}
+def torchrun(*options: str) -> list[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    return [*launcher, WORKLOAD, "--torchrun", "--seq", "64", *options]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    options: tuple[str, ...]
+    """`send` goes to the launcher once the ranks work; `says` is on stderr, before anything of ours."""
+
+    command: Callable[[], list[str]]
     code: int
-    complete: tuple[int, ...]
+    complete: tuple[int, ...] = BOTH
     capture: tuple[str, ...] = ()
+    send: signal.Signals | None = None
+    says: str = ""
 
 
 ENDINGS = {
-    "normal": Ending(options=(), code=0, complete=(0, 1)),
-    "fork": Ending(options=("--start", "fork"), code=0, complete=(0, 1)),
-    "forkserver": Ending(options=("--start", "forkserver"), code=0, complete=(0, 1)),
-    "os._exit": Ending(options=("--die", "exit"), code=7, complete=(0, 1)),
-    "exception": Ending(options=("--die", "raise"), code=1, complete=(0, 1)),
-    "rank killed": Ending(options=("--die", "sigkill"), code=9, complete=(0,)),
-    "window over before the kill": Ending(
-        options=("--die", "sigkill", "--delay-rank", "0", "--delay-ms", "2000"),
+    "normal return": Ending(command=lambda: ranks("return"), code=0),
+    "exception": Ending(command=lambda: ranks("exception"), code=1, says="RuntimeError: asked to fail"),
+    "sys.exit": Ending(command=lambda: ranks("sys.exit"), code=7),
+    "os._exit": Ending(command=lambda: ranks("os._exit"), code=7),
+    "SIGTERM to a rank": Ending(command=lambda: ranks("SIGTERM"), code=15),
+    "SIGKILL of a rank": Ending(command=lambda: ranks("SIGKILL"), code=9, complete=(0,)),
+    "SIGKILL of all ranks": Ending(command=lambda: ranks("all-killed"), code=9, complete=()),
+    "SIGKILL of the launcher": Ending(command=lambda: ranks("launcher-killed"), code=-signal.SIGKILL),
+    "SIGINT to the launcher": Ending(
+        command=lambda: ranks("wait"), code=128 + signal.SIGINT, send=signal.SIGINT, says="KeyboardInterrupt"
+    ),
+    "SIGTERM to the launcher": Ending(command=lambda: ranks("wait"), code=128 + signal.SIGTERM, send=signal.SIGTERM),
+    "hang, then SIGINT": Ending(command=lambda: ranks("hang"), code=128 + signal.SIGINT, send=signal.SIGINT),
+    "hang, then a timeout": Ending(
+        command=lambda: ranks("hang"), code=TIMED_OUT, capture=("--timeout", "15", "--all-threads")
+    ),
+    "killed after the window": Ending(
+        command=lambda: workload("--start=fork", "--die=sigkill", "--delay-rank=0", "--delay-ms=2000"),
         code=9,
-        complete=(0, 1),
         capture=("--duration", "0.5"),
     ),
-    "hang": Ending(options=("--die", "hang"), code=TIMED_OUT, complete=(0, 1), capture=("--timeout", "15")),
+    "killed by its parent as in sglang": Ending(command=lambda: ranks("sglang"), code=15),
+    "killed by its parent as in vLLM": Ending(command=lambda: ranks("vllm"), code=15),
+    "killed by torchrun": Ending(command=lambda: torchrun("--die", "raise"), code=1, says="asked to fail"),
 }
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_ending(tmp_path: Path, ending: Ending) -> None:
-    process = launch(tmp_path, workload(*ending.options), *ending.capture)
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    ranks = check(tmp_path, stderr)
-    assert process.returncode == ending.code, stderr
-    assert tuple(rank for rank, entry in ranks.items() if entry["outcome"] == "complete") == ending.complete, stderr
-    assert set(ranks) == {0, 1}
+    process = launch(tmp_path, ending.command(), *ending.capture)
+    if ending.send is not None:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(ending.send)
+    code, _, stderr = finish(process, tmp_path)
+    wait_until(lambda: survivors(tmp_path) == {})
+    entries = check(tmp_path, stderr)
+    assert code == ending.code, stderr
+    assert complete(entries) == ending.complete, stderr
+    assert tuple(entries) == BOTH
+    killed = ending.code == -signal.SIGKILL
+    assert run_file(tmp_path)["exit_code"] == (128 + signal.SIGKILL if killed else ending.code)
+    theirs, _, _ = stderr.partition("traceana:")
+    assert ending.says in theirs
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_to_the_launcher_flushes_first(tmp_path: Path, number: signal.Signals) -> None:
-    process = launch(tmp_path, workload("--die", "hang", "--start", "fork"), "--duration", "1")
-    assert process.stderr is not None
-    # torch warns at the first all-gather, so the window is open from this line on
-    for line in process.stderr:
-        if "deprecated" in line:
-            break
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    ranks = check(tmp_path, stderr)
-    assert process.returncode in (128 + number, 1)
-    assert set(ranks) == {0, 1}
+@pytest.mark.parametrize(
+    ("script", "code"), [("kill -KILL $$", 137), ("kill -TERM $$", 143), ("exit 5", 5), ("exit 0", 0)]
+)
+def test_the_commands_own_end_is_passed_on(tmp_path: Path, script: str, code: int) -> None:
+    assert run(tmp_path, ["bash", "-c", script])[0] == code
 
 
-def test_every_collective_has_its_size(tmp_path: Path) -> None:
-    process = launch(tmp_path, workload("--steps", "2"))
-    process.communicate(timeout=LIMIT_S)
-    for rank in (0, 1):
-        with gzip.open(tmp_path / "run" / f"rank{rank}.json.gz") as file:
-            events = json.load(file)["traceEvents"]
-        sized = [event["args"] for event in events if "In msg nelems" in event.get("args", {})]
-        assert len(sized) == 2 * COLLECTIVES_PER_STEP
-        # qkv of 32 tokens, 3 * 1024 each, and the attention's output
-        sent = [args["In msg nelems"] for args in sized if args["Collective name"] == "all_to_all"]
-        assert sorted(set(sent)) == [32 * 1024, 32 * 3 * 1024]
-        assert not any(event["name"].startswith("traceana::") for event in events)
+def test_a_timeout_ends_what_is_deaf_to_signals(tmp_path: Path) -> None:
+    deaf = [
+        "bash",
+        "-c",
+        "trap '' TERM INT; setsid bash -c 'while :; do read -t 1; done' & while :; do read -t 1; done",
+    ]
+    code, _, stderr = run(tmp_path, deaf, "--timeout", "0.5")
+    assert code == TIMED_OUT
+    check(tmp_path, stderr)
 
 
-def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> None:
-    options = ("--ranks", "1", "--nccl", "NCCL_PROTO=Simple", "--stacks", "--memory")
-    process = launch(tmp_path, workload("--steps", "2"), *options)
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    ranks = check(tmp_path, stderr)
-    assert ranks[0]["reason"] == "not among --ranks"
-    assert ranks[1]["outcome"] == "complete"
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert run["nccl"]["set"] == {"NCCL_PROTO": "Simple"}
+def test_a_killed_launcher_of_a_command_without_torch(tmp_path: Path) -> None:
+    code, _, stderr = run(tmp_path, ["bash", "-c", "setsid sleep 1000 & kill -KILL $PPID; sleep 1000"])
+    assert code == -signal.SIGKILL
+    wait_until(lambda: survivors(tmp_path) == {})
+    assert check(tmp_path, stderr) == {}
 
 
-def test_torchrun_through_a_shell(tmp_path: Path) -> None:
-    torchrun = f"{sys.executable} -m torch.distributed.run --nproc-per-node 2 --master-port {free_port()}"
-    process = launch(tmp_path, ["bash", "-c", f"{torchrun} {WORKLOAD} --torchrun --seq 64"])
-    stdout, stderr = process.communicate(timeout=LIMIT_S)
-    assert "generated: 6 steps on 2 ranks" in stdout
-    assert process.returncode == 0
-    assert {entry["outcome"] for entry in check(tmp_path, stderr).values()} == {"complete"}
+def test_what_the_command_left_in_the_background_is_ended(tmp_path: Path) -> None:
+    code, stdout, stderr = run(tmp_path, ["bash", "-c", "env -i setsid sleep 1000 & disown; echo done"])
+    assert (code, stdout) == (0, "done\n")
+    check(tmp_path, stderr)
 
 
-def test_without_torch_the_command_runs_as_it_is(tmp_path: Path) -> None:
-    process = launch(tmp_path, ["bash", "-c", "echo out; echo err >&2; exit 5"])
-    stdout, stderr = process.communicate(timeout=LIMIT_S)
-    assert (process.returncode, stdout) == (5, "out\n")
-    assert "err\n" in stderr
-    assert "no rank appeared" in stderr
-
-
-def test_the_commands_own_signal_is_passed_on(tmp_path: Path) -> None:
-    process = launch(tmp_path, ["bash", "-c", "kill -KILL $$"])
-    process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 128 + signal.SIGKILL
+def test_a_run_that_goes_on_is_not_replaced(tmp_path: Path) -> None:
+    first = launch(tmp_path, ["bash", "-c", "echo up; read line"])
+    assert first.stdout is not None
+    first.stdout.readline()
+    code, _, stderr = run(tmp_path, ["true"], "--force")
+    assert code == 2
+    assert "goes on" in stderr
+    finish(first, tmp_path, "\n")
+    check(tmp_path, "")
 
 
 def test_a_second_run_needs_force_which_replaces_only_that_run(tmp_path: Path) -> None:
-    launch(tmp_path, ["true"]).communicate(timeout=LIMIT_S)
+    run(tmp_path, ["true"])
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    refused = launch(tmp_path, ["false"])
-    _, stderr = refused.communicate(timeout=LIMIT_S)
-    assert refused.returncode == 2
+    (tmp_path / "run" / "rank5.json.gz").write_text("earlier")
+    code, _, stderr = run(tmp_path, ["false"])
+    assert code == 2
     assert "--force" in stderr
-    forced = launch(tmp_path, ["true"], "--force")
-    forced.communicate(timeout=LIMIT_S)
-    assert forced.returncode == 0
-    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert run(tmp_path, ["no-such-command"], "--force")[0] == 2
+    assert (tmp_path / "run" / "rank5.json.gz").exists()
+    assert run(tmp_path, ["true"], "--force")[0] == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "notes.txt"}
 
 
-def test_an_unwritable_folder_is_refused_before_the_run(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    process = launch(tmp_path / "file", ["echo", "ran"])
-    stdout, stderr = process.communicate(timeout=LIMIT_S)
-    assert (process.returncode, stdout) == (2, "")
+    code, stdout, stderr = run(tmp_path / "file", ["echo", "ran"])
+    assert (code, stdout) == (2, "")
     assert "cannot write" in stderr
 
 
-def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
-    process = launch(tmp_path, workload("--steps", "1"), "--backend", "torch")
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    assert "error: --backend torch changed nothing" in stderr
-    backend = json.loads((tmp_path / "run" / "run.json").read_text())["backend"]
-    assert (backend["asked"], backend["adapter"], backend["seen"]) == ("torch", None, ["torch.distributed"])
-    assert process.returncode == 0
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_an_unwritable_folder_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o500)
+    code, stdout, stderr = run(tmp_path, ["echo", "ran"])
+    assert (code, stdout) == (2, "")
+    assert "cannot write" in stderr
+
+
+def test_files_that_may_not_grow_leave_a_reason(tmp_path: Path) -> None:
+    process = launch(tmp_path, workload("--start=fork"), wrapper=["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"])
+    code, _, stderr = finish(process, tmp_path)
+    entries = check(tmp_path, stderr)
+    assert code == 0
+    assert complete(entries) == ()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(disk)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small disk to fill: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_leaves_a_reason(small_disk: Path) -> None:
+    code, _, stderr = run(small_disk, workload("--start=fork"))
+    entries = check(small_disk, stderr)
+    assert code == 0
+    assert complete(entries) == ()
+    assert tuple(entries) == BOTH

@@ -121,6 +121,13 @@ def test_versions_are_no_repeats(tmp_path: Path) -> None:
     assert (found["baseline"], found["candidate"]) == ("wan2.1", "wan2.2")
 
 
+def test_dumps_beside_all_runs_do_not_make_their_folder_one_of_dumps(tmp_path: Path) -> None:
+    for seed, label in enumerate(("a", "b")):
+        write(tmp_path / label, seed)
+        shutil.copy(DUMP, tmp_path / f"{label}.json")
+    assert "perf request" in [one["metric"] for one in compared(tmp_path)["end_to_end"]]
+
+
 def test_perf_dumps_in_and_beside_a_run_folder_are_read(tmp_path: Path) -> None:
     for seed, label in enumerate(("a", "b", "b-more")):
         write(tmp_path / label, seed)

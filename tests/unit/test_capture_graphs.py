@@ -12,11 +12,13 @@ from traceana_capture.calls import Calls
 
 from traceana.capture.graphs import annotate_replays
 from traceana.capture.publish import publish
+from traceana.capture.publish import record as full
 
 REAL = Path(__file__).parents[1] / "traces" / "h200" / "pynccl-2r-graph" / "rank0.json.gz"
 # What the folder's README tells of one step: its operations and the elements that a rank sends.
 STEP = [("broadcast", 32768), ("_allgather_base", 131072)]
 LAYER = [("all_to_all", 6291456), ("all_to_all", 2097152), ("allreduce", 2097152)]
+CALLS = [*STEP, *LAYER, *LAYER, *LAYER]
 
 
 def record(name: str, elements: int) -> dict[str, Any]:
@@ -76,10 +78,11 @@ def test_a_replay_that_could_be_two_graphs_stays_without_sizes(
 def test_calls_of_a_capture_are_kept_even_before_the_window() -> None:
     calls = Calls()
     calls.begin_graph()
-    with calls.span(record("allreduce", 4)):
+    with calls.span(record("allreduce", 0), 4, 4, 9):
         calls.end_graph()
-    assert calls.graphs == [[record("allreduce", 4)]]
-    assert calls.records == []
+    facts = calls.export()
+    assert facts["calls"] == []
+    assert [full(facts["keys"], call) for call in facts["graphs"][0]] == [record("allreduce", 4)]
 
 
 # HTA's own use of pandas
@@ -87,10 +90,11 @@ def test_calls_of_a_capture_are_kept_even_before_the_window() -> None:
 def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> None:
     source = tmp_path / "1.json"
     source.write_bytes(gzip.decompress(REAL.read_bytes()))
-    facts = {"records": [], "graphs": [graph(*STEP, *LAYER, *LAYER, *LAYER)], "adapters": []}
+    graphs = [[at, *sizes, None] for at, sizes in enumerate(2 * [size] for _, size in CALLS)]
+    facts = {"keys": [record(*call) for call in CALLS], "calls": [], "graphs": [graphs], "adapters": []}
     source.with_suffix(".calls").write_text(json.dumps(facts))
     published = publish(source, tmp_path / "rank0.json.gz")
-    assert published.backends == {"pynccl"}
+    assert published.backends == ("pynccl",)
     config = ParserConfig.enable_communication_args(ParserConfig.get_default_cfg().clone())
     _, table, symbols = parse_trace_dataframe(str(tmp_path / "rank0.json.gz"), config)
     names = table["name"].map(lambda code: str(symbols.sym_table[code]))

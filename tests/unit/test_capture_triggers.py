@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from traceana_capture.triggers import Triggers
 
-from traceana.commands.capture import function_name
+from traceana.capture.options import function_name
 from traceana.errors import TraceanaError
 
 

@@ -71,10 +71,10 @@ def test_calls_by_step_and_what_is_warm_up() -> None:
         end_ns=start + 1,
         exposed_ns=start,
         seq=start,
+        site=np.full(6, -1),
+        sites=(),
         signature=np.zeros(6, dtype=np.int64),
         signatures=(),
-        site=np.full(6, -1, dtype=np.int64),
-        sites=(),
     )
     step = run_steps.step_of_calls(calls, ranks[0], run_steps.steps(ranks).rows[0])
     assert step.tolist() == [-2, 0, -1, 1, 2, -1]

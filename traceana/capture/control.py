@@ -6,8 +6,11 @@ import json
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
+
+CLOSE_GRACE_S = 5.0
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -20,19 +23,43 @@ class Worker:
     host: str
     backend: str
     versions: dict[str, str]
+    gpu: str | None = None
     state: str = "waiting"
     reason: str = ""
     trace: str | None = None
 
 
-class Ranks:
-    """Listens on the socket and holds each rank's latest state."""
+class Roster:
+    """Each rank's latest state, made from its messages."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         self.workers: dict[int, Worker] = {}
+
+    def note(self, message: dict[str, Any]) -> None:
+        """Take one message in; raises KeyError or TypeError for one that is not ours."""
+        event, pid = message.pop("event"), int(message["pid"])
+        if event == "hello":
+            self.workers[pid] = Worker(**message)
+        elif pid in self.workers:
+            worker = self.workers[pid]
+            worker.state, worker.reason = str(event), str(message.get("reason", ""))
+            worker.trace = str(message["trace"]) if "trace" in message else None
+            worker.gpu = message.get("gpu") or worker.gpu
+
+
+class Ranks(Roster):
+    """Listens on `folder`/control and keeps each message in `folder`/messages, for a rescue."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._messages = folder / "messages"
         self._connections: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
+        # A socket's path may have 108 bytes and a run folder's may be longer, so it is reached through its directory.
+        directory = os.open(folder, os.O_RDONLY)
+        self._listener.bind(f"/proc/self/fd/{directory}/control")
+        os.close(directory)
         self._listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,21 +68,16 @@ class Ranks:
             while True:
                 connection, _ = self._listener.accept()
                 self._connections.append(connection)
-                threading.Thread(target=self._listen, args=(connection,), daemon=True).start()
+                thread = threading.Thread(target=self._listen, args=(connection,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _listen(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), connection.makefile() as lines:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), connection.makefile() as lines:
             for line in lines:
-                self._note(json.loads(line))
-
-    def _note(self, message: dict[str, Any]) -> None:
-        event, pid = message.pop("event"), int(message["pid"])
-        if event == "hello":
-            self.workers[pid] = Worker(**message)
-        elif pid in self.workers:
-            worker = self.workers[pid]
-            worker.state, worker.reason = str(event), str(message.get("reason", ""))
-            worker.trace = str(message["trace"]) if "trace" in message else None
+                self.note(json.loads(line))
+                with contextlib.suppress(OSError), self._messages.open("a") as file:
+                    file.write(line)
 
     def flush(self) -> None:
         """Ask every rank to end its window and export now."""
@@ -68,8 +90,13 @@ class Ranks:
         return any(w.state in ("recording", "exporting") and _alive(w.pid) for w in list(self.workers.values()))
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, once the last words of ranks that have ended are read."""
+        limit = time.monotonic() + CLOSE_GRACE_S
+        for thread in list(self._threads):
+            thread.join(max(0.0, limit - time.monotonic()))
         for connection in [*self._connections, self._listener]:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
 

@@ -95,7 +95,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
     for folder, below, names in os.walk(root, onerror=_unreadable_folder):
-        below.sort()
+        below[:] = sorted(name for name in below if not name.startswith("."))
         files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != MANIFEST]
         if files:
             yield Path(folder), files

@@ -1,0 +1,53 @@
+"""Exports before SIGTERM ends the process, also while its main thread waits inside a collective."""
+
+import ctypes
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+_pipe: tuple[socket.socket, socket.socket] | None = None
+
+
+def watch(close: Callable[[str], None]) -> None:
+    """Take SIGTERM if the program left it alone; a handler that it sets later replaces ours."""
+    global _pipe
+    main = threading.current_thread() is threading.main_thread()
+    if not main or _pipe is not None or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+    _pipe = socket.socketpair()
+    _pipe[1].setblocking(False)
+    # Python runs a handler only after the C call in progress, but writes to this descriptor at once.
+    theirs = signal.set_wakeup_fd(_pipe[1].fileno(), warn_on_full_buffer=False)
+    if theirs != -1:
+        signal.set_wakeup_fd(theirs)
+        return
+    signal.signal(signal.SIGTERM, _handled_by_the_thread)
+    threading.Thread(target=_wait, args=(_pipe[0], close), daemon=True).start()
+
+
+def _handled_by_the_thread(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _wait(pipe: socket.socket, close: Callable[[str], None]) -> None:
+    while signal.SIGTERM not in pipe.recv(64):
+        pass
+    close("SIGTERM")
+    if signal.getsignal(signal.SIGTERM) is _handled_by_the_thread:
+        # Only the main thread may call signal.signal; 0 is SIG_DFL.
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def forget() -> None:
+    """In a forked child, where the thread is gone: SIGTERM as it was."""
+    global _pipe
+    if _pipe is None:
+        return
+    _pipe = None
+    if signal.getsignal(signal.SIGTERM) is _handled_by_the_thread:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,79 @@
+"""Two ranks that come to their end in the way that argv[1] names, once both have recorded some collectives."""
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+
+COLLECTIVES = 4
+
+
+def work(way: str, rank: int, port: str, ready: Any) -> None:
+    if way == "launcher-killed":
+        # As torchrun's ranks: no longer in the command's process group or session.
+        os.setsid()
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    for _ in range(COLLECTIVES):
+        dist.all_reduce(torch.ones(64))
+    ready.release()
+    if rank == 1:
+        end_rank(way)
+    while way != "return":
+        dist.all_reduce(torch.ones(64))
+    dist.destroy_process_group()
+
+
+def end_rank(way: str) -> None:
+    if way == "exception":
+        raise RuntimeError("asked to fail")
+    if way == "sys.exit":
+        sys.exit(7)
+    if way == "os._exit":
+        os._exit(7)
+    if way == "hang":
+        time.sleep(3600)
+    if way in ("SIGKILL", "SIGTERM"):
+        os.kill(os.getpid(), signal.Signals[way])
+
+
+def end_ranks(way: str, processes: list[Any]) -> None:
+    if way == "all-killed":
+        for process in processes:
+            process.kill()
+    elif way == "launcher-killed":
+        os.kill(os.getppid(), signal.SIGKILL)
+    elif way == "sglang":
+        for process in processes:
+            process.join(0.1)
+            process.terminate()
+            process.join(1)
+            process.kill()
+    elif way == "vllm":
+        for process in processes:
+            process.terminate()
+        limit = time.monotonic() + 4
+        for process in processes:
+            process.join(max(0.0, limit - time.monotonic()))
+            process.kill()
+    elif way in ("wait", "hang"):
+        print("working", flush=True)
+
+
+if __name__ == "__main__":
+    way, port = sys.argv[1:]
+    context = torch.multiprocessing.get_context("fork")
+    ready = context.Semaphore(0)
+    processes = [context.Process(target=work, args=(way, rank, port, ready), daemon=True) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for _ in processes:
+        ready.acquire()
+    end_ranks(way, processes)
+    for process in processes:
+        process.join()
+    sys.exit(max(abs(process.exitcode or 0) for process in processes))

@@ -1,0 +1,175 @@
+"""The program comes first: its own profiler, its CUDA graphs, its children and its threads, under capture."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+LIMIT_S = 120
+BEGIN = """
+import json, os, sys, threading, time
+import torch, torch.distributed as dist
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+x = torch.ones(8)
+def work(n=5):
+    for _ in range(n): dist.all_reduce(x + 1)
+"""
+
+
+def capture(folder: Path, program: str, *options: str) -> tuple[dict[str, Any], str, str]:
+    """Run the program, which must end well; returns its rank in run.json, its output and stderr."""
+    command = [sys.executable, "-m", "traceana", "capture", "-o", str(folder), *options, "--"]
+    command += [sys.executable, "-c", BEGIN + program, str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    ranks = json.loads((folder / "run" / "run.json").read_text())["ranks"]
+    assert len(ranks) == 1
+    rank: dict[str, Any] = ranks[0]
+    return rank, done.stdout, done.stderr
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    with gzip.open(folder / "run" / "rank0.json.gz") as file:
+        found: list[dict[str, Any]] = json.load(file)["traceEvents"]
+    return found
+
+
+def sized(found: list[dict[str, Any]]) -> int:
+    return sum("In msg nelems" in event.get("args", {}) for event in found)
+
+
+def test_gives_way_to_the_programs_own_profiler(tmp_path: Path) -> None:
+    program = """
+work()
+with torch.profiler.profile() as own:
+    work(3)
+own.export_chrome_trace(sys.argv[1] + "/own.json")
+work()
+"""
+    rank, _, _ = capture(tmp_path, program)
+    assert (rank["outcome"], rank["reason"]) == ("complete", "the program started its own profiler")
+    assert sized(events(tmp_path)) == 5
+    theirs = json.loads((tmp_path / "own.json").read_text())["traceEvents"]
+    assert sum(event["name"] == "gloo:all_reduce" for event in theirs) == 3
+
+
+def test_waits_for_the_end_of_the_programs_own_profiler(tmp_path: Path) -> None:
+    program = """
+with torch.profiler.profile() as own:
+    work(3)
+own.export_chrome_trace(sys.argv[1] + "/own.json")
+work(4)
+dist.destroy_process_group()
+"""
+    rank, _, _ = capture(tmp_path, program)
+    assert rank["outcome"] == "complete"
+    assert sized(events(tmp_path)) == 4
+    theirs = json.loads((tmp_path / "own.json").read_text())["traceEvents"]
+    assert sum(event["name"] == "gloo:all_reduce" for event in theirs) == 3
+
+
+def test_tells_that_the_programs_own_profiler_was_in_the_way(tmp_path: Path) -> None:
+    rank, _, stderr = capture(tmp_path, "with torch.profiler.profile(): work()")
+    assert (rank["outcome"], rank["reason"]) == ("missing", "the program's own profiler was running")
+    assert "own profiler" in stderr
+
+
+def test_a_childs_work_is_not_in_the_parents_trace(tmp_path: Path) -> None:
+    program = """
+work()
+child = os.fork()
+if not child:
+    for _ in range(100): x @ x
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+work()
+"""
+    rank, _, _ = capture(tmp_path, program)
+    assert rank["outcome"] == "complete"
+    assert sized(events(tmp_path)) == 10
+    assert not any(event["name"] == "aten::dot" for event in events(tmp_path))
+
+
+OTHER_THREAD = """
+work()
+threading.Thread(target=lambda: x @ x).start()
+work()
+"""
+
+
+@pytest.mark.parametrize(("options", "seen"), [((), False), (("--all-threads",), True)])
+def test_other_threads_are_seen_when_asked_for(tmp_path: Path, options: tuple[str, ...], seen: bool) -> None:
+    rank, _, _ = capture(tmp_path, OTHER_THREAD, *options)
+    assert rank["outcome"] == "complete"
+    assert any(event["name"] == "aten::dot" for event in events(tmp_path)) == seen
+
+
+def test_work_in_another_thread_than_the_main_one(tmp_path: Path) -> None:
+    program = "worker = threading.Thread(target=work); worker.start(); worker.join()"
+    rank, _, _ = capture(tmp_path, program)
+    assert rank["outcome"] == "complete"
+    assert sized(events(tmp_path)) == 5
+
+
+def test_a_sleeping_program_is_interrupted_for_the_end_of_the_window(tmp_path: Path) -> None:
+    program = """
+work()
+ready = threading.Event()
+begin = time.monotonic()
+time.sleep(4)
+assert 4 <= time.monotonic() - begin
+os.kill(os.getpid(), 9)
+"""
+    command = [sys.executable, "-m", "traceana", "capture", "-o", str(tmp_path), "--duration", "0.3", "--"]
+    command += [sys.executable, "-c", BEGIN + program]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=LIMIT_S)
+    assert done.returncode == 128 + 9
+    rank = json.loads((tmp_path / "run" / "run.json").read_text())["ranks"][0]
+    assert (rank["outcome"], rank["reason"]) == ("complete", "the duration was over")
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="stands in for the CUDAGraph of a build without CUDA")
+def test_a_stop_waits_for_the_end_of_a_graphs_capture(tmp_path: Path) -> None:
+    program = """
+kind = torch.cuda.CUDAGraph
+kind.__mro__[1].capture_begin = kind.__mro__[1].capture_end = lambda self, **_: None
+def show(): print("recording" if torch.autograd.profiler._is_profiler_enabled else "stopped")
+begin = time.monotonic()
+work()
+graph = object.__new__(kind)
+graph._tracker = None
+graph.capture_begin()
+while time.monotonic() < begin + 3: work(1)
+show()
+graph.capture_end()
+show()
+"""
+    rank, stdout, _ = capture(tmp_path, program, "--duration", "0.3")
+    assert stdout.split() == ["recording", "stopped"]
+    assert (rank["outcome"], rank["reason"]) == ("complete", "the duration was over")
+    # What was called during the graph's capture was not launched.
+    assert sized(events(tmp_path)) == 5
+
+
+BOUNDS = {
+    "collectives": (("--max-collectives", "7"), "work(20)", "--max-collectives were recorded", 7),
+    "memory": (
+        ("--max-memory", "64"),
+        "work(3); kept = torch.ones(128 << 20, dtype=torch.uint8); time.sleep(1); work(3)",
+        "the process had grown by --max-memory",
+        3,
+    ),
+    "duration": (("--duration", "0.2"), "work(2); time.sleep(1); work(3)", "the duration was over", 2),
+}
+
+
+@pytest.mark.parametrize(("options", "program", "reason", "calls"), BOUNDS.values(), ids=BOUNDS)
+def test_the_window_is_bounded(tmp_path: Path, options: tuple[str, ...], program: str, reason: str, calls: int) -> None:
+    rank, _, _ = capture(tmp_path, program, *options)
+    assert (rank["outcome"], rank["reason"]) == ("complete", reason)
+    assert sized(events(tmp_path)) == calls

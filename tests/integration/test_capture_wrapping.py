@@ -1,0 +1,194 @@
+"""What a captured command may be, and what its traces then hold."""
+
+import contextlib
+import gzip
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.capturing import WORKLOAD, check, complete, free_port, launch, run, run_file, workload
+
+COLLECTIVES_PER_STEP = 11  # broadcast, all-gather, and in each of 3 layers two all-to-alls and an all-reduce
+
+
+@pytest.mark.parametrize("start", ["spawn", "fork", "forkserver"])
+def test_every_collective_has_its_size(tmp_path: Path, start: str) -> None:
+    code, stdout, stderr = run(tmp_path, workload("--steps", "2", "--start", start))
+    assert code == 0
+    assert stdout == "generated: 2 steps on 2 ranks, backend torch, cpu\n"
+    assert complete(check(tmp_path, stderr)) == (0, 1)
+    for rank in (0, 1):
+        with gzip.open(tmp_path / "run" / f"rank{rank}.json.gz") as file:
+            events = json.load(file)["traceEvents"]
+        sized = [event["args"] for event in events if "In msg nelems" in event.get("args", {})]
+        assert len(sized) == 2 * COLLECTIVES_PER_STEP
+        # qkv of 32 tokens, 3 * 1024 each, and the attention's output
+        sent = [args["In msg nelems"] for args in sized if args["Collective name"] == "all_to_all"]
+        assert sorted(set(sent)) == [32 * 1024, 32 * 3 * 1024]
+        assert not any(event["name"].startswith("traceana::") for event in events)
+
+
+ONE_RANK = """
+import sys, torch, torch.distributed as dist
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+dist.all_reduce(torch.ones(8))
+sys.stdout.write(sys.stdin.read())
+sys.exit(3)
+"""
+
+
+def as_module(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "one_rank"]
+
+
+def as_script(folder: Path) -> list[str]:
+    """As pip installs them."""
+    script = folder / "one-rank"
+    script.write_text(f"#!{sys.executable}\nimport one_rank\n")
+    script.chmod(0o755)
+    return [str(script)]
+
+
+def as_shell_script(folder: Path) -> list[str]:
+    (folder / "run.sh").write_text(f"cd {folder}\n{sys.executable} one_rank.py\n")
+    return ["bash", str(folder / "run.sh")]
+
+
+def through_accelerate(folder: Path) -> list[str]:
+    pytest.importorskip("accelerate")
+    return [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=1", f"{folder}/one_rank.py"]
+
+
+@pytest.mark.parametrize("command", [as_module, as_script, as_shell_script, through_accelerate])
+def test_one_rank_in_any_wrapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Path], list[str]]
+) -> None:
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "one_rank.py").write_text(ONE_RANK)
+    monkeypatch.setenv("PYTHONPATH", str(program))
+    code, stdout, stderr = run(tmp_path / "traces", command(program), stdin="passed\nthrough")
+    assert stdout == "passed\nthrough"
+    assert code == (1 if command is through_accelerate else 3)
+    assert complete(check(tmp_path / "traces", stderr)) == (0,)
+
+
+def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> None:
+    options = ("--ranks", "1", "--nccl", "NCCL_PROTO=Simple", "--stacks", "--memory")
+    _, _, stderr = run(tmp_path, workload("--steps", "2"), *options)
+    ranks = check(tmp_path, stderr)
+    assert ranks[0]["reason"] == "not among --ranks"
+    assert complete(ranks) == (1,)
+    assert run_file(tmp_path)["nccl"]["set"] == {"NCCL_PROTO": "Simple"}
+
+
+def test_torchrun(tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    code, stdout, stderr = run(tmp_path, [*torchrun, WORKLOAD, "--torchrun", "--seq", "64"])
+    assert "generated: 6 steps on 2 ranks" in stdout
+    assert code == 0
+    assert complete(check(tmp_path, stderr)) == (0, 1)
+
+
+def test_without_torch_the_command_runs_as_it_is(tmp_path: Path) -> None:
+    code, stdout, stderr = run(tmp_path, ["bash", "-c", "cat; echo err >&2; exit 5"], stdin="passed\nthrough")
+    assert (code, stdout) == (5, "passed\nthrough")
+    assert "err\n" in stderr
+    assert "no rank appeared" in stderr
+
+
+def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
+    code, _, stderr = run(tmp_path, workload("--steps", "1"), "--backend", "torch")
+    assert "error: --backend torch changed nothing" in stderr
+    backend = run_file(tmp_path)["backend"]
+    assert (backend["asked"], backend["adapter"], backend["seen"]) == ("torch", None, ["torch.distributed"])
+    assert code == 0
+
+
+NCCL_LOG = """
+import os, torch, torch.distributed as dist
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+dist.all_reduce(torch.ones(8))
+file = os.environ["NCCL_DEBUG_FILE"].replace("%h", "some.host").replace("%p", str(os.getpid()))
+with open(file, "w") as log:
+    log.write(f"host:1:1 [0] NCCL INFO NCCL_PROTO set by environment to {os.environ['NCCL_PROTO']}\\n")
+"""
+
+
+def test_nccls_log_is_kept_and_read(tmp_path: Path) -> None:
+    options = ("--nccl-preset", "debug", "--nccl-preset", "ll", "--nccl", "NCCL_PROTO=LL128")
+    _, _, stderr = run(tmp_path, [sys.executable, "-c", NCCL_LOG], *options)
+    assert complete(check(tmp_path, stderr)) == (0,)
+    nccl = run_file(tmp_path)["nccl"]
+    assert nccl["preset"] == ["debug", "ll"]
+    assert nccl["set"]["NCCL_DEBUG"] == "INFO"
+    assert [(log["rank"], log["file"], log["variables"]) for log in nccl["ranks"]] == [
+        (0, "nccl.rank0.log", {"NCCL_PROTO": "LL128"})
+    ]
+    assert (tmp_path / "run" / "nccl.rank0.log").read_text().startswith("host:1:1")
+
+
+def test_what_ran_is_recorded_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCCL_IB_DISABLE", "1")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    run(tmp_path, workload("--steps", "1", "--start", "fork"), "--nccl", "NCCL_PROTO=Simple")
+    content = run_file(tmp_path)
+    assert content["environment"] == {"NCCL_IB_DISABLE": "1", "NCCL_PROTO": "Simple"}
+    assert content["gpus"] == {"0": None, "1": None}
+    assert content["host"] == socket.gethostname()
+    assert {"traceana", "torch", "python"} <= content["versions"].keys()
+    assert "secret" not in json.dumps(content)
+
+
+ONE_COLLECTIVE = """
+import time, torch, torch.distributed as dist
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+dist.all_reduce(torch.ones(8))
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    torch.ones(8).relu()
+    time.sleep(0.01)
+"""
+
+
+def test_a_delay_needs_no_later_collective(tmp_path: Path) -> None:
+    _, _, stderr = run(tmp_path, [sys.executable, "-c", ONE_COLLECTIVE], "--delay", "0.5", "--duration", "1")
+    ranks = check(tmp_path, stderr)
+    assert complete(ranks) == (0,)
+    with gzip.open(tmp_path / "run" / "rank0.json.gz") as file:
+        names = [event["name"] for event in json.load(file)["traceEvents"]]
+    assert "aten::relu" in names
+    assert not any("all_reduce" in name for name in names)
+
+
+@pytest.mark.parametrize(("variable", "command"), [("NSYS_PROFILING_SESSION_ID", "true"), ("HOME", "/opt/bin/nsys")])
+def test_another_profiler_of_the_gpu_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, command: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    code, _, stderr = run(tmp_path, [command])
+    assert code == 2
+    assert "one profiler at a time" in stderr
+
+
+def test_a_terminal_shows_what_ranks_do_and_a_pipe_does_not(tmp_path: Path) -> None:
+    _, _, quiet = run(tmp_path, workload("--start", "fork"))
+    assert "traceana" not in quiet
+    reader, writer = os.openpty()
+    process = launch(tmp_path, workload("--start", "fork"), "--force", stderr=writer)
+    os.close(writer)
+    stdout, _ = process.communicate(timeout=60)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(reader, 4096):
+            shown += piece
+    os.close(reader)
+    assert stdout == "generated: 6 steps on 2 ranks, backend torch, cpu\n"
+    lines = [line for line in shown.decode().splitlines() if line.startswith("traceana: rank")]
+    assert "traceana: rank 0: compressing" in lines
+    assert any(line.startswith("traceana: rank 1: done, ") for line in lines)

@@ -1,0 +1,89 @@
+"""The folder of a run, and the hidden one beside it, on the same file system, where its files grow."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from traceana.errors import TraceanaError
+
+RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A run's folder and scratch folder, both absolute; `lock` is the descriptor that holds them."""
+
+    folder: Path
+    scratch: Path
+    lock: int
+
+
+def run_name(label: str, repeat: int | None) -> str:
+    """The name of a run's folder; repeats count from 1."""
+    return label if repeat is None else f"{label}.{repeat}"
+
+
+def refuse_earlier(folders: Sequence[Path], force: bool) -> None:
+    """Raises TraceanaError where one of the folders holds a run that may not be replaced."""
+    for folder in folders:
+        if not force and folder.is_dir() and _earlier(folder):
+            raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
+
+
+@contextlib.contextmanager
+def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
+    """Hold `output/label` for one run; the scratch folder is empty at first and gone at the end.
+
+    Raises TraceanaError where the folder cannot be had: not writable, held by a run that goes on, or with a run in it.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label):
+        raise TraceanaError(f"--label {label!r} must be a plain name of letters, digits, '.', '_', '+' or '-'")
+    folder, scratch = (output / label).absolute(), (output / f".{label}.scratch").absolute()
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            lock = os.open(scratch, os.O_RDONLY)
+            stack.callback(os.close, lock)
+            _lock(lock, folder)
+            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            _empty(scratch)
+            folder.mkdir(exist_ok=True)
+            _remove_earlier(folder, force)
+        except OSError as error:
+            raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
+        yield Claim(folder=folder, scratch=scratch, lock=lock)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    """The kernel drops the lock with its last holder, so a run that was killed holds nothing."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise TraceanaError(f"{folder} belongs to a run that goes on; give another --label") from error
+
+
+def _empty(scratch: Path) -> None:
+    """Remove the entries and keep the folder, because the lock is on it."""
+    for entry in scratch.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _remove_earlier(folder: Path, force: bool) -> None:
+    """An earlier run there is replaced only with force, and nothing but its own files."""
+    refuse_earlier([folder], force)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(None, "no permission to write")
+    for path in _earlier(folder):
+        path.unlink()
+
+
+def _earlier(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]

@@ -1,0 +1,46 @@
+"""How to run a command and what to record of it."""
+
+import re
+from dataclasses import dataclass
+
+from traceana.errors import TraceanaError
+
+BACKENDS = ("asis", "torch", "pynccl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Durations in seconds; `nccl` are the variables of the presets and of the single settings together."""
+
+    argv: tuple[str, ...]
+    duration_s: float = 10.0
+    delay_s: float = 0.0
+    ranks: tuple[int, ...] = ()
+    shapes: bool = False
+    stacks: bool = False
+    memory: bool = False
+    all_threads: bool = False
+    max_collectives: int = 20_000
+    max_memory_mib: int = 1024
+    backend: str = "asis"
+    start_on: str = ""
+    step_on: str = ""
+    warmup: int = 0
+    steps: int = 0
+    nccl: dict[str, str]
+    presets: tuple[str, ...] = ()
+    timeout_s: float | None = None
+
+
+def rank_list(text: str) -> tuple[int, ...]:
+    """Ranks of a list such as "0,3"; raises TraceanaError for anything else."""
+    if not re.fullmatch(r"(\d+(,\d+)*)?", text):
+        raise TraceanaError(f"--ranks {text!r} must be numbers with commas between them, such as 0,3")
+    return tuple(int(rank) for rank in text.split(",") if rank)
+
+
+def function_name(option: str, text: str) -> str:
+    """The text if it is empty or MODULE:FUNCTION; raises TraceanaError for anything else."""
+    if text and not re.fullmatch(r"(?!__main__:)\w+(\.\w+)*:\w+(\.\w+)*", text):
+        raise TraceanaError(f"{option} {text!r} must be MODULE:FUNCTION of an imported module, such as train.loop:step")
+    return text

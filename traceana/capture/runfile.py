@@ -1,0 +1,104 @@
+"""`run.json`: what ran, and what became of each rank's trace."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What was asked for, what adapters did, what the traces show, and why these do not agree, or None."""
+
+    asked: str
+    adapter: str | None
+    seen: tuple[str, ...]
+    mismatch: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """When the window was to open and close; durations in seconds."""
+
+    delay_s: float
+    duration_s: float
+    warmup: int
+    steps: int
+    start_on: str | None
+    step_on: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NcclLog:
+    """What NCCL said about itself in one rank's log.
+
+    `transports` are the channels by kind, such as P2P/CUMEM; `channels` the most of each kind; `choices` an algorithm
+    and a protocol each, "AllReduce RING SIMPLE" (NCCL logs them on rank 0 only); `variables` those that NCCL saw. What
+    it says nothing of is None or empty.
+    """
+
+    rank: int
+    file: str
+    version: str | None
+    network: str | None
+    transports: dict[str, tuple[int, ...]]
+    channels: dict[str, int]
+    nvls: bool | None
+    choices: tuple[str, ...]
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nccl:
+    """Variables that were set for the run, the presets that they came from, and what NCCL's logs say."""
+
+    set: dict[str, str]
+    preset: tuple[str, ...]
+    ranks: tuple[NcclLog, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rank:
+    """`outcome` is complete or missing; `bytes` are of the published file."""
+
+    rank: int
+    pid: int | None
+    host: str | None
+    outcome: str
+    reason: str
+    file: str | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """The file's content; times in ISO 8601, UTC. `gpus` are names by rank, `environment` an allow-list.
+
+    Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    label: str
+    repeat: int | None
+    argv: tuple[str, ...]
+    host: str
+    started: str
+    ended: str
+    exit_code: int
+    world_size: int
+    backend: Backend
+    versions: dict[str, str]
+    gpus: dict[str, str | None]
+    environment: dict[str, str]
+    nccl: Nccl
+    window: Window
+    ranks: tuple[Rank, ...]
+
+
+def write(run: RunFile, folder: Path, scratch: Path) -> None:
+    """Write `folder`/run.json by rename; raises OSError."""
+    partial = scratch / "run.json"
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    partial.replace(folder / "run.json")

@@ -1,0 +1,160 @@
+"""One captured run, from its options to run.json; may be called several times in a process."""
+
+import datetime
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from traceana import __version__
+from traceana.capture import backends, runfile
+from traceana.capture.collect import Collected, collect
+from traceana.capture.control import Ranks, Worker
+from traceana.capture.folder import Claim, claimed, run_name
+from traceana.capture.inject import inject
+from traceana.capture.launch import Launch, guarded, signals
+from traceana.capture.nccl import keep_logs
+from traceana.capture.options import Options
+from traceana.capture.status import Status
+from traceana.errors import TraceanaError
+
+# What changes how a run communicates. Anything else stays out of run.json, because environments hold secrets.
+RECORDED = ("NCCL_", "TORCH_NCCL_", "SGLANG_DIFFUSION_", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_MAX_CONNECTIONS")
+PLAN = "plan.json"
+OTHER_PROFILERS = ("nsys", "ncu", "nvprof")
+# Set in the processes that Nsight Systems profiles; the second by any tool that CUDA loads.
+UNDER_A_PROFILER = ("NSYS_PROFILING_SESSION_ID", "CUDA_INJECTION64_PATH")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is known before the command starts, kept in the scratch folder for a rescue."""
+
+    options: Options
+    label: str
+    repeat: int | None
+    folder: str
+    started: str
+    environment: dict[str, str]
+
+
+def capture(options: Options, output: Path, label: str, *, repeat: int | None = None, force: bool = False) -> int:
+    """Run the command and leave its traces and run.json in `output/label`, or `output/label.repeat`.
+
+    Returns the exit code: the command's own, 128+n for a signal, 124 for a timeout.
+
+    Raises TraceanaError where the run cannot start.
+    """
+    backends.check_machine(options.backend)
+    _check_command(options.argv[0])
+    with claimed(output, run_name(label, repeat), force) as claim, signals() as asked:
+        try:
+            environment = inject(claim.scratch, options)
+            plan = Plan(
+                options=options,
+                label=label,
+                repeat=repeat,
+                folder=str(claim.folder),
+                started=_now(),
+                environment=_recorded(environment),
+            )
+            (claim.scratch / PLAN).write_bytes(msgspec.json.encode(plan))
+            ranks = Ranks(claim.scratch)
+        except OSError as error:
+            raise TraceanaError(f"cannot write {claim.scratch}: {error.strerror}; choose another folder") from error
+        with guarded(claim) as guard:
+            code = _launch(Launch(options, claim, ranks, asked, Status()), environment, guard)
+            asked.clear()
+            settle(plan, claim, ranks.workers.values(), code, asked)
+    return code
+
+
+def _check_command(name: str) -> None:
+    """Raise TraceanaError for what cannot be captured, before anything of an earlier run is touched."""
+    if Path(name).name in OTHER_PROFILERS or any(variable in os.environ for variable in UNDER_A_PROFILER):
+        raise TraceanaError(
+            "CUDA (CUPTI) serves one profiler at a time, and this would run together with Nsight; leave one of them out"
+        )
+    if shutil.which(name) is None:
+        raise TraceanaError(f"cannot run {name}: there is no such command; check the name and PATH")
+
+
+def _launch(launch: Launch, environment: dict[str, str], guard: subprocess.Popen[bytes]) -> int:
+    try:
+        return launch.run(environment, guard)
+    finally:
+        launch.ranks.close()
+
+
+def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked: Sequence[int]) -> None:
+    """Publish what the ranks left, write run.json and say on stderr what is missing."""
+    ordered = sorted(workers, key=lambda worker: (worker.rank, worker.pid))
+    collected = collect(ordered, claim, asked, Status())
+    run = _run_file(plan, ordered, collected, code, claim)
+    try:
+        runfile.write(run, claim.folder, claim.scratch)
+    except OSError as error:
+        click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
+    _report(run)
+
+
+def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code: int, claim: Claim) -> runfile.RunFile:
+    options = plan.options
+    return runfile.RunFile(
+        label=plan.label,
+        repeat=plan.repeat,
+        argv=options.argv,
+        host=socket.gethostname(),
+        started=plan.started,
+        ended=_now(),
+        exit_code=code,
+        world_size=max((worker.world_size for worker in workers), default=0),
+        backend=_backend(options.backend, collected),
+        versions={"traceana": __version__, **(workers[0].versions if workers else {})},
+        gpus={str(worker.rank): worker.gpu for worker in workers},
+        environment=plan.environment,
+        nccl=runfile.Nccl(set=options.nccl, preset=options.presets, ranks=keep_logs(workers, claim)),
+        window=runfile.Window(
+            delay_s=options.delay_s,
+            duration_s=options.duration_s,
+            warmup=options.warmup,
+            steps=options.steps,
+            start_on=options.start_on or None,
+            step_on=options.step_on or None,
+        ),
+        ranks=collected.ranks,
+    )
+
+
+def _backend(asked: str, collected: Collected) -> runfile.Backend:
+    adapters = sorted({adapter for trace in collected.traces for adapter in trace.adapters})
+    seen = {backend for trace in collected.traces for backend in trace.backends}
+    error = backends.mismatch(asked, adapters, seen) if collected.traces else None
+    return runfile.Backend(asked=asked, adapter=", ".join(adapters) or None, seen=tuple(sorted(seen)), mismatch=error)
+
+
+def _report(run: runfile.RunFile) -> None:
+    if run.backend.mismatch is not None:
+        click.echo(f"traceana: error: {run.backend.mismatch}", err=True)
+    if not run.ranks:
+        click.echo("traceana: no rank appeared: the command never set up torch.distributed", err=True)
+    for rank in run.ranks:
+        if rank.outcome != "complete":
+            click.echo(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
+    if run.exit_code:
+        # The command's own error stands above our lines; this points to it.
+        click.echo(f"traceana: the command failed with exit code {run.exit_code}", err=True)
+
+
+def _recorded(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat()
