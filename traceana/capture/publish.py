@@ -13,6 +13,7 @@ from zlib_ng import zlib_ng
 
 from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
+from traceana.capture.overlaps import separate
 
 SPAN = "traceana::"
 C10D = ASKED["torch"]
@@ -107,6 +108,7 @@ def publish(source: Path, target: Path) -> Published:
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     # The profiler put the scratch folder's path here.
     trace["traceName"] = target.name
+    separate(trace["traceEvents"])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
