@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -192,3 +193,26 @@ def test_a_terminal_shows_what_ranks_do_and_a_pipe_does_not(tmp_path: Path) -> N
     lines = [line for line in shown.decode().splitlines() if line.startswith("traceana: rank")]
     assert "traceana: rank 0: compressing" in lines
     assert any(line.startswith("traceana: rank 1: done, ") for line in lines)
+
+
+TWICE = """
+import sys, threading
+from pathlib import Path
+from traceana.capture.options import Options
+from traceana.capture.session import capture
+options = Options(argv=(sys.executable, "-c", sys.argv[2]), nccl={})
+codes = [capture(options, Path(sys.argv[1]), label) for label in ("one", "two")]
+print(codes, [thread.name for thread in threading.enumerate()])
+"""
+
+
+def test_two_captures_in_one_process(tmp_path: Path) -> None:
+    program = ONE_RANK.replace("sys.stdin.read()", '""')
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, str(tmp_path), program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "[3, 3] ['MainThread']\n"
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("rank*")) == [
+        "one/rank0.json.gz",
+        "two/rank0.json.gz",
+    ]

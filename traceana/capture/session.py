@@ -143,8 +143,8 @@ def _report(run: runfile.RunFile) -> None:
         if rank.outcome != "complete":
             click.echo(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
     if run.exit_code:
-        # The command's own error stands above our lines; this points to it.
-        click.echo(f"traceana: the command failed with exit code {run.exit_code}", err=True)
+        # Ours are the last lines, and must not hide that the command's own error stands above them.
+        click.echo(f"traceana: the command failed with exit code {run.exit_code}; its own words are above", err=True)
 
 
 def _recorded(environment: Mapping[str, str]) -> dict[str, str]:
