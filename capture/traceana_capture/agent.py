@@ -30,7 +30,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls, sigterm
+    from traceana_capture import adapters, calls, direct, sigterm
     from traceana_capture.control import Control
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
@@ -44,12 +44,14 @@ def _prepare(settings: dict[str, Any]) -> None:
     def before_collective() -> None:
         # Under sglang the work begins with the first request, not with the collectives of its start.
         if window.profiler is None and not adapters.owns_window():
-            triggers.work()
+            triggers.collective()
         if window.profiler is not None:
             window.count()
 
     calls.CALLS.before = before_collective
     calls.watch_c10d()
+    direct.watch_symmetric_memory()
+    torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: triggers.optimizer_step())
     # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
     # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
     if int((torch.version.cuda or "0").partition(".")[0]) >= 13:

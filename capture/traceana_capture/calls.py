@@ -8,7 +8,7 @@ import functools
 import inspect
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch.distributed import distributed_c10d as c10d
 from traceana_capture import routes
 
 SPAN = "traceana::"
+C10D = "torch.distributed"
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
 COLLECTIVES: dict[str, tuple[str, int, int]] = {
     "all_reduce": ("allreduce", 0, 0),
@@ -79,19 +80,41 @@ class Calls:
         # record_function goes through the dispatcher and costs ten times as much.
         return torch._C._profiler._RecordFunctionFast(f"{SPAN}{number}")
 
+    @contextlib.contextmanager
+    def alone(self, span: Any) -> Iterator[None]:
+        """The span around a call that may issue others, which are not calls of their own."""
+        self.inside.call = True
+        try:
+            with span:
+                yield
+        finally:
+            self.inside.call = False
+
+    def take_back(self) -> None:
+        """The latest call did nothing."""
+        if self.capturing:
+            self.graphs[-1].pop()
+        elif self.calls:
+            self.calls.popitem()
+
     def export(self) -> dict[str, Any]:
-        """All calls, ready for JSON: shared keys are written once, and calls as short lists that begin with theirs."""
+        """All calls, ready for JSON: shared keys are written once, and calls as short lists that begin with theirs.
+
+        A call's place is its span's number; where it was taken back there is None.
+        """
         table: dict[int, int] = {}
         keys: list[dict[str, Any]] = []
 
-        def short(call: Call) -> list[int | None]:
+        def short(call: Call | None) -> list[int | None] | None:
+            if call is None:
+                return None
             shared, *numbers = call
             at = table.setdefault(id(shared), len(keys))
             if at == len(keys):
                 keys.append(shared)
             return [at, *numbers]
 
-        calls = [short(self.calls[number]) for number in sorted(self.calls)]
+        calls = [short(self.calls.get(number)) for number in range(max(self.calls, default=-1) + 1)]
         return {"calls": calls, "graphs": [list(map(short, graph)) for graph in self.graphs], "keys": keys}
 
 
@@ -103,7 +126,7 @@ def _elements(value: Any) -> int:
 
 
 @functools.lru_cache(maxsize=1024)
-def shared_keys(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> dict[str, Any]:
+def shared_keys(name: str, dtype: torch.dtype, group: Any, backend: str, library: str) -> dict[str, Any]:
     """What all calls of this kind share; cleared when a group is destroyed, for the cache would keep it alive."""
     ranks = dist.get_process_group_ranks(group)
     spelled = str(dtype).removeprefix("torch.")
@@ -114,8 +137,8 @@ def shared_keys(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> dict
         "Process Group Name": group.group_name,
         "Process Group Description": group.group_desc,
         "Process Group Ranks": str(ranks),
-        "traceana backend": "torch.distributed",
-        "traceana library": "gloo" if on_cpu else "NCCL",
+        "traceana backend": backend,
+        "traceana library": library,
     }
 
 
@@ -142,7 +165,7 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         group = group or c10d._get_default_group()
         target = args[received] if len(args) > received else kwargs[parameters[received]]
         number = group._get_sequence_number_for_group() if _counts_calls(group) else None
-        keys = shared_keys(name, first.dtype, group, first.is_cpu)
+        keys = shared_keys(name, first.dtype, group, C10D, "gloo" if first.is_cpu else "NCCL")
         return CALLS.span(keys, _elements(source), _elements(target), number)
 
     @functools.wraps(function)
@@ -162,12 +185,8 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
             if issued is not None or not CALLS.capturing:
                 return issued or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
-        CALLS.inside.call = True
-        try:
-            with span(source, first, args, kwargs):
-                return function(*args, **kwargs)
-        finally:
-            CALLS.inside.call = False
+        with CALLS.alone(span(source, first, args, kwargs)):
+            return function(*args, **kwargs)
 
     return call
 

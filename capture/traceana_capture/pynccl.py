@@ -83,6 +83,11 @@ def _key(handle: Any) -> int:
     return int(getattr(handle, "value", handle) or 0)
 
 
+def knows(name: str) -> bool:
+    """Whether the module of this name is wrapped."""
+    return name.endswith(".pynccl_wrapper")
+
+
 def watch_library(module: ModuleType) -> None:
     """Wrap the module's NCCLLibrary."""
     kind, library = module.NCCLLibrary, Library()

@@ -10,7 +10,10 @@ from traceana_capture.window import Window
 
 
 class Triggers:
-    """What the program reports to; a step is a call of `--step-on`, or a denoising step of sglang."""
+    """What the program reports to.
+
+    A step is a call of `--step-on`, or a denoising step of sglang or diffusers, or ends with an optimizer's step.
+    """
 
     def __init__(self, settings: dict[str, Any], window: Window) -> None:
         self.window = window
@@ -27,6 +30,18 @@ class Triggers:
         """The program reached its work; opens the window unless options say otherwise."""
         if self.started and not self.counts:
             self.window.open()
+
+    def collective(self) -> None:
+        """A collective comes: the work of a program that has no requests, and in its optimizer's next step."""
+        self.work()
+        if not self.step_on:
+            self.begin_step()
+
+    def optimizer_step(self) -> None:
+        """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else."""
+        if not self.step_on:
+            self.end_step()
+        self.collective()
 
     def start(self) -> None:
         """The function of `--start-on` was called."""

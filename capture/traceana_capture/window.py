@@ -123,6 +123,9 @@ class Window:
         return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
     def _chosen(self) -> bool:
+        """Whether this process is a rank, and one that was asked for."""
+        if not torch.distributed.is_initialized():
+            return False
         ranks = self.settings["ranks"]
         if ranks and torch.distributed.get_rank() not in ranks:
             self.finished = True

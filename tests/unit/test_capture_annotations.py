@@ -7,7 +7,7 @@ import pytest
 import traceana_capture.calls as calls
 from traceana_capture.pynccl import watch_library
 
-from traceana.capture.publish import annotate, records
+from traceana.capture.publish import annotate, record
 
 HALF = 6
 
@@ -52,7 +52,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         library.ncclRecv(0, 100, HALF, peer, comm)
     library.ncclGroupEnd()
     facts = fresh.export()
-    return records(facts["keys"], facts["calls"])
+    return [record(facts["keys"], call) for call in facts["calls"]]
 
 
 def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:

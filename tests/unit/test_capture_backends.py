@@ -96,7 +96,7 @@ def test_pynccl_takes_cuda_tensors_of_the_same_ranks(module: Any) -> None:
 
 def test_asis_changes_nothing(module: Any) -> None:
     before = module.GroupCoordinator.__init__
-    sglang_diffusion.choose_backend(module, "asis")
+    sglang_diffusion.wrap(module, None, "asis")  # type: ignore[arg-type]
     assert module.GroupCoordinator.__init__ is before
     assert routes.ADAPTERS == []
 

@@ -1,5 +1,6 @@
 """Which backend was asked to carry the collectives, and which one the traces show."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,34 @@ ASKED = {"torch": "torch.distributed", "pynccl": "pynccl"}
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # Sglang's diffusion runtime prefers CUDA IPC to both backends unless it is told not to.
 NO_IPC = ("SGLANG_DIFFUSION_IPC_A2A", "SGLANG_DIFFUSION_IPC_A2A_MULTI", "SGLANG_DIFFUSION_ULYSSES_PIPELINE_GROUPS")
-# Kernels of collectives that neither backend issued; the first match decides.
-OTHERS = {
-    "spin_wait_kernel": "CUDA IPC",
-    "bump_signal_kernel": "CUDA IPC",
-    "cross_device_reduce": "custom all-reduce",
-    "all_reduce_1shot": "custom all-reduce",
-    "all_reduce_2shot": "custom all-reduce",
-}
+NCCL = "NCCL"
+# What carries a collective, by its kernel's name; the first match decides. RCCL's kernels are named as NCCL's.
+KERNELS = tuple(
+    (name, re.compile(pattern, re.IGNORECASE))
+    for name, pattern in (
+        (NCCL, r"nccl"),
+        ("CUDA IPC", r"spin_wait_kernel|bump_signal_kernel"),
+        ("custom all-reduce", r"cross_device_reduce|all_reduce_[12]shot|quick_?reduce|allreduce_prototype|pcie_ipc"),
+        ("symmetric memory", r"multimem_|(?:one|two)_?shot_all_?reduce|nvshmem|symm_mem"),
+    )
+)
+
+
+def carrier(kernel: str) -> str | None:
+    """What carries the collective that this kernel belongs to, or None."""
+    return next((name for name, pattern in KERNELS if pattern.search(kernel)), None)
+
+
+# VLLM's other ways, and its switch of PyNccl.
+NO_VLLM = ("VLLM_ALLREDUCE_USE_SYMM_MEM", "VLLM_ALLREDUCE_USE_FLASHINFER")
+VLLM_PYNCCL = "VLLM_DISABLE_PYNCCL"
 
 
 def environment(asked: str) -> dict[str, str]:
     """Variables of the command that keep other ways out of the backend's way."""
-    return {} if asked == "asis" else dict.fromkeys(NO_IPC, "0")
+    if asked == "asis":
+        return {}
+    return {**dict.fromkeys((*NO_IPC, *NO_VLLM), "0"), VLLM_PYNCCL: "1" if asked == "torch" else "0"}
 
 
 def check_machine(asked: str) -> None:
@@ -41,10 +57,8 @@ def _backend(event: dict[str, Any]) -> str | None:
     args = event.get("args", {})
     if "Collective name" in args:
         return str(args.get("traceana backend", ASKED["torch"]))
-    name = str(event.get("name"))
-    if event.get("cat") == "kernel" and "nccl" in name.lower():
-        return "unknown NCCL caller"
-    return next((other for part, other in OTHERS.items() if part in name), None)
+    found = carrier(str(event.get("name"))) if event.get("cat") == "kernel" else None
+    return "unknown NCCL caller" if found == NCCL else found
 
 
 def mismatch(asked: str, adapters: list[str], found: set[str]) -> str | None:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from traceana.errors import TraceanaError
@@ -21,6 +21,18 @@ class Claim:
     folder: Path
     scratch: Path
     lock: int
+
+
+def run_name(label: str, repeat: int | None) -> str:
+    """The name of a run's folder; repeats count from 1."""
+    return label if repeat is None else f"{label}.{repeat}"
+
+
+def refuse_earlier(folders: Sequence[Path], force: bool) -> None:
+    """Raises TraceanaError where one of the folders holds a run that may not be replaced."""
+    for folder in folders:
+        if not force and folder.is_dir() and _earlier(folder):
+            raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
 
 
 @contextlib.contextmanager
@@ -66,10 +78,12 @@ def _empty(scratch: Path) -> None:
 
 def _remove_earlier(folder: Path, force: bool) -> None:
     """An earlier run there is replaced only with force, and nothing but its own files."""
-    old = [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]
-    if old and not force:
-        raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
+    refuse_earlier([folder], force)
     if not os.access(folder, os.W_OK):
         raise PermissionError(None, "no permission to write")
-    for path in old:
+    for path in _earlier(folder):
         path.unlink()
+
+
+def _earlier(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]

@@ -8,6 +8,8 @@ import collections
 import re
 from typing import Any
 
+from traceana.capture.backends import ASKED, carrier
+
 Event = dict[str, Any]
 Record = dict[str, Any]
 # c10d's word for a call -> the operation in the name of NCCL's kernel
@@ -25,10 +27,10 @@ KERNELS = {
 
 
 def annotate_replays(events: list[Event], graphs: list[list[Record]]) -> None:
-    """Give each replayed NCCL kernel its record, in order within each operation; unclear replays stay as they are."""
+    """Give each replayed kernel its call's record, in order within each operation; unclear replays stay as they are."""
     known: dict[tuple[tuple[str, int], ...], list[dict[str, list[Record]]]] = {}
     for records in graphs:
-        grouped = _by_operation([(KERNELS[r["Collective name"]], r) for r in records])
+        grouped = _by_operation([(_operation_of_call(record), record) for record in records])
         known.setdefault(_shape(grouped), []).append(grouped)
     for kernels in _replays(events):
         grouped = _by_operation([(_operation(k), k) for k in sorted(kernels, key=lambda k: float(k["ts"]))])
@@ -54,17 +56,22 @@ def _shape(grouped: dict[str, list[dict[str, Any]]]) -> tuple[tuple[str, int], .
     return tuple(sorted((operation, len(items)) for operation, items in grouped.items()))
 
 
+def _operation_of_call(record: Record) -> str:
+    backend = str(record["traceana backend"])
+    return KERNELS[record["Collective name"]] if backend in ASKED.values() else backend
+
+
 def _operation(kernel: Event) -> str:
     found = re.match(r"nccl\w*?Kernel_([A-Za-z]+)", kernel["name"])
-    return found[1] if found else kernel["name"]
+    return found[1] if found else str(carrier(kernel["name"]))
 
 
 def _replays(events: list[Event]) -> list[list[Event]]:
-    """The NCCL kernels of each cudaGraphLaunch."""
+    """The collectives' kernels of each cudaGraphLaunch; of CUDA IPC those that wait, as one an exchange."""
     launches = {e["args"].get("correlation") for e in events if str(e.get("name")).startswith("cudaGraphLaunch")}
     replays: dict[int, list[Event]] = collections.defaultdict(list)
     for event in events:
-        if event.get("cat") == "kernel" and event["name"].startswith("nccl"):
+        if event.get("cat") == "kernel" and carrier(event["name"]) and "bump_signal" not in event["name"]:
             correlation = event["args"].get("correlation")
             if correlation in launches:
                 replays[correlation].append(event)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from traceana.errors import TraceanaError
 
+BACKENDS = ("asis", "torch", "pynccl")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:

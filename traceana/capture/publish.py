@@ -2,39 +2,50 @@
 
 import bisect
 import dataclasses
+import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from zlib_ng import zlib_ng
 
-from traceana.capture.backends import seen
+from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
 
 SPAN = "traceana::"
+C10D = ASKED["torch"]
 GZIP = 31
 
 
-def annotate(trace: dict[str, Any], records: list[dict[str, Any]]) -> None:
-    """Put each record's keys onto the kernels that its call launched, or onto the host span where there are none."""
+def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) -> None:
+    """Put each record's keys onto the kernels that its call launched, or onto the host span where there are none.
+
+    The span of a call that did nothing, whose record is None, is taken out.
+    """
     events = trace["traceEvents"]
     ours = [event for event in events if str(event.get("name")).startswith(SPAN)]
     gloo, launches = _GlooSpans(events), _Launches(events)
-    moved: set[int] = set()
+    out: set[int] = set()
     for span in ours:
-        record = records[int(span["name"].removeprefix(SPAN))]
-        direct = record["traceana backend"] != "torch.distributed"
-        targets = launches.kernels(span) if direct else gloo.take(span)
+        number = int(span["name"].removeprefix(SPAN))
+        record = records[number] if number < len(records) else None
+        if record is None:
+            out.add(id(span))
+            continue
+        on_host = record["traceana backend"] == C10D
+        targets = gloo.take(span) if on_host else launches.kernels(span, record["traceana backend"])
         for event in targets:
             event.setdefault("args", {}).update(record)
-        if targets and not direct:
-            moved.add(id(span))
-            continue
-        span["name"] = f"{record['traceana backend'] if direct else 'gloo'}:{record['Collective name']}"
-        if not direct:
+        if on_host and targets:
+            out.add(id(span))
+        elif on_host:
+            span["name"] = f"gloo:{record['Collective name']}"
             span.setdefault("args", {}).update(record)
-    trace["traceEvents"] = [event for event in events if id(event) not in moved]
+        else:
+            span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
+    trace["traceEvents"] = [event for event in events if id(event) not in out]
 
 
 class _GlooSpans:
@@ -52,7 +63,7 @@ class _GlooSpans:
 
 
 class _Launches:
-    """CUDA launches by thread, and the NCCL kernels that share a launch's correlation id."""
+    """CUDA launches by thread, and the collectives' kernels that share a launch's correlation id."""
 
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self.by_thread: dict[Any, list[tuple[float, int]]] = {}
@@ -61,18 +72,21 @@ class _Launches:
             correlation = event.get("args", {}).get("correlation")
             if event.get("cat") in ("cuda_runtime", "cuda_driver") and correlation is not None:
                 self.by_thread.setdefault(event["tid"], []).append((event["ts"], correlation))
-            elif event.get("cat") == "kernel" and "nccl" in event["name"].lower():
+            elif event.get("cat") == "kernel" and carrier(event["name"]) is not None:
                 self.by_correlation[correlation] = event
         for launches in self.by_thread.values():
             launches.sort()
 
-    def kernels(self, span: dict[str, Any]) -> list[dict[str, Any]]:
-        """NCCL's kernels that were launched inside the span by its thread; none while a CUDA graph is captured."""
+    def kernels(self, span: dict[str, Any], backend: str) -> list[dict[str, Any]]:
+        """The backend's kernels that the span's thread launched inside it; none while a CUDA graph is captured."""
         launches = self.by_thread.get(span["tid"], [])
         first = bisect.bisect_left(launches, (span["ts"], -1))
         last = bisect.bisect_left(launches, (span["ts"] + span.get("dur", 0), -1))
+        wanted = NCCL if backend == ASKED["pynccl"] else backend
         found = (self.by_correlation.get(correlation) for _, correlation in launches[first:last])
-        return [kernel for kernel in found if kernel is not None]
+        kernels = [kernel for kernel in found if kernel is not None and carrier(kernel["name"]) == wanted]
+        # CUDA IPC signals to its peers and then waits for them: one exchange, whose end the last kernel sees.
+        return kernels[-1:] if backend == "CUDA IPC" else kernels
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +102,19 @@ def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
-    annotate(trace, records(facts["keys"], facts["calls"]))
-    annotate_replays(trace["traceEvents"], [records(facts["keys"], graph) for graph in facts["graphs"]])
+    full = functools.partial(record, facts["keys"])
+    annotate(trace, [full(call) if call else None for call in facts["calls"]])
+    annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
 
 
-def records(keys: list[dict[str, Any]], calls: list[list[int | None]]) -> list[dict[str, Any]]:
-    """The standard keys of each call: those it shares, the elements that it sent and received, and its number."""
-    full = (keys[at or 0] | {"In msg nelems": sent, "Out msg nelems": got, "Seq": seq} for at, sent, got, seq in calls)
-    return [{key: value for key, value in record.items() if value is not None} for record in full]
+def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:
+    """The standard keys of a call: those it shares, the elements that it sent and received, and its number."""
+    at, sent, received, sequence = call
+    full = keys[at or 0] | {"In msg nelems": sent, "Out msg nelems": received, "Seq": sequence}
+    return {key: value for key, value in full.items() if value is not None}
 
 
 def write(trace: dict[str, Any], partial: Path, target: Path) -> None:

@@ -74,10 +74,14 @@ class Rank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFile:
-    """The file's content; times in ISO 8601, UTC. `gpus` are names by rank, `environment` an allow-list."""
+    """The file's content; times in ISO 8601, UTC. `gpus` are names by rank, `environment` an allow-list.
+
+    Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself.
+    """
 
     schema_version: int = SCHEMA_VERSION
     label: str
+    repeat: int | None
     argv: tuple[str, ...]
     host: str
     started: str

@@ -16,7 +16,7 @@ from traceana import __version__
 from traceana.capture import backends, runfile
 from traceana.capture.collect import Collected, collect
 from traceana.capture.control import Ranks, Worker
-from traceana.capture.folder import Claim, claimed
+from traceana.capture.folder import Claim, claimed, run_name
 from traceana.capture.inject import inject
 from traceana.capture.launch import Launch, guarded, signals
 from traceana.capture.nccl import keep_logs
@@ -38,24 +38,28 @@ class Plan:
 
     options: Options
     label: str
+    repeat: int | None
     folder: str
     started: str
     environment: dict[str, str]
 
 
-def capture(options: Options, output: Path, label: str, *, force: bool = False) -> int:
-    """Run the command and leave its traces and run.json in `output/label`; returns the exit code.
+def capture(options: Options, output: Path, label: str, *, repeat: int | None = None, force: bool = False) -> int:
+    """Run the command and leave its traces and run.json in `output/label`, or `output/label.repeat`.
+
+    Returns the exit code: the command's own, 128+n for a signal, 124 for a timeout.
 
     Raises TraceanaError where the run cannot start.
     """
     backends.check_machine(options.backend)
     _check_command(options.argv[0])
-    with claimed(output, label, force) as claim, signals() as asked:
+    with claimed(output, run_name(label, repeat), force) as claim, signals() as asked:
         try:
             environment = inject(claim.scratch, options)
             plan = Plan(
                 options=options,
                 label=label,
+                repeat=repeat,
                 folder=str(claim.folder),
                 started=_now(),
                 environment=_recorded(environment),
@@ -104,6 +108,7 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
     options = plan.options
     return runfile.RunFile(
         label=plan.label,
+        repeat=plan.repeat,
         argv=options.argv,
         host=socket.gethostname(),
         started=plan.started,

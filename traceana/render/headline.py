@@ -85,13 +85,16 @@ def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     )
 
 
-def _faster_figure(comparison: Comparison) -> Figure:
+def verdicts_in_words(comparison: Comparison) -> str:
+    """How many rows have which verdict: "faster at 2, cannot tell at 1 of 3 rows"."""
     verdicts = [row.verdict for row in comparison.rows]
-    counted = [
-        f"{verdict} at {verdicts.count(verdict)}"
-        for verdict in ("faster", "slower", "no difference", "cannot tell")
-        if verdict in verdicts
-    ]
+    kinds = ("faster", "slower", "no difference", "cannot tell")
+    counted = [f"{kind} at {verdicts.count(kind)}" for kind in kinds if kind in verdicts]
+    return f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}"
+
+
+def _faster_figure(comparison: Comparison) -> Figure:
+    verdicts = {row.verdict for row in comparison.rows}
     speedup = units.ratio(mix_speedup(comparison))
     unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
     certain = "faster" in verdicts or "slower" in verdicts
@@ -99,7 +102,7 @@ def _faster_figure(comparison: Comparison) -> Figure:
         question=f"Is {comparison.candidate} faster?",
         value=speedup if certain else unsure,
         caption="speed-up of communication" if certain else f"speed-up of communication seen: {speedup}",
-        detail=f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}",
+        detail=verdicts_in_words(comparison),
         term="mix",
     )
 

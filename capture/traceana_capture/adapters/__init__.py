@@ -6,16 +6,18 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from traceana_capture.adapters import sglang_diffusion
-from traceana_capture.pynccl import watch_library
+from traceana_capture import direct, pynccl
+from traceana_capture.adapters import diffusers, sglang_diffusion, sglang_srt, vllm
 from traceana_capture.triggers import Triggers
 
-NCCL_MODULE = ".pynccl_wrapper"
+FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers)
+# Modules of processes whose work are requests.
+WORKERS = (sglang_diffusion.WORKER, sglang_srt.SCHEDULER, vllm.WORKER)
 
 
 def owns_window() -> bool:
     """Whether a framework with requests of its own is at work in this process."""
-    return sglang_diffusion.WORKER in sys.modules
+    return any(name in sys.modules for name in WORKERS)
 
 
 def watch_imports(triggers: Triggers, backend: str) -> None:
@@ -29,12 +31,12 @@ class _Finder(importlib.abc.MetaPathFinder):
     def __init__(self, triggers: Triggers, backend: str) -> None:
         self.triggers = triggers
         self.backend = backend
+        self.knows = (direct.knows, pynccl.knows, *(framework.knows for framework in FRAMEWORKS))
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        known = fullname in sglang_diffusion.MODULES or fullname.endswith(NCCL_MODULE)
-        if not known and fullname not in self.triggers.modules:
+        if fullname not in self.triggers.modules and not any(knows(fullname) for knows in self.knows):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         if spec is None or spec.loader is None:
@@ -50,9 +52,10 @@ class _Finder(importlib.abc.MetaPathFinder):
 
     def _wrap(self, module: ModuleType) -> None:
         self.triggers.watch(module)
-        if module.__name__.endswith(NCCL_MODULE):
-            watch_library(module)
-        elif module.__name__ == sglang_diffusion.COORDINATOR:
-            sglang_diffusion.choose_backend(module, self.backend)
-        elif module.__name__ in sglang_diffusion.SPANS:
-            sglang_diffusion.add_spans(module, self.triggers)
+        if direct.knows(module.__name__):
+            direct.watch(module)
+        if pynccl.knows(module.__name__):
+            pynccl.watch_library(module)
+        for framework in FRAMEWORKS:
+            if framework.knows(module.__name__):
+                framework.wrap(module, self.triggers, self.backend)

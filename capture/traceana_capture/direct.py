@@ -1,0 +1,143 @@
+"""Describes collectives that neither c10d nor NCCL carries: custom all-reduce, CUDA IPC, and symmetric memory.
+
+Read in sglang 0.5.23 and vLLM 0.11: a method that answers None did nothing, and its caller takes another way.
+"""
+
+import functools
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import distributed_c10d as c10d
+
+from traceana_capture.calls import CALLS, shared_keys
+
+CUSTOM, IPC, SYMMETRIC = "custom all-reduce", "CUDA IPC", "symmetric memory"
+USP = "sglang.multimodal_gen.runtime.layers.usp"
+# end of a module's name -> functions in it, c10d's word for what they do, what carries it
+FUNCTIONS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    ".device_communicators.custom_all_reduce": (("CustomAllreduce.custom_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.custom_all_reduce_v2": (("CustomAllReduceV2.custom_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.quick_all_reduce": (("QuickAllReduce.quick_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.pcie_ipc_ar": (("PcieIpcCommunicator.pcie_ipc_all_reduce",), "allreduce", CUSTOM),
+    ".device_communicators.ipc_a2a_multi": (("IpcA2AMultiState.exchange",), "all_to_all", IPC),
+    USP: (("_ipc_varlen_fast", "_ipc_input_a2a_qkv", "_ipc_input_a2a_qkv_segmented"), "all_to_all", IPC),
+}
+# operator of torch.ops.symm_mem -> c10d's word, the argument that is sent
+OPERATORS: dict[str, tuple[str, str]] = {
+    "one_shot_all_reduce": ("allreduce", "input"),
+    "one_shot_all_reduce_out": ("allreduce", "input"),
+    "one_shot_all_reduce_copy": ("allreduce", "local_input"),
+    "one_shot_all_reduce_copy_out": ("allreduce", "local_input"),
+    "two_shot_all_reduce_": ("allreduce", "input"),
+    "two_shot_all_reduce_out": ("allreduce", "input"),
+    "multimem_all_reduce_": ("allreduce", "input"),
+    "multimem_one_shot_all_reduce": ("allreduce", "input"),
+    "multimem_one_shot_all_reduce_out": ("allreduce", "input"),
+    "multimem_one_shot_reduce_out": ("reduce", "input"),
+    "multimem_all_gather_out": ("_allgather_base", "input"),
+    "reduce_scatter_out": ("_reduce_scatter_base", "input"),
+    "nvshmem_all_to_all": ("all_to_all", "input"),
+    "nvshmem_broadcast": ("broadcast", "input"),
+}
+
+
+def described(function: str, tensors: list[torch.Tensor], group: Any, backend: str, library: str) -> Any:
+    """The span of one call that sends all of `tensors`; sizes in elements."""
+    keys = shared_keys(function, tensors[0].dtype, group, backend, library)
+    sent, size = sum(tensor.numel() for tensor in tensors), keys["Group size"]
+    received = {"_allgather_base": sent * size, "_reduce_scatter_base": sent // size}.get(function, sent)
+    return CALLS.span(keys, sent, received, None)
+
+
+def knows(name: str) -> bool:
+    """Whether the module of this name is wrapped."""
+    return name.endswith(tuple(FUNCTIONS))
+
+
+def watch(module: ModuleType) -> None:
+    """Wrap the module's functions; one that is missing is named, because its calls will have no size."""
+    functions, word, backend = next(entry for end, entry in FUNCTIONS.items() if module.__name__.endswith(end))
+    package = module.__name__.partition(".")[0]
+    for path in functions:
+        owner_name, _, name = path.rpartition(".")
+        owner = getattr(module, owner_name, None) if owner_name else module
+        original = getattr(owner, name, None)
+        if original is None:
+            sys.stderr.write(f"traceana: {module.__name__} has no {path}, so its calls have no size\n")
+        else:
+            setattr(owner, name, _wrapped(original, word, backend, package, method=bool(owner_name)))
+
+
+@functools.lru_cache
+def _version(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
+
+
+def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str, *, method: bool) -> Any:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling() or CALLS.inside.call:
+            return original(*args, **kwargs)
+        CALLS.before()
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        if not (CALLS.recording or CALLS.capturing) or not tensors:
+            return original(*args, **kwargs)
+        group = getattr(args[0], "group", None) if method else _ulysses_group()
+        with CALLS.alone(described(word, tensors, group or _world(), backend, _version(package))):
+            result = original(*args, **kwargs)
+        if result is None:
+            CALLS.take_back()
+        return result
+
+    return call
+
+
+def _ulysses_group() -> Any:
+    state = sys.modules.get("sglang.multimodal_gen.runtime.distributed.parallel_state")
+    return state.get_sp_group().ulysses_group if state is not None else None
+
+
+def _world() -> Any:
+    return c10d._get_default_group()
+
+
+class Operator:
+    """Stands for an operator of torch.ops: notes its calls, and is the operator in all else."""
+
+    def __init__(self, packet: Any, word: str, sent: str) -> None:
+        self._packet, self._word = packet, word
+        names = [argument.name for argument in packet.default._schema.arguments]
+        self._sent, self._group = (sent, names.index(sent)), ("group_name", names.index("group_name"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._packet, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the operator, with a span around it while the window is open."""
+        if torch.compiler.is_compiling():
+            return self._packet(*args, **kwargs)
+        CALLS.before()
+        if not (CALLS.recording or CALLS.capturing):
+            return self._packet(*args, **kwargs)
+        tensor, name = (args[at] if len(args) > at else kwargs[key] for key, at in (self._sent, self._group))
+        group = c10d._resolve_process_group(name)  # type: ignore[attr-defined]
+        with described(self._word, [tensor], group, SYMMETRIC, f"torch {torch.__version__}"):
+            return self._packet(*args, **kwargs)
+
+
+def watch_symmetric_memory() -> None:
+    """Stand in for the operators that this torch has."""
+    if not dist.is_available():
+        return
+    for name, (word, sent) in OPERATORS.items():
+        packet = getattr(torch.ops.symm_mem, name, None)
+        if packet is not None:
+            setattr(torch.ops.symm_mem, name, Operator(packet, word, sent))

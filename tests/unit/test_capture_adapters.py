@@ -1,0 +1,210 @@
+"""Adapters of sglang's language runtime, vLLM and diffusers, by stand-ins of what they wrap."""
+
+import sys
+import types
+from typing import Any
+
+import pytest
+import torch
+from traceana_capture import adapters, routes
+from traceana_capture.adapters import diffusers, hooks, sglang_srt, vllm
+from traceana_capture.triggers import Triggers
+
+from tests.unit.test_capture_triggers import Noted
+from traceana.capture import backends
+
+
+def triggers(**options: Any) -> tuple[Triggers, Noted]:
+    window: Any = Noted()
+    return Triggers({"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}, window), window
+
+
+@pytest.fixture(autouse=True)
+def versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: {"sglang": "0.5.23", "vllm": "0.11.0"}[name])
+    monkeypatch.setattr(routes, "ADAPTERS", [])
+
+
+class SrtCoordinator:
+    """The arguments of sglang 0.5.23's class that its adapter changes."""
+
+    def __init__(
+        self,
+        world_size: int,
+        use_pynccl: bool,
+        use_mscclpp: bool,
+        use_custom_allreduce: bool,
+        use_torch_symm_mem_all_reduce: bool,
+        available: bool = True,
+    ) -> None:
+        self.world_size = world_size
+        self.others = (use_mscclpp, use_custom_allreduce, use_torch_symm_mem_all_reduce)
+        made = types.SimpleNamespace(available=available, disabled=True)
+        self.pynccl_comm = made if use_pynccl else None
+
+
+def srt(coordinator: Any = SrtCoordinator) -> Any:
+    module: Any = types.ModuleType(sglang_srt.COORDINATOR)
+    module.GroupCoordinator = coordinator and type("GroupCoordinator", (coordinator,), {})
+    return module
+
+
+@pytest.mark.parametrize("backend", ["torch", "pynccl"])
+def test_sglang_srt_leaves_only_the_backend(backend: str) -> None:
+    module = srt()
+    sglang_srt.wrap(module, triggers()[0], backend)
+    coordinator = module.GroupCoordinator(2, backend == "torch", True, use_custom_allreduce=True, **SYMMETRIC)
+    assert coordinator.others == (False, False, False)
+    assert (coordinator.pynccl_comm is None) == (backend == "torch")
+    assert backend == "torch" or not coordinator.pynccl_comm.disabled
+    assert routes.ADAPTERS == ["sglang srt 0.5.23"]
+
+
+SYMMETRIC = {"use_torch_symm_mem_all_reduce": True}
+
+
+def test_sglang_srt_without_a_communicator_is_refused() -> None:
+    module = srt()
+    sglang_srt.wrap(module, triggers()[0], "pynccl")
+    with pytest.raises(RuntimeError, match="could not make its PyNccl communicator"):
+        module.GroupCoordinator(2, True, False, False, False, available=False)
+
+
+@pytest.mark.parametrize(
+    ("version", "coordinator", "message"),
+    [
+        ("0.4.0", SrtCoordinator, r"sglang 0\.4\.0 is not known"),
+        ("0.5.23", None, "GroupCoordinator is missing"),
+        ("0.5.23", object, "use_custom_allreduce, use_mscclpp, use_pynccl"),
+    ],
+)
+def test_an_unknown_sglang_srt_is_refused(
+    monkeypatch: pytest.MonkeyPatch, version: str, coordinator: Any, message: str
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+    with pytest.raises(RuntimeError, match=message):
+        sglang_srt.wrap(srt(coordinator), triggers()[0], "torch")
+
+
+def vllm_module(monkeypatch: pytest.MonkeyPatch, *variables: str) -> Any:
+    envs: Any = types.ModuleType("vllm.envs")
+    envs.environment_variables = dict.fromkeys(variables)
+    monkeypatch.setitem(sys.modules, "vllm", types.ModuleType("vllm"))
+    monkeypatch.setitem(sys.modules, "vllm.envs", envs)
+    module: Any = types.ModuleType(vllm.PARALLEL)
+    module._ENABLE_CUSTOM_ALL_REDUCE = True
+
+    def set_custom_all_reduce(enable: bool) -> None:
+        module._ENABLE_CUSTOM_ALL_REDUCE = enable
+
+    module.set_custom_all_reduce = set_custom_all_reduce
+    return module
+
+
+def test_vllm_keeps_custom_all_reduce_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = vllm_module(monkeypatch, vllm.SWITCH)
+    vllm.wrap(module, triggers()[0], "torch")
+    module.set_custom_all_reduce(True)
+    assert module._ENABLE_CUSTOM_ALL_REDUCE is False
+    assert routes.ADAPTERS == ["vLLM 0.11.0"]
+    assert [backends.environment(asked)[vllm.SWITCH] for asked in ("torch", "pynccl")] == ["1", "0"]
+    assert backends.environment("asis") == {}
+
+
+def test_a_vllm_without_its_switches_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="does not know VLLM_DISABLE_PYNCCL"):
+        vllm.wrap(vllm_module(monkeypatch), triggers()[0], "torch")
+    module = vllm_module(monkeypatch, vllm.SWITCH)
+    del module.set_custom_all_reduce
+    with pytest.raises(RuntimeError, match=r"has no vllm\.distributed.parallel_state\.set_custom"):
+        vllm.wrap(module, triggers()[0], "pynccl")
+
+
+def test_requests_open_the_window_but_warm_ups_do_not() -> None:
+    made, window = triggers()
+    module: Any = types.ModuleType(vllm.WORKER)
+    module.Worker = type("Worker", (), {"execute_model": lambda self, batch: batch})
+    vllm.wrap(module, made, "asis")
+    module.Worker().execute_model(types.SimpleNamespace(is_warmup=True))
+    assert window.events == []
+    module.Worker().execute_model("batch")
+    assert window.events == ["open"]
+
+
+def test_a_missing_method_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    hooks.install(types.ModuleType(sglang_srt.SCHEDULER), sglang_srt.HOOKS, triggers()[0])
+    assert "sglang.srt.managers.scheduler.Scheduler.run_batch is missing" in capsys.readouterr().err
+
+
+def program(made: Triggers, window: Noted) -> Any:
+    """A pipeline and a scheduler of three timesteps, made as diffusers makes its own."""
+    pipelines, schedulers = types.ModuleType(diffusers.PIPELINES), types.ModuleType(diffusers.SCHEDULERS)
+    pipelines.DiffusionPipeline = type("DiffusionPipeline", (), {})  # type: ignore[attr-defined]
+    schedulers.SchedulerMixin = type("SchedulerMixin", (), {})  # type: ignore[attr-defined]
+    for module in (pipelines, schedulers):
+        assert diffusers.knows(module.__name__)
+        diffusers.wrap(module, made, "asis")
+
+    class Scheduler(schedulers.SchedulerMixin):  # type: ignore[misc, name-defined]
+        timesteps: list[int]
+
+        def set_timesteps(self, count: int) -> None:
+            self.timesteps = list(range(count))
+
+        def step(self, timestep: int) -> int:
+            window.events.append(timestep)
+            return timestep
+
+    class Refined(Scheduler):
+        def step(self, timestep: int) -> int:
+            return super().step(timestep)
+
+    class Pipeline(pipelines.DiffusionPipeline):  # type: ignore[misc, name-defined]
+        scheduler = Refined()
+
+        def __call__(self, steps: int) -> list[int]:
+            self.scheduler.set_timesteps(3)
+            return [self.scheduler.step(timestep) for timestep in self.scheduler.timesteps[:steps]]
+
+    return Pipeline()
+
+
+def test_diffusers_steps_bound_the_window() -> None:
+    made, window = triggers(warmup=1, steps=1)
+    assert program(made, window)(3) == [0, 1, 2]
+    assert window.events == [0, "open", 1, "close", 2]
+
+
+def test_diffusers_spans(tmp_path: Any) -> None:
+    made, window = triggers()
+    pipeline = program(made, window)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profiler:
+        pipeline(3)
+        # Image to image leaves timesteps out: its last step's span ends with the call.
+        pipeline(1)
+    names = [event.name for event in profiler.events() or () if " " in event.name]
+    assert sorted(names) == [
+        *("denoise_step 0", "denoise_step 0", "denoise_step 1", "denoise_step 1", "denoise_step 2"),
+        *("pipeline Pipeline", "pipeline Pipeline"),
+    ]
+
+
+def test_optimizer_steps_bound_the_window_of_a_training() -> None:
+    made, window = triggers(warmup=1, steps=2)
+    for number in range(4):
+        made.collective()
+        window.events.append(number)
+        made.optimizer_step()
+    assert window.events == [0, "open", 1, 2, "close", 3]
+
+
+def test_an_optimizers_step_opens_the_window_of_ddp_whose_collectives_we_do_not_see() -> None:
+    made, window = triggers()
+    made.optimizer_step()
+    assert window.events == ["open"]
+
+
+def test_a_process_of_a_framework_with_requests_owns_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not adapters.owns_window()
+    monkeypatch.setitem(sys.modules, vllm.WORKER, types.ModuleType(vllm.WORKER))
+    assert adapters.owns_window()

@@ -1,0 +1,175 @@
+"""Collectives that neither c10d nor NCCL carries, by stand-ins of the classes and traces made by hand."""
+
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from traceana_capture import calls, direct
+
+from traceana.analyze.kinds import Kind, classify
+from traceana.capture.graphs import annotate_replays
+from traceana.capture.publish import annotate, record
+
+ONE_SHOT = "void sglang::all_reduce_1shot_push_kernel<bf16>(Params)"
+TWO_STAGE = "void vllm::cross_device_reduce_2stage<half, 2>(vllm::RankData*)"
+MULTIMEM = "void c10d::symmetric_memory::multimem_all_reduce_kernel<float, 16>(float*)"
+SIGNAL, WAIT = "bump_signal_kernel(int*, int*)", "spin_wait_kernel(int*, int*)"
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[calls.Calls]:
+    """A process group of this process alone, whose window is open."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    fresh = calls.Calls()
+    fresh.recording = True
+    monkeypatch.setattr(direct, "CALLS", fresh)
+    yield fresh
+    calls.forget_groups()
+    dist.destroy_process_group()
+
+
+def records(noted: calls.Calls) -> list[dict[str, Any] | None]:
+    facts = noted.export()
+    return [record(facts["keys"], call) if call else None for call in facts["calls"]]
+
+
+class CustomAllreduce:
+    """The method of sglang's and vLLM's class as far as it is wrapped."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.group = limit, dist.group.WORLD
+
+    def custom_all_reduce(self, input: torch.Tensor) -> torch.Tensor | None:
+        return input * 2 if input.numel() <= self.limit else None
+
+
+def test_custom_all_reduce_has_its_size_unless_it_did_nothing(noted: calls.Calls) -> None:
+    module: Any = types.ModuleType("vllm.distributed.device_communicators.custom_all_reduce")
+    module.CustomAllreduce = type("CustomAllreduce", (CustomAllreduce,), {})
+    direct.watch(module)
+    communicator = module.CustomAllreduce(100)
+    communicator.custom_all_reduce(torch.ones(64, dtype=torch.bfloat16))
+    assert communicator.custom_all_reduce(torch.ones(128)) is None
+    communicator.custom_all_reduce(torch.ones(32, dtype=torch.float16))
+    first, second, third = records(noted)
+    assert second is None
+    assert first is not None
+    assert (first["Collective name"], first["In msg nelems"], first["dtype"]) == ("allreduce", 64, "BFloat16")
+    assert (first["Group size"], first["Process Group Ranks"]) == (1, "[0]")
+    assert (first["traceana backend"], first["traceana library"]) == ("custom all-reduce", "vllm")
+    assert third is not None
+    assert third["dtype"] == "Half"
+
+
+def test_one_exchange_of_three_tensors_is_one_call(noted: calls.Calls) -> None:
+    module: Any = types.ModuleType(direct.USP)
+    module._ipc_input_a2a_qkv = lambda q, k, v: (q, k, v)
+    module._ipc_varlen_fast = module._ipc_input_a2a_qkv_segmented = lambda *_: None
+    direct.watch(module)
+    module._ipc_input_a2a_qkv(*(torch.ones(2, 8) for _ in range(3)))
+    (only,) = records(noted)
+    assert only is not None
+    assert (only["Collective name"], only["In msg nelems"], only["traceana backend"]) == ("all_to_all", 48, "CUDA IPC")
+
+
+def test_a_missing_function_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    direct.watch(types.ModuleType("vllm.distributed.device_communicators.quick_all_reduce"))
+    assert "has no QuickAllReduce.quick_all_reduce" in capsys.readouterr().err
+
+
+def test_operators_of_symmetric_memory(noted: calls.Calls) -> None:
+    group = dist.group.WORLD.group_name  # type: ignore[union-attr]
+    for name, (word, sent) in direct.OPERATORS.items():
+        packet = getattr(torch.ops.symm_mem, name, None)
+        if packet is None:
+            continue
+        operator = direct.Operator(packet, word, sent)
+        assert operator.default is packet.default
+        operator._packet = lambda *_: None
+        names = [argument.name for argument in packet.default._schema.arguments]
+        operator(*(torch.ones(10) if n == sent else group if n == "group_name" else None for n in names))
+    found = [r for r in records(noted) if r is not None]
+    assert {r["Collective name"] for r in found} >= {"allreduce", "_allgather_base", "broadcast"}
+    assert {(r["In msg nelems"], r["traceana backend"]) for r in found} == {(10, "symmetric memory")}
+
+
+def test_the_real_operators_are_stood_in_for_where_torch_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.ops.symm_mem.multimem_all_reduce_
+    try:
+        direct.watch_symmetric_memory()
+        assert isinstance(torch.ops.symm_mem.multimem_all_reduce_, direct.Operator)
+        assert str(torch.ops.symm_mem.multimem_all_reduce_.default) == str(before.default)
+    finally:
+        for name in direct.OPERATORS:
+            operator = getattr(torch.ops.symm_mem, name, None)
+            if isinstance(operator, direct.Operator):
+                setattr(torch.ops.symm_mem, name, operator._packet)
+
+
+def facts(backend: str, name: str = "allreduce", elements: int = 7) -> dict[str, Any]:
+    return {"Collective name": name, "In msg nelems": elements, "traceana backend": backend}
+
+
+def span(number: int, ts: float) -> dict[str, Any]:
+    return {"cat": "user_annotation", "name": f"traceana::{number}", "tid": 1, "ts": ts, "dur": 10}
+
+
+def launched(name: str, ts: float, correlation: int) -> list[dict[str, Any]]:
+    args = {"correlation": correlation}
+    return [
+        {"cat": "cuda_runtime", "name": "cudaLaunchKernel", "tid": 1, "ts": ts, "dur": 1, "args": args},
+        {"cat": "kernel", "name": name, "tid": 7, "ts": ts + 5, "dur": 2, "args": dict(args)},
+    ]
+
+
+def sized(events: list[dict[str, Any]]) -> dict[str, int]:
+    return {e["name"]: e["args"]["In msg nelems"] for e in events if "In msg nelems" in e.get("args", {})}
+
+
+def test_each_backends_keys_go_onto_its_own_kernels() -> None:
+    events = [
+        *(span(number, 100 * number) for number in range(5)),
+        *launched("gemm", 1, 1),
+        *launched(ONE_SHOT, 2, 2),
+        *launched(MULTIMEM, 101, 3),
+        *launched(SIGNAL, 201, 4),
+        *launched(WAIT, 202, 5),
+        *launched(TWO_STAGE, 301, 6),
+    ]
+    backends = ("custom all-reduce", "symmetric memory", "CUDA IPC", "pynccl")
+    trace = {"traceEvents": events}
+    annotate(trace, [*(facts(backend, elements=n) for n, backend in enumerate(backends)), None])
+    # A call of PyNccl does not give its keys to a kernel of another backend.
+    assert sized(events) == {ONE_SHOT: 0, MULTIMEM: 1, WAIT: 2}
+    names = [event["name"] for event in trace["traceEvents"] if event["cat"] == "user_annotation"]
+    assert names == [f"{backend}:allreduce" for backend in backends]
+
+
+def test_replays_of_a_graph_with_several_backends() -> None:
+    launch = {"cat": "cuda_runtime", "name": "cudaGraphLaunch", "ts": 0, "dur": 1, "args": {"correlation": 3}}
+    names = ("ncclDevKernel_AllReduce_Sum_bf16_RING_LL", ONE_SHOT, SIGNAL, WAIT, MULTIMEM)
+    kernels = [
+        {"cat": "kernel", "name": name, "ts": ts, "dur": 1, "args": {"correlation": 3}} for ts, name in enumerate(names)
+    ]
+    graph = [facts("pynccl", elements=1), facts("custom all-reduce", elements=2)]
+    graph += [facts("CUDA IPC", "all_to_all", 3), facts("symmetric memory", elements=4)]
+    annotate_replays([launch, *kernels], [graph])
+    assert sized(kernels) == {names[0]: 1, ONE_SHOT: 2, WAIT: 3, MULTIMEM: 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "operation"),
+    [
+        (ONE_SHOT, "custom", "all_reduce"),
+        (TWO_STAGE, "custom", "all_reduce"),
+        (MULTIMEM, "symm_mem", "all_reduce"),
+        (WAIT, "ipc", "all_to_all"),
+    ],
+)
+def test_the_analysis_takes_these_kernels_for_communication(name: str, library: str, operation: str) -> None:
+    kind = classify(name, "kernel")
+    assert (kind.kind, kind.library, kind.op) == (Kind.COMMUNICATION, library, operation)
