@@ -30,7 +30,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls, direct, sigterm
+    from traceana_capture import adapters, calls, direct, kills, sigterm
     from traceana_capture.control import Control
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
@@ -60,6 +60,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     _hello_after_init(torch, dist, control, window)
     _close_before_exit(dist, window)
     _give_way(torch, window)
+    kills.hold_back(settings["workdir"])
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
     os.register_at_fork(after_in_child=sigterm.forget)

@@ -122,6 +122,11 @@ class Window:
         """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
         return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
+    @property
+    def _flush_request(self) -> Path:
+        """What `kills` asks with."""
+        return self._mark.with_suffix(".flush")
+
     def _chosen(self) -> bool:
         """Whether this process is a rank, and one that was asked for."""
         if not torch.distributed.is_initialized():
@@ -141,6 +146,9 @@ class Window:
                 return self.close("the duration was over")
             if grown_bytes() > most:
                 return self.close("the process had grown by --max-memory")
+            if self._flush_request.exists():
+                self.close("its job was about to kill it")
+                return self._flush_request.unlink(missing_ok=True)
         return None
 
     def count(self) -> None:
