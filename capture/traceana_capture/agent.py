@@ -51,7 +51,6 @@ def _prepare(settings: dict[str, Any]) -> None:
     calls.CALLS.before = before_collective
     calls.watch_c10d()
     direct.watch_symmetric_memory()
-    torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: triggers.optimizer_step())
     # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
     # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
     if int((torch.version.cuda or "0").partition(".")[0]) >= 13:

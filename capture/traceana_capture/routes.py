@@ -11,6 +11,12 @@ ADAPTERS: list[str] = []
 COMMUNICATORS: dict[tuple[int, ...], Any] = {}
 
 
+def took(adapter: str) -> None:
+    """An adapter changed something here."""
+    if adapter not in ADAPTERS:
+        ADAPTERS.append(adapter)
+
+
 class Issued:
     """Stands for c10d's Work: PyNccl works on the current stream, so there is nothing left to wait for."""
 

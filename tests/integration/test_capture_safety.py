@@ -173,3 +173,18 @@ def test_the_window_is_bounded(tmp_path: Path, options: tuple[str, ...], program
     rank, _, _ = capture(tmp_path, program, *options)
     assert (rank["outcome"], rank["reason"]) == ("complete", reason)
     assert sized(events(tmp_path)) == calls
+
+
+def test_steps_of_an_optimizer_are_counted(tmp_path: Path) -> None:
+    program = """
+weight = torch.nn.Parameter(torch.ones(4))
+optimizer = torch.optim.SGD([weight], lr=0.1)
+for number in range(5):
+    (weight * number).sum().backward()
+    for _ in range(number): dist.all_reduce(weight.grad)
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+    rank, _, _ = capture(tmp_path, program, "--warmup", "2", "--steps", "2")
+    assert (rank["outcome"], rank["reason"]) == ("complete", "the steps were over")
+    assert sized(events(tmp_path)) == 2 + 3

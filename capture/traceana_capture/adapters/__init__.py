@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from traceana_capture import direct, pynccl
-from traceana_capture.adapters import diffusers, sglang_diffusion, sglang_srt, vllm
+from traceana_capture.adapters import diffusers, optimizer, sglang_diffusion, sglang_srt, vllm
 from traceana_capture.triggers import Triggers
 
-FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers)
+FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers, optimizer)
 # Modules of processes whose work are requests.
 WORKERS = (sglang_diffusion.WORKER, sglang_srt.SCHEDULER, vllm.WORKER)
 
@@ -24,6 +24,8 @@ def watch_imports(triggers: Triggers, backend: str) -> None:
     """Wrap the frameworks' methods, and the functions that the triggers name, as their modules load."""
     for name in triggers.modules & sys.modules.keys():
         triggers.watch(sys.modules[name])
+    if optimizer.MODULE in sys.modules:
+        optimizer.wrap(sys.modules[optimizer.MODULE], triggers, backend)
     sys.meta_path.insert(0, _Finder(triggers, backend))
 
 

@@ -61,11 +61,10 @@ def choose_backend(module: ModuleType, backend: str) -> None:
     missing = {"use_srt_custom_allreduce", "use_device_communicator"} - set(inspect.signature(kind).parameters)
     if missing:
         raise refusal(backend, f"GroupCoordinator's {', '.join(sorted(missing))} is missing")
-    kind.__init__ = _with_backend(kind.__init__, backend)
-    routes.ADAPTERS.append(f"sglang diffusion {version}")
+    kind.__init__ = _with_backend(kind.__init__, backend, f"sglang diffusion {version}")
 
 
-def _with_backend(original: Callable[..., None], backend: str) -> Any:
+def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> Any:
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         # Custom all-reduce and, on CPU, shared memory would take collectives away from both backends.
@@ -73,6 +72,7 @@ def _with_backend(original: Callable[..., None], backend: str) -> Any:
         if backend == "pynccl":
             kwargs |= {"use_device_communicator": True}
         original(self, *args, **kwargs)
+        routes.took(adapter)
         self.shm_handle = None
         if backend == "pynccl" and self.world_size > 1:
             routes.COMMUNICATORS[tuple(self.ranks)] = communicator(self)

@@ -44,16 +44,16 @@ def choose_backend(module: ModuleType, backend: str) -> None:
     missing = {"use_pynccl", *OTHERS} - set(signature.parameters)
     if missing:
         raise refusal(backend, f"GroupCoordinator's {', '.join(sorted(missing))} is missing")
-    kind.__init__ = _with_backend(kind.__init__, signature, backend)
-    routes.ADAPTERS.append(f"sglang srt {version}")
+    kind.__init__ = _with_backend(kind.__init__, signature, backend, f"sglang srt {version}")
 
 
-def _with_backend(original: Callable[..., None], signature: inspect.Signature, backend: str) -> Any:
+def _with_backend(original: Callable[..., None], signature: inspect.Signature, backend: str, adapter: str) -> Any:
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         bound.arguments |= dict.fromkeys(OTHERS, False) | {"use_pynccl": backend == "pynccl"}
         original(*bound.args, **bound.kwargs)
+        routes.took(adapter)
         if backend == "pynccl" and self.world_size > 1:
             _use(getattr(self, "pynccl_comm", None))
 

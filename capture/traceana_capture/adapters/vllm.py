@@ -42,4 +42,4 @@ def choose_backend(module: ModuleType, backend: str) -> None:
     original = module.set_custom_all_reduce
     original(False)
     module.set_custom_all_reduce = lambda _enable: original(False)  # type: ignore[attr-defined]
-    routes.ADAPTERS.append(f"vLLM {version}")
+    routes.took(f"vLLM {version}")
