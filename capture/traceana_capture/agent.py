@@ -73,12 +73,18 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
     @functools.wraps(original)
     def init_process_group(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
+        try:
+            hello()
+        except Exception as error:
+            sys.stderr.write(f"traceana: process {os.getpid()} will not be recorded: {error!r}\n")
+        return result
+
+    def hello() -> None:
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
         control.send(event="hello", host=socket.gethostname(), versions=_versions(torch), **facts)
         sigterm.watch(window.close)
         window.warm_up()
-        return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
 

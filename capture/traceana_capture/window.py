@@ -56,9 +56,11 @@ class Window:
         if self._warm or not _cuda_is_settled() or torch.autograd.profiler._is_profiler_enabled or not self._chosen():
             return
         self._warm = True
+        self.control.send(event="warming up")
         session = self._session(all_threads=False)
         _start(session)
         session.stop()
+        self.control.send(event="waiting")
 
     def open(self) -> None:
         """Start recording, unless the delay, counted from the first call, is not over."""

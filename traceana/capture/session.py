@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,8 @@ def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked
     except OSError as error:
         click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
     _report(run)
+    if any(rank.file for rank in run.ranks) and sys.stderr.isatty():
+        click.echo(f"traceana: the traces are in {claim.folder}", err=True)
 
 
 def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code: int, claim: Claim) -> runfile.RunFile:
