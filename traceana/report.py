@@ -404,7 +404,7 @@ class ComparisonRow:
     counted as warm-up. `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high`
     bound it at 95 % for this row alone; the p50s whose quotient it is are geometric means, over runs or else stretches
     of a run, of medians. `p_value` is against "equally fast", adjusted by Holm over all rows of the
-    comparison. `basis` says what was compared: `transfer`, or `duration` where calls could not be matched across
+    comparison. `basis` says what was compared: `transfer`, or `duration` where fewer than 90 % were matched across
     ranks. `verdict` is faster, slower, no difference, or cannot tell; then `reason` says why and `runs_needed` how many
     runs a side would settle it, where that can be estimated. `expected_low` and `expected_high` are the speed-ups that
     the guide expects at this size.

@@ -48,21 +48,22 @@ def _prepare(settings: dict[str, Any]) -> None:
         if window.profiler is not None:
             window.count()
 
-    calls.CALLS.before = before_collective
-    calls.watch_c10d()
-    direct.watch_symmetric_memory()
-    # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
-    # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
-    if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
-        os.environ.setdefault("TEARDOWN_CUPTI", "1")
-    adapters.watch_imports(triggers, settings["backend"])
-    _hello_after_init(torch, dist, control, window)
+    # What closes a window comes before what opens one, lest a failure in between leave a window that nothing closes.
     _close_before_exit(dist, window)
     _give_way(torch, window)
     kills.hold_back(settings["workdir"])
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
     os.register_at_fork(after_in_child=sigterm.forget)
+    calls.watch_c10d()
+    direct.watch_symmetric_memory()
+    # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
+    # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
+    if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
+        os.environ.setdefault("TEARDOWN_CUPTI", "1")
+    _hello_after_init(torch, dist, control, window)
+    adapters.watch_imports(triggers, settings["backend"])
+    calls.CALLS.before = before_collective
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:

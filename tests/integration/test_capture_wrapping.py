@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.capturing import WORKLOAD, check, complete, free_port, launch, run, run_file, workload
+from tests.capturing import WORKLOAD, check, complete, finish, free_port, launch, run, run_file, workload
 
 COLLECTIVES_PER_STEP = 11  # broadcast, all-gather, and in each of 3 layers two all-to-alls and an all-reduce
 
@@ -101,6 +101,18 @@ def test_without_torch_the_command_runs_as_it_is(tmp_path: Path) -> None:
     assert (code, stdout) == (5, "passed\nthrough")
     assert "err\n" in stderr
     assert "no rank appeared" in stderr
+
+
+def test_the_command_reads_the_terminal(tmp_path: Path) -> None:
+    terminal, stdin = os.openpty()
+    process = launch(tmp_path, ["bash", "-c", "echo ready; read line; echo got $line"], stdin=stdin)
+    os.close(stdin)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.write(terminal, b"words\n")
+    assert process.stdout.readline() == "got words\n"
+    assert finish(process, tmp_path)[0] == 0
+    os.close(terminal)
 
 
 def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:

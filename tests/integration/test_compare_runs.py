@@ -114,6 +114,28 @@ def test_run_json_counts_repeats(tmp_path: Path) -> None:
     assert found["interval_basis"] == "calls"
 
 
+def test_a_window_that_opened_late_leaves_transfers_to_compare(tmp_path: Path) -> None:
+    call = Call(op="all_reduce", nelems=1 << 21, transfer_ns=500_000, delays_ns={0: 900_000})
+    for label, late in (("a", {}), ("b", {1: 2})):
+        write_run(
+            tmp_path / label, Run(world_size=2, calls=(call, call), steps=12, end_jitter_ns=2_000, late_windows=late)
+        )
+    (row,) = compared(tmp_path)["rows"]
+    assert row["basis"] == "transfer"
+    assert row["candidate_p50_ns"] == pytest.approx(500_000, rel=0.01)
+    assert row["verdict"] == "no difference"
+
+
+def test_an_operation_of_the_first_step_alone_has_a_time_and_no_verdict(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        write_run(tmp_path / label, Run(world_size=2, calls=(Call(op="broadcast", nelems=1 << 10),), steps=1))
+    (row,) = compared(tmp_path)["rows"]
+    assert (row["baseline_count"], row["baseline_warm_up"]) == (0, 2)
+    assert row["baseline_p50_ns"] == 300_000
+    assert row["verdict"] == "cannot tell"
+    assert "without the first step" in row["reason"]
+
+
 def test_versions_are_no_repeats(tmp_path: Path) -> None:
     for seed, label in enumerate(("wan2.1", "wan2.2")):
         write(tmp_path / label, seed)

@@ -105,6 +105,8 @@ def publish(source: Path, target: Path) -> Published:
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
+    # The profiler put the scratch folder's path here.
+    trace["traceName"] = target.name
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
