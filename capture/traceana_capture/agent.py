@@ -30,7 +30,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls, direct, sigterm
+    from traceana_capture import adapters, calls, direct, kills, sigterm
     from traceana_capture.control import Control
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
@@ -51,6 +51,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     # What closes a window comes before what opens one, lest a failure in between leave a window that nothing closes.
     _close_before_exit(dist, window)
     _give_way(torch, window)
+    kills.hold_back(settings["workdir"])
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
     os.register_at_fork(after_in_child=sigterm.forget)
@@ -73,12 +74,18 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
     @functools.wraps(original)
     def init_process_group(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
+        try:
+            hello()
+        except Exception as error:
+            sys.stderr.write(f"traceana: process {os.getpid()} will not be recorded: {error!r}\n")
+        return result
+
+    def hello() -> None:
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
         control.send(event="hello", host=socket.gethostname(), versions=_versions(torch), **facts)
         sigterm.watch(window.close)
         window.warm_up()
-        return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
 

@@ -56,9 +56,11 @@ class Window:
         if self._warm or not _cuda_is_settled() or torch.autograd.profiler._is_profiler_enabled or not self._chosen():
             return
         self._warm = True
+        self.control.send(event="warming up")
         session = self._session(all_threads=False)
         _start(session)
         session.stop()
+        self.control.send(event="waiting")
 
     def open(self) -> None:
         """Start recording, unless the delay, counted from the first call, is not over."""
@@ -122,6 +124,11 @@ class Window:
         """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
         return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
+    @property
+    def _flush_request(self) -> Path:
+        """What `kills` asks with."""
+        return self._mark.with_suffix(".flush")
+
     def _chosen(self) -> bool:
         """Whether this process is a rank, and one that was asked for."""
         if not torch.distributed.is_initialized():
@@ -141,6 +148,9 @@ class Window:
                 return self.close("the duration was over")
             if grown_bytes() > most:
                 return self.close("the process had grown by --max-memory")
+            if self._flush_request.exists():
+                self.close("its job was about to kill it")
+                return self._flush_request.unlink(missing_ok=True)
         return None
 
     def count(self) -> None:

@@ -73,6 +73,7 @@ ENDINGS = {
     ),
     "killed by its parent as in sglang": Ending(command=lambda: ranks("sglang"), code=15),
     "killed by its parent as in vLLM": Ending(command=lambda: ranks("vllm"), code=15),
+    "killed by its parent at once": Ending(command=lambda: ranks("kill"), code=9),
     "killed by torchrun": Ending(command=lambda: torchrun("--die", "raise"), code=1, says="asked to fail"),
 }
 

@@ -6,11 +6,13 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from traceana.errors import TraceanaError
 
+LOCK = "lock"
 RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log")
 
 
@@ -46,10 +48,11 @@ def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
     folder, scratch = (output / label).absolute(), (output / f".{label}.scratch").absolute()
     with contextlib.ExitStack() as stack:
         try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            lock = os.open(scratch, os.O_RDONLY)
+            output.mkdir(parents=True, exist_ok=True)
+            _make_private(scratch)
+            lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, lock)
-            _lock(lock, folder)
+            _lock(lock, scratch / LOCK, folder)
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             _empty(scratch)
             folder.mkdir(exist_ok=True)
@@ -59,20 +62,34 @@ def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
         yield Claim(folder=folder, scratch=scratch, lock=lock)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _make_private(scratch: Path) -> None:
+    """The command imports from it, so nobody else may write there, nor have laid it out for us in a shared folder."""
+    with contextlib.suppress(FileExistsError):
+        scratch.mkdir(mode=0o700)
+    facts = scratch.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise TraceanaError(f"{scratch} is not a folder of yours; remove it, or choose another folder with -o")
+    scratch.chmod(0o700)
+
+
+def _lock(descriptor: int, path: Path, folder: Path) -> None:
     """The kernel drops the lock with its last holder, so a run that was killed holds nothing."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TraceanaError(f"{folder} belongs to a run that goes on; give another --label") from error
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    # Held, or removed by a run that ended in this moment.
+    raise TraceanaError(f"{folder} belongs to a run that goes on; give another --label")
 
 
 def _empty(scratch: Path) -> None:
-    """Remove the entries and keep the folder, because the lock is on it."""
+    """Remove the entries but the lock."""
     for entry in scratch.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        else:
+        elif entry.name != LOCK:
             entry.unlink()
 
 

@@ -135,7 +135,7 @@ def main(source: Path, target: Path) -> None:
     try:
         outcome: Published | str = publish(source, target)
     except Exception as error:  # whatever it is, run.json names it
-        outcome = str(error) or repr(error)
+        outcome = str(error) if isinstance(error, OSError | msgspec.DecodeError) else repr(error)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,8 @@ def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked
     except OSError as error:
         click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
     _report(run)
+    if any(rank.file for rank in run.ranks) and sys.stderr.isatty():
+        click.echo(f"traceana: the traces are in {claim.folder}", err=True)
 
 
 def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code: int, claim: Claim) -> runfile.RunFile:
@@ -148,8 +151,8 @@ def _report(run: runfile.RunFile) -> None:
         if rank.outcome != "complete":
             click.echo(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
     if run.exit_code:
-        # The command's own error stands above our lines; this points to it.
-        click.echo(f"traceana: the command failed with exit code {run.exit_code}", err=True)
+        # Ours are the last lines, and must not hide that the command's own error stands above them.
+        click.echo(f"traceana: the command failed with exit code {run.exit_code}; its own words are above", err=True)
 
 
 def _recorded(environment: Mapping[str, str]) -> dict[str, str]:
