@@ -8,7 +8,7 @@ import functools
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,6 +40,8 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
 }
 # What a call is: the keys that it shares with others, elements sent, elements received, its number in its group.
 Call = tuple[dict[str, Any], int, int, int | None]
+# record_function goes through the dispatcher and costs ten times as much.
+_Span = torch._C._profiler._RecordFunctionFast
 NO_SPAN = contextlib.nullcontext()
 
 
@@ -77,18 +79,7 @@ class Calls:
             return NO_SPAN
         number = next(self._numbers)
         self.calls[number] = (keys, sent, received, sequence)
-        # record_function goes through the dispatcher and costs ten times as much.
-        return torch._C._profiler._RecordFunctionFast(f"{SPAN}{number}")
-
-    @contextlib.contextmanager
-    def alone(self, span: Any) -> Iterator[None]:
-        """The span around a call that may issue others, which are not calls of their own."""
-        self.inside.call = True
-        try:
-            with span:
-                yield
-        finally:
-            self.inside.call = False
+        return _Span(f"{SPAN}{number}")
 
     def take_back(self) -> None:
         """The latest call did nothing."""
@@ -142,16 +133,21 @@ def shared_keys(name: str, dtype: torch.dtype, group: Any, backend: str, library
     }
 
 
-@functools.lru_cache(maxsize=256)
-def _counts_calls(group: Any) -> bool:
-    """Whether the group's own number tells its calls apart; a group of several backends counts only one of them."""
-    return str(dist.get_backend_config(group)) == "cpu:gloo" or dist.get_backend(group) == "gloo"
+@functools.lru_cache(maxsize=1024)
+def _kind(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> tuple[dict[str, Any], Callable[[], int] | None]:
+    """What all such calls of c10d share, and what tells their number in the group.
+
+    A group's own number counts the calls of one of its backends only, so it serves where gloo is the only one.
+    """
+    group = group or c10d._get_default_group()
+    keys = shared_keys(name, dtype, group, C10D, "gloo" if on_cpu else "NCCL")
+    return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
 
 
 def forget_groups() -> None:
     """A group was destroyed."""
     shared_keys.cache_clear()
-    _counts_calls.cache_clear()
+    _kind.cache_clear()
 
 
 def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
@@ -161,12 +157,11 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     group_at = parameters.index("group")
 
     def span(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        group: Any = args[group_at] if len(args) > group_at else kwargs.get("group")
-        group = group or c10d._get_default_group()
+        group = args[group_at] if len(args) > group_at else kwargs.get("group")
         target = args[received] if len(args) > received else kwargs[parameters[received]]
-        number = group._get_sequence_number_for_group() if _counts_calls(group) else None
-        keys = shared_keys(name, first.dtype, group, C10D, "gloo" if first.is_cpu else "NCCL")
-        return CALLS.span(keys, _elements(source), _elements(target), number)
+        keys, number = _kind(name, first.dtype, group, first.is_cpu)
+        elements = _elements(source)
+        return CALLS.span(keys, elements, elements if target is source else _elements(target), number and number())
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -185,8 +180,12 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
             if issued is not None or not CALLS.capturing:
                 return issued or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
-        with CALLS.alone(span(source, first, args, kwargs)):
-            return function(*args, **kwargs)
+        CALLS.inside.call = True
+        try:
+            with span(source, first, args, kwargs):
+                return function(*args, **kwargs)
+        finally:
+            CALLS.inside.call = False
 
     return call
 
