@@ -306,3 +306,18 @@ def test_one_rank_of_every_run_is_like_for_like(repeats: Path) -> None:
     found = compared(*sorted(repeats.glob("*/rank1*")), "--baseline", "old")
     assert [one["verdict"] for one in found["end_to_end"] if one["metric"] == "step"] == ["slower"]
     assert {row["basis"] for row in found["rows"]} == {"duration"}
+
+
+def test_copies_of_a_run_are_no_repeats(repeats: Path, tmp_path: Path) -> None:
+    for label in ("old", "new"):
+        for number in (1, 2, 3):
+            shutil.copytree(repeats / f"{label}.1", tmp_path / f"{label}.{number}")
+    found = compared(tmp_path, "--baseline", "old")
+    assert "old.2 is a copy of old.1, no repeat" in found["reasons"]
+    assert {one["verdict"] for one in (*found["rows"], *found["end_to_end"])} == {"cannot tell"}
+
+
+def test_a_run_named_twice_is_one(repeats: Path) -> None:
+    again = repeats / ".." / repeats.name / "old.1"
+    done = command(repeats / "old.1", repeats / "old.1", again)
+    assert "old.1 is the only side here" in str(done.exception)

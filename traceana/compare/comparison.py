@@ -39,7 +39,8 @@ def compare(baseline: Side, candidate: Side) -> Comparison:
     pairs: list[tuple[Key, tuple[SideCalls, SideCalls]]] = [(key, (ours[key], theirs[key])) for key in shared]
     pairs += [((op, None), (joined(rest[0], names), joined(rest[1], names))) for op, names in unsized.items()]
     repeats, doubt = by_repeats(baseline, candidate), fairness.doubt(baseline, candidate)
-    rows = [_row(key, pair, repeats, doubt) for key, pair in pairs]
+    doubts = {"duration": doubt, "transfer": fairness.copied(baseline, candidate)}
+    rows = [_row(key, pair, repeats, doubts) for key, pair in pairs]
     whole = end_to_end.of_runs(baseline.reports, candidate.reports, repeats=repeats, doubt=doubt)
     judged = judge([*(row.case for row in rows), *(measured.case for measured in whole)])
     per_step = bool(baseline.steady_steps and candidate.steady_steps)
@@ -80,12 +81,11 @@ def _unsized_operations(ours: Mapping[Key, SideCalls], theirs: Mapping[Key, Side
     return {op: _aliases(op) for op in sorted(unsized) if all(names & set(_aliases(op)) for names in present)}
 
 
-def _row(key: Key, both: tuple[SideCalls, SideCalls], repeats: bool, doubt: str | None) -> _Row:
+def _row(key: Key, both: tuple[SideCalls, SideCalls], repeats: bool, doubts: Mapping[str, str | None]) -> _Row:
     basis = "transfer" if all(calls.matched for calls in both) else "duration"
     samples = [calls.samples(basis) for calls in both]
     # What two ranks wait for each other is no part of a transfer, so a late or a slow rank leaves transfers alone.
-    row_doubt = doubt if basis == "duration" else None
-    case, steady = end_to_end.case_of(*samples, repeats=repeats, doubt=row_doubt)
+    case, steady = end_to_end.case_of(*samples, repeats=repeats, doubt=doubts[basis])
     a, b = (ns or middle_ns(calls.samples(basis, warm_up=True)) for ns, calls in zip(steady, both, strict=True))
     clock_doubt = _clock_doubt(both, min(a, b)) if basis == "transfer" else None
     mixture_doubt = fairness.mixture_doubt(*both) if key[1] is None else None

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -24,7 +25,19 @@ def reasons(baseline: Side, candidate: Side) -> list[str]:
     for name, version in a.versions:
         if theirs.get(name, version) != version:
             found.append(f"other {name} version: {version} against {theirs[name]}")
+    if text := copied(baseline, candidate):
+        found.append(text)
     return found + [reason for side in (baseline, candidate) for run in side.reports for reason in _incomplete(run)]
+
+
+def copied(baseline: Side, candidate: Side) -> str | None:
+    """Repeats that are one recording, to the nanosecond: they would show that runs do not differ at all."""
+    for side in (baseline, candidate):
+        for a, b in combinations(side.runs, 2):
+            both = zip((a.calls.start_ns, a.calls.duration_ns), (b.calls.start_ns, b.calls.duration_ns), strict=True)
+            if len(a.calls) and all(np.array_equal(ours, theirs) for ours, theirs in both):
+                return f"{b.report.label} is a copy of {a.report.label}, no repeat"
+    return None
 
 
 def _incomplete(run: RunReport) -> list[str]:
@@ -81,10 +94,10 @@ def noise(baseline: Side, candidate: Side) -> list[str]:
 def doubt(baseline: Side, candidate: Side) -> str | None:
     """Why times that include compute or waiting cannot tell the sides apart; None where nothing is found.
 
-    Repeats show how far a drift or a late rank changes from run to run, so these count against single runs only; that
-    ranks are missing, compute is another, or a rank is slow on one side alone, no number of repeats cures.
+    Repeats show how far a drift or a late rank changes from run to run, so these count against single runs only. No
+    number of repeats cures copies, missing ranks, other compute, or a rank that is slow on one side alone.
     """
-    lasting = (_other_ranks, _other_compute, _one_sided)
+    lasting = (copied, _other_ranks, _other_compute, _one_sided)
     if text := next((text for why in lasting if (text := why(baseline, candidate))), None):
         return text
     if by_repeats(baseline, candidate):
