@@ -126,5 +126,7 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
             click.echo(f"  {file.file} ends early: {file.missing}", err=True)
         if coverage.skipped_events:
             click.echo(f"  {coverage.skipped_events} damaged events were left out", err=True)
+    for comparison in () if aside else analysis.report.comparisons:
+        click.echo(f"{comparison.candidate} against {comparison.baseline}: {comparison.sentence}")
     for note in analysis.report.passed_over:
         click.echo(f"passed over: {note}", err=True)
