@@ -1,7 +1,7 @@
 """Notes what a collective moved, beside the trace.
 
-A call that launches kernels has a numbered span in the trace, which leads from the kernels to the note. Gloo's has a span
-of torch's own, and is found by its time, which costs the program less and makes the trace no larger.
+A call that launches kernels has a numbered span in the trace, which leads from the kernels to the note. A call of gloo
+has a span of torch's own, and is found by its time, which costs the program less and makes the trace no larger.
 """
 
 import contextlib

