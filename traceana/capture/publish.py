@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from zlib_ng import zlib_ng
 
+from traceana.capture import paired
 from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
 from traceana.capture.overlaps import separate
@@ -104,17 +105,23 @@ class _Launches:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A published trace: its size in bytes, what adapters did in its process, and the backends that it shows."""
+    """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
+
+    `pairs` counts the calls that `--paired` ran on both backends.
+    """
 
     size: int
     adapters: tuple[str, ...]
     backends: tuple[str, ...]
+    pairs: int
 
 
 def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    paired.write(facts["pairs"], source.with_suffix(".jsonl"), paired.beside(target))
+    trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
     host = facts["host"]
@@ -125,7 +132,12 @@ def publish(source: Path, target: Path) -> Published:
     separate(trace["traceEvents"])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
-    return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+    return Published(
+        size=target.stat().st_size,
+        adapters=tuple(facts["adapters"]),
+        backends=backends,
+        pairs=len(facts["pairs"]),
+    )
 
 
 def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:
