@@ -42,6 +42,8 @@ def _prepare(settings: dict[str, Any]) -> None:
     triggers = Triggers(settings, window)
 
     def before_collective() -> None:
+        if window.finished:
+            return
         # Under sglang the work begins with the first request, not with the collectives of its start.
         if window.profiler is None and not adapters.owns_window():
             triggers.collective()

@@ -1,6 +1,7 @@
-"""Notes what a collective moved: a numbered span in the trace, and under that number its sizes beside the trace.
+"""Notes what a collective moved, beside the trace.
 
-A call costs the program a tuple and half a microsecond of span while the window is open, and a count before it.
+A call that launches kernels has a numbered span in the trace, which leads from the kernels to the note. Gloo's has a span
+of torch's own, and is found by its time, which costs the program less and makes the trace no larger.
 """
 
 import contextlib
@@ -8,7 +9,8 @@ import functools
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,6 +42,10 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
 }
 # What a call is: the keys that it shares with others, elements sent, elements received, its number in its group.
 Call = tuple[dict[str, Any], int, int, int | None]
+# record_function goes through the dispatcher and costs ten times as much.
+_Span = torch._C._profiler._RecordFunctionFast
+# A call on the host, and when it began and ended, in nanoseconds since the epoch, as Kineto counts them too.
+HostCall = tuple[dict[str, Any], int, int, int | None, int, int]
 NO_SPAN = contextlib.nullcontext()
 
 
@@ -56,6 +62,7 @@ class Calls:
         self.inside = _Inside()
         self.before: Callable[[], None] = lambda: None
         self.calls: dict[int, Call] = {}
+        self.host: list[HostCall] = []
         self.graphs: list[list[Call]] = []
         self._numbers = itertools.count()
 
@@ -77,18 +84,7 @@ class Calls:
             return NO_SPAN
         number = next(self._numbers)
         self.calls[number] = (keys, sent, received, sequence)
-        # record_function goes through the dispatcher and costs ten times as much.
-        return torch._C._profiler._RecordFunctionFast(f"{SPAN}{number}")
-
-    @contextlib.contextmanager
-    def alone(self, span: Any) -> Iterator[None]:
-        """The span around a call that may issue others, which are not calls of their own."""
-        self.inside.call = True
-        try:
-            with span:
-                yield
-        finally:
-            self.inside.call = False
+        return _Span(f"{SPAN}{number}")
 
     def take_back(self) -> None:
         """The latest call did nothing."""
@@ -105,7 +101,7 @@ class Calls:
         table: dict[int, int] = {}
         keys: list[dict[str, Any]] = []
 
-        def short(call: Call | None) -> list[int | None] | None:
+        def short(call: Call | HostCall | None) -> list[int | None] | None:
             if call is None:
                 return None
             shared, *numbers = call
@@ -115,7 +111,8 @@ class Calls:
             return [at, *numbers]
 
         calls = [short(self.calls.get(number)) for number in range(max(self.calls, default=-1) + 1)]
-        return {"calls": calls, "graphs": [list(map(short, graph)) for graph in self.graphs], "keys": keys}
+        graphs = [list(map(short, graph)) for graph in self.graphs]
+        return {"calls": calls, "host": list(map(short, self.host)), "graphs": graphs, "keys": keys}
 
 
 CALLS = Calls()
@@ -142,16 +139,21 @@ def shared_keys(name: str, dtype: torch.dtype, group: Any, backend: str, library
     }
 
 
-@functools.lru_cache(maxsize=256)
-def _counts_calls(group: Any) -> bool:
-    """Whether the group's own number tells its calls apart; a group of several backends counts only one of them."""
-    return str(dist.get_backend_config(group)) == "cpu:gloo" or dist.get_backend(group) == "gloo"
+@functools.lru_cache(maxsize=1024)
+def _kind(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> tuple[dict[str, Any], Callable[[], int] | None]:
+    """What all such calls of c10d share, and what tells their number in the group.
+
+    A group's own number counts the calls of one of its backends only, so it serves where gloo is the only one.
+    """
+    group = group or c10d._get_default_group()
+    keys = shared_keys(name, dtype, group, C10D, "gloo" if on_cpu else "NCCL")
+    return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
 
 
 def forget_groups() -> None:
     """A group was destroyed."""
     shared_keys.cache_clear()
-    _counts_calls.cache_clear()
+    _kind.cache_clear()
 
 
 def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
@@ -160,13 +162,19 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     name, sent, received = names
     group_at = parameters.index("group")
 
-    def span(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        group: Any = args[group_at] if len(args) > group_at else kwargs.get("group")
-        group = group or c10d._get_default_group()
+    def describe(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        group = args[group_at] if len(args) > group_at else kwargs.get("group")
         target = args[received] if len(args) > received else kwargs[parameters[received]]
-        number = group._get_sequence_number_for_group() if _counts_calls(group) else None
-        keys = shared_keys(name, first.dtype, group, C10D, "gloo" if first.is_cpu else "NCCL")
-        return CALLS.span(keys, _elements(source), _elements(target), number)
+        keys, number = _kind(name, first.dtype, group, first.is_cpu)
+        elements = _elements(source)
+        return keys, elements, elements if target is source else _elements(target), number and number()
+
+    def on_host(described: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        begin = time.time_ns()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            CALLS.host.append((*described, begin, time.time_ns()))
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -179,14 +187,23 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if source is None:
             return function(*args, **kwargs)
         first = source[0] if isinstance(source, list) else source
+        if first.is_cpu and not CALLS.recording:
+            return function(*args, **kwargs)
         if not first.is_cpu:
             issued = _rerouted(function, first, parameters, args, kwargs)
             # Outside a CUDA graph NCCL's own metadata reach the kernels.
             if issued is not None or not CALLS.capturing:
                 return issued or function(*args, **kwargs)
         # The deprecated names call the new ones; one collective must leave one record.
-        with CALLS.alone(span(source, first, args, kwargs)):
-            return function(*args, **kwargs)
+        CALLS.inside.call = True
+        try:
+            described = describe(source, first, args, kwargs)
+            if first.is_cpu:
+                return on_host(described, args, kwargs)
+            with CALLS.span(*described):
+                return function(*args, **kwargs)
+        finally:
+            CALLS.inside.call = False
 
     return call
 

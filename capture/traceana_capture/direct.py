@@ -91,8 +91,13 @@ def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str
         if not (CALLS.recording or CALLS.capturing) or not tensors:
             return original(*args, **kwargs)
         group = getattr(args[0], "group", None) if method else _ulysses_group()
-        with CALLS.alone(described(word, tensors, group or _world(), backend, _version(package))):
-            result = original(*args, **kwargs)
+        # What it issues in turn is not a call of its own.
+        CALLS.inside.call = True
+        try:
+            with described(word, tensors, group or _world(), backend, _version(package)):
+                result = original(*args, **kwargs)
+        finally:
+            CALLS.inside.call = False
         if result is None:
             CALLS.take_back()
         return result

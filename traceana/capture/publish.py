@@ -13,39 +13,49 @@ from zlib_ng import zlib_ng
 
 from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
+from traceana.capture.overlaps import separate
 
 SPAN = "traceana::"
-C10D = ASKED["torch"]
+# A collective takes several times as long to reach gloo.
+CLOCK_ERROR_US = 2
 GZIP = 31
 
 
 def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) -> None:
-    """Put each record's keys onto the kernels that its call launched, or onto the host span where there are none.
+    """Put each record's keys onto the kernels that its call launched, and name its span for it.
 
     The span of a call that did nothing, whose record is None, is taken out.
     """
     events = trace["traceEvents"]
-    ours = [event for event in events if str(event.get("name")).startswith(SPAN)]
-    gloo, launches = _GlooSpans(events), _Launches(events)
-    out: set[int] = set()
-    for span in ours:
+    launches, nothing = _Launches(events), set()
+    for span in [event for event in events if str(event.get("name")).startswith(SPAN)]:
         number = int(span["name"].removeprefix(SPAN))
         record = records[number] if number < len(records) else None
         if record is None:
-            out.add(id(span))
+            nothing.add(id(span))
             continue
-        on_host = record["traceana backend"] == C10D
-        targets = gloo.take(span) if on_host else launches.kernels(span, record["traceana backend"])
-        for event in targets:
+        for event in launches.kernels(span, record["traceana backend"]):
             event.setdefault("args", {}).update(record)
-        if on_host and targets:
-            out.add(id(span))
-        elif on_host:
-            span["name"] = f"gloo:{record['Collective name']}"
-            span.setdefault("args", {}).update(record)
-        else:
-            span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
-    trace["traceEvents"] = [event for event in events if id(event) not in out]
+        span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
+    trace["traceEvents"] = [event for event in events if id(event) not in nothing]
+
+
+def annotate_host(trace: dict[str, Any], records: Sequence[dict[str, Any]], times: Sequence[tuple[int, int]]) -> None:
+    """Put each record's keys onto torch's own span of the call, or onto a span of ours where torch left none.
+
+    `times` are each call's begin and end in nanoseconds since the epoch.
+    """
+    events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
+    gloo = _GlooSpans(events)
+    process = next((event["pid"] for event in events if isinstance(event.get("pid"), int)), 0)
+    for record, (begin, end) in zip(records, times, strict=True):
+        first, last = (begin - base) / 1000, (end - base) / 1000
+        span = gloo.take(first - CLOCK_ERROR_US, last)
+        if span is None:
+            span = {"ph": "X", "cat": "user_annotation", "name": f"gloo:{record['Collective name']}", "ts": first}
+            span |= {"dur": last - first, "pid": process, "tid": process}
+            events.append(span)
+        span.setdefault("args", {}).update(record)
 
 
 class _GlooSpans:
@@ -54,12 +64,15 @@ class _GlooSpans:
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self.spans = sorted((e for e in events if str(e.get("name")).startswith("gloo:")), key=lambda e: e["ts"])
         self.starts = [event["ts"] for event in self.spans]
+        self.taken: set[int] = set()
 
-    def take(self, span: dict[str, Any]) -> list[dict[str, Any]]:
-        """The first unused span that begins inside `span`, as a list of one or none."""
-        first = bisect.bisect_left(self.starts, span["ts"])
-        last = bisect.bisect_right(self.starts, span["ts"] + span.get("dur", 0))
-        return [e for e in self.spans[first:last] if "Collective name" not in e.get("args", {})][:1]
+    def take(self, first: float, last: float) -> dict[str, Any] | None:
+        """The first unused span that begins from `first` to `last`, in the trace's microseconds, or None."""
+        for row in range(bisect.bisect_left(self.starts, first), bisect.bisect_right(self.starts, last)):
+            if row not in self.taken:
+                self.taken.add(row)
+                return self.spans[row]
+        return None
 
 
 class _Launches:
@@ -104,9 +117,12 @@ def publish(source: Path, target: Path) -> Published:
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
+    host = facts["host"]
+    annotate_host(trace, [full(call[:4]) for call in host], [(begin, end) for *_, begin, end in host])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     # The profiler put the scratch folder's path here.
     trace["traceName"] = target.name
+    separate(trace["traceEvents"])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
     return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.headline import window
+from traceana.render.answer import window
 from traceana.render.runs import RunMark, shorten, side_marks
 from traceana.report import Report, RunReport, Setup
 

@@ -12,12 +12,12 @@ from traceana_capture.triggers import Triggers
 
 FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers, optimizer)
 # Modules of processes whose work are requests.
-WORKERS = (sglang_diffusion.WORKER, sglang_srt.SCHEDULER, vllm.WORKER)
+WORKERS = frozenset({sglang_diffusion.WORKER, sglang_srt.SCHEDULER, vllm.WORKER})
 
 
 def owns_window() -> bool:
     """Whether a framework with requests of its own is at work in this process."""
-    return any(name in sys.modules for name in WORKERS)
+    return not sys.modules.keys().isdisjoint(WORKERS)
 
 
 def watch_imports(triggers: Triggers, backend: str) -> None:
