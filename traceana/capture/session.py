@@ -19,7 +19,7 @@ from traceana.capture.collect import Collected, collect
 from traceana.capture.control import Ranks, Worker
 from traceana.capture.folder import Claim, claimed, run_name
 from traceana.capture.inject import inject
-from traceana.capture.launch import Launch, guarded, signals
+from traceana.capture.launch import TIMED_OUT, Launch, guarded, signals
 from traceana.capture.nccl import keep_logs
 from traceana.capture.options import Options
 from traceana.capture.status import Status
@@ -63,7 +63,7 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
                 repeat=repeat,
                 folder=str(claim.folder),
                 started=_now(),
-                environment=_recorded(environment),
+                environment=_recorded(environment, claim.scratch),
             )
             (claim.scratch / PLAN).write_bytes(msgspec.json.encode(plan))
             ranks = Ranks(claim.scratch)
@@ -72,7 +72,9 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
         with guarded(claim) as guard:
             code = _launch(Launch(options, claim, ranks, asked, Status()), environment, guard)
             asked.clear()
-            settle(plan, claim, ranks.workers.values(), code, asked)
+            over = code == TIMED_OUT and options.timeout_s is not None
+            why = f"was ended, because --timeout {options.timeout_s:g} was over" if over else "failed"
+            settle(plan, claim, ranks.workers.values(), code, asked, why)
     return code
 
 
@@ -93,8 +95,10 @@ def _launch(launch: Launch, environment: dict[str, str], guard: subprocess.Popen
         launch.ranks.close()
 
 
-def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked: Sequence[int]) -> None:
-    """Publish what the ranks left, write run.json and say on stderr what is missing."""
+def settle(
+    plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked: Sequence[int], why: str = "failed"
+) -> None:
+    """Publish what the ranks left, write run.json and say on stderr what is missing, and `why` the code is not 0."""
     ordered = sorted(workers, key=lambda worker: (worker.rank, worker.pid))
     collected = collect(ordered, claim, asked, Status())
     run = _run_file(plan, ordered, collected, code, claim)
@@ -102,7 +106,7 @@ def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked
         runfile.write(run, claim.folder, claim.scratch)
     except OSError as error:
         click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
-    _report(run)
+    _report(run, why)
     if any(rank.file for rank in run.ranks) and sys.stderr.isatty():
         click.echo(f"traceana: the traces are in {claim.folder}", err=True)
 
@@ -152,7 +156,7 @@ def _backend(options: Options, collected: Collected) -> runfile.Backend:
     )
 
 
-def _report(run: runfile.RunFile) -> None:
+def _report(run: runfile.RunFile, why: str) -> None:
     if run.backend.mismatch is not None:
         click.echo(f"traceana: error: {run.backend.mismatch}", err=True)
     if not run.ranks:
@@ -162,11 +166,13 @@ def _report(run: runfile.RunFile) -> None:
             click.echo(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
     if run.exit_code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
-        click.echo(f"traceana: the command failed with exit code {run.exit_code}; its own words are above", err=True)
+        click.echo(f"traceana: the command {why} (exit code {run.exit_code}); its own words are above", err=True)
 
 
-def _recorded(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+def _recorded(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """Without what points into our scratch folder, which is gone when somebody reads this."""
+    chosen = (name for name in sorted(environment) if name.startswith(RECORDED))
+    return {name: environment[name] for name in chosen if not environment[name].startswith(str(scratch))}
 
 
 def _now() -> str:
