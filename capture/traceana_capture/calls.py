@@ -1,7 +1,7 @@
 """Notes what a collective moved, beside the trace.
 
-A call that launches kernels has a numbered span in the trace, which leads from the kernels to the note. Gloo's has a
-span of torch's own, and is found by its time, which costs the program less and makes the trace no larger.
+A call that launches kernels has a numbered span in the trace, which leads from the kernels to the note. A call of gloo
+has a span of torch's own, and is found by its time, which costs the program less and makes the trace no larger.
 """
 
 import contextlib
@@ -46,7 +46,8 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
 Call = tuple[dict[str, Any], int, int, int | None]
 # record_function goes through the dispatcher and costs ten times as much.
 _Span = torch._C._profiler._RecordFunctionFast
-# A call on the host, and when it began and ended, in nanoseconds since the epoch, as Kineto counts them too.
+# A call on the host, and when it began and ended, in nanoseconds since the epoch, as Kineto counts them too; the end is
+# 0 where gloo may begin after it.
 HostCall = tuple[dict[str, Any], int, int, int | None, int, int]
 NO_SPAN = contextlib.nullcontext()
 
@@ -147,9 +148,14 @@ def _kind(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> tuple[dict
 
     A group's own number counts the calls of one of its backends only, so it serves where gloo is the only one.
     """
+    library = "gloo" if on_cpu else "NCCL"
     group = group or c10d._get_default_group()
-    keys = shared_keys(name, dtype, group, C10D, "gloo" if on_cpu else "NCCL")
-    return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
+    try:
+        keys = shared_keys(name, dtype, group, C10D, library)
+        return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
+    except (AttributeError, KeyError, RuntimeError, ValueError):
+        # A group that this rank is no member of: c10d warns of it and does nothing.
+        return {"Collective name": name, "traceana backend": C10D, "traceana library": library}, None
 
 
 def forget_groups() -> None:
@@ -166,17 +172,16 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
 
     def describe(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         group = args[group_at] if len(args) > group_at else kwargs.get("group")
-        target = args[received] if len(args) > received else kwargs[parameters[received]]
+        target = args[received] if len(args) > received else kwargs.get(parameters[received], source)
         keys, number = _kind(name, first.dtype, group, first.is_cpu)
         elements = _elements(source)
         return keys, elements, elements if target is source else _elements(target), number and number()
 
     def on_host(described: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         begin = time.time_ns()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            CALLS.host.append((*described, begin, time.time_ns()))
+        work = function(*args, **kwargs)
+        CALLS.host.append((*described, begin, time.time_ns() if work is None else 0))
+        return work
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import functools
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,17 +45,20 @@ def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) ->
 def annotate_host(trace: dict[str, Any], records: Sequence[dict[str, Any]], times: Sequence[tuple[int, int]]) -> None:
     """Put each record's keys onto torch's own span of the call, or onto a span of ours where torch left none.
 
-    `times` are each call's begin and end in nanoseconds since the epoch.
+    `times` are each call's begin and end in nanoseconds since the epoch; the end is 0 of a call that gloo may begin
+    after it, and whose span is then the next one.
     """
     events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
     gloo = _GlooSpans(events)
     process = next((event["pid"] for event in events if isinstance(event.get("pid"), int)), 0)
     for record, (begin, end) in zip(records, times, strict=True):
-        first, last = (begin - base) / 1000, (end - base) / 1000
+        if "Group size" not in record:
+            continue  # a group that the rank is no member of
+        first, last = (begin - base) / 1000, (end - base) / 1000 if end else math.inf
         span = gloo.take(first - CLOCK_ERROR_US, last)
         if span is None:
             span = {"ph": "X", "cat": "user_annotation", "name": f"gloo:{record['Collective name']}", "ts": first}
-            span |= {"dur": last - first, "pid": process, "tid": process}
+            span |= {"dur": last - first if end else 0, "pid": process, "tid": process}
             events.append(span)
         span.setdefault("args", {}).update(record)
 
