@@ -28,13 +28,18 @@ def workload(*options: str) -> list[str]:
 
 
 def launch(
-    folder: Path, command: list[str], *options: str, wrapper: Iterable[str] = (), stderr: int = subprocess.PIPE
+    folder: Path,
+    command: list[str],
+    *options: str,
+    wrapper: Iterable[str] = (),
+    stdin: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     argv = [*wrapper, sys.executable, "-m", "traceana", "capture", "-o", str(folder), *options, "--", *command]
     # The marker is inherited by every process of the run, so that a survivor can be found by it.
     environment = {**os.environ, "TRACEANA_TEST_RUN": str(folder)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=environment)
+    return subprocess.Popen(argv, stdin=stdin, stdout=pipe, stderr=stderr, text=True, env=environment)
 
 
 def finish(process: subprocess.Popen[str], folder: Path, stdin: str | None = None) -> tuple[int, str, str]:

@@ -30,8 +30,9 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls, direct, sigterm
+    from traceana_capture import adapters, calls, direct, kills, sigterm
     from traceana_capture.control import Control
+    from traceana_capture.pairs import PAIRS
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
 
@@ -50,20 +51,23 @@ def _prepare(settings: dict[str, Any]) -> None:
         if window.profiler is not None:
             window.count()
 
-    calls.CALLS.before = before_collective
+    # What closes a window comes before what opens one, lest a failure in between leave a window that nothing closes.
+    _close_before_exit(dist, window)
+    _give_way(torch, window)
+    kills.hold_back(settings["workdir"])
+    os.register_at_fork(after_in_child=window.forget)
+    os.register_at_fork(after_in_child=control.forget)
+    os.register_at_fork(after_in_child=sigterm.forget)
     calls.watch_c10d()
     direct.watch_symmetric_memory()
     # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
     # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
     if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
         os.environ.setdefault("TEARDOWN_CUPTI", "1")
-    adapters.watch_imports(triggers, settings["backend"])
     _hello_after_init(torch, dist, control, window)
-    _close_before_exit(dist, window)
-    _give_way(torch, window)
-    os.register_at_fork(after_in_child=window.forget)
-    os.register_at_fork(after_in_child=control.forget)
-    os.register_at_fork(after_in_child=sigterm.forget)
+    PAIRS.choose(settings["paired"])
+    adapters.watch_imports(triggers, settings["backend"])
+    calls.CALLS.before = before_collective
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
@@ -74,12 +78,18 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
     @functools.wraps(original)
     def init_process_group(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
+        try:
+            hello()
+        except Exception as error:
+            sys.stderr.write(f"traceana: process {os.getpid()} will not be recorded: {error!r}\n")
+        return result
+
+    def hello() -> None:
         control.connect(window.close)
         facts = {"rank": dist.get_rank(), "world_size": dist.get_world_size(), "backend": dist.get_backend()}
         control.send(event="hello", host=socket.gethostname(), versions=_versions(torch), **facts)
         sigterm.watch(window.close)
         window.warm_up()
-        return result
 
     dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
 

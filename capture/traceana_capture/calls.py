@@ -8,6 +8,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
 from traceana_capture import routes
+from traceana_capture.pairs import PAIRS
 
 SPAN = "traceana::"
 C10D = "torch.distributed"
@@ -192,6 +194,8 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if source is None:
             return function(*args, **kwargs)
         first = source[0] if isinstance(source, list) else source
+        if CALLS.recording and not CALLS.capturing and function.__name__ in PAIRS.operations:
+            _paired(function, parameters, names[1:], args, kwargs)
         if first.is_cpu and not CALLS.recording:
             return function(*args, **kwargs)
         if not first.is_cpu:
@@ -216,8 +220,30 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
 def _rerouted(function: Any, tensor: Any, parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not routes.COMMUNICATORS:
         return None
+    return routes.send(function.__name__, tensor, _by_name(parameters, args, kwargs))
+
+
+def _by_name(parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The call's values in the order of the signature."""
     values = dict(zip(parameters, args, strict=False)) | kwargs
-    return routes.send(function.__name__, tensor, {name: values[name] for name in parameters if name in values})
+    return {name: values[name] for name in parameters if name in values}
+
+
+def _paired(
+    function: Any, parameters: list[str], at: tuple[int, int], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Run the call on both backends first; what goes wrong there ends the pairing and not the program."""
+    values = _by_name(parameters, args, kwargs)
+    sent, received = (parameters[place] for place in at)
+    CALLS.inside.call = True
+    try:
+        size = max(_elements(values[sent]), _elements(values[received])) * values[sent].element_size()
+        PAIRS.run(function, values, received, size)
+    except Exception as error:
+        PAIRS.choose([])
+        sys.stderr.write(f"traceana: --paired ended: {error!r}\n")
+    finally:
+        CALLS.inside.call = False
 
 
 def watch_c10d() -> None:

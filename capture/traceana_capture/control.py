@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -35,14 +34,13 @@ class Control:
         threading.Thread(target=self._listen, args=(connection, on_flush), daemon=True).start()
 
     def _listen(self, connection: socket.socket, on_flush: Callable[[str], None]) -> None:
-        try:
-            asked = connection.recv(64)
-        except OSError:
-            return
-        on_flush("the launcher asked for it" if asked else "the launcher is gone")
-        if not asked:
-            # The guard reaches the command's process group only; a rank may have left it, as torchrun's do.
-            os.kill(os.getpid(), signal.SIGTERM)
+        asked = True
+        while asked:
+            try:
+                asked = bool(connection.recv(64))
+            except OSError:
+                return
+            on_flush("the launcher asked for it" if asked else "the launcher is gone")
 
     def send(self, **message: Any) -> None:
         """Send one message with this process's id."""

@@ -21,6 +21,7 @@ import torch
 from traceana_capture import routes, session
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
+from traceana_capture.pairs import PAIRS
 
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
 WAKE = signal.SIGRTMAX - 3
@@ -50,17 +51,15 @@ class Window:
 
     def warm_up(self) -> None:
         """Pay for the profiler's first start, which takes seconds, before the window; waits for CUDA's own start."""
-        if (
-            self._warm
-            or not session.cuda_is_settled()
-            or torch.autograd.profiler._is_profiler_enabled
-            or not self._chosen()
-        ):
+        busy = torch.autograd.profiler._is_profiler_enabled
+        if self._warm or busy or not session.cuda_is_settled() or not self._chosen():
             return
         self._warm = True
+        self.control.send(event="warming up")
         warm_up = session.of_profiler(self.settings, all_threads=False)
         session.start(warm_up)
         warm_up.stop()
+        self.control.send(event="waiting")
 
     def open(self) -> None:
         """Start recording, unless the delay, counted from the first call, is not over."""
@@ -115,6 +114,11 @@ class Window:
         """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
         return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
+    @property
+    def _flush_request(self) -> Path:
+        """What `kills` asks with."""
+        return self._mark.with_suffix(".flush")
+
     def _chosen(self) -> bool:
         """Whether this process is a rank, and one that was asked for."""
         if not torch.distributed.is_initialized():
@@ -134,6 +138,9 @@ class Window:
                 return self.close("the duration was over")
             if session.own_bytes() > most:
                 return self.close("the process had grown by --max-memory")
+            if self._flush_request.exists():
+                self.close("its job was about to kill it")
+                return self._flush_request.unlink(missing_ok=True)
         return None
 
     def count(self) -> None:
@@ -197,7 +204,7 @@ class Window:
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            facts = CALLS.export() | {"adapters": routes.ADAPTERS}
+            facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
             trace.with_suffix(".calls").write_text(json.dumps(facts))
         except Exception as error:  # whatever it is, the program goes on
             return {"event": "failed", "reason": f"the export failed: {error!r}"}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from typing import Any
@@ -43,6 +44,9 @@ def end_rank(way: str) -> None:
 
 def end_ranks(way: str, processes: list[Any]) -> None:
     if way == "all-killed":
+        # As the kernel does when memory runs out: nothing in the job sees it come.
+        subprocess.run(["kill", "-KILL", *(str(process.pid) for process in processes)], check=True)
+    elif way == "kill":
         for process in processes:
             process.kill()
     elif way == "launcher-killed":

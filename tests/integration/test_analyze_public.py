@@ -54,6 +54,14 @@ def test_multimem_is_communication(tmp_path: Path) -> None:
     check_sums(run)
 
 
+def test_modules_of_a_trace_with_stacks_are_the_call_sites(tmp_path: Path) -> None:
+    run = analyze(tmp_path, public("b200-8r-rank0-multimem")).run
+    counts: dict[str, int] = {}
+    for site in run["call_sites"]:
+        counts[site["site"]] = counts.get(site["site"], 0) + site["count"]
+    assert counts == {"RowParallelLinear": 36, "FusedMoE": 36, "VocabParallelEmbedding": 1, "LogitsProcessor": 1}
+
+
 def test_cpu_only_trace(tmp_path: Path) -> None:
     outcome = analyze(tmp_path, public("rank-34"))
     assert outcome.exit_code == 0

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from traceana.capture.inject import inject
+from traceana.capture.options import Options
+
 LIMIT_S = 120
 BEGIN = """
 import json, os, sys, threading, time
@@ -154,6 +157,18 @@ show()
     assert (rank["outcome"], rank["reason"]) == ("complete", "the duration was over")
     # Gloo works on the host, and so during the graph's capture too.
     assert sized(events(tmp_path)) > 5
+
+
+def test_a_process_that_cannot_be_prepared_runs_without_a_window(tmp_path: Path) -> None:
+    environment = inject(tmp_path, Options(argv=("python",), nccl={}))
+    settings = json.loads(environment["TRACEANA_CAPTURE"])
+    del settings["backend"]
+    environment["TRACEANA_CAPTURE"] = json.dumps(settings)
+    program = BEGIN + "work(); print(torch.autograd.profiler._is_profiler_enabled)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S, env=environment)
+    assert (done.returncode, done.stdout) == (0, "False\n")
+    assert "will not be recorded: KeyError('backend')" in done.stderr
 
 
 BOUNDS = {

@@ -5,13 +5,14 @@ import gzip
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.capturing import WORKLOAD, check, complete, free_port, launch, run, run_file, workload
+from tests.capturing import WORKLOAD, check, complete, finish, free_port, launch, run, run_file, workload
 
 COLLECTIVES_PER_STEP = 11  # broadcast, all-gather, and in each of 3 layers two all-to-alls and an all-reduce
 
@@ -102,6 +103,18 @@ def test_without_torch_the_command_runs_as_it_is(tmp_path: Path) -> None:
     assert "no rank appeared" in stderr
 
 
+def test_the_command_reads_the_terminal(tmp_path: Path) -> None:
+    terminal, stdin = os.openpty()
+    process = launch(tmp_path, ["bash", "-c", "echo ready; read line; echo got $line"], stdin=stdin)
+    os.close(stdin)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.write(terminal, b"words\n")
+    assert process.stdout.readline() == "got words\n"
+    assert finish(process, tmp_path)[0] == 0
+    os.close(terminal)
+
+
 def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
     code, _, stderr = run(tmp_path, workload("--steps", "1"), "--backend", "torch")
     assert "error: --backend torch changed nothing" in stderr
@@ -126,6 +139,7 @@ def test_nccls_log_is_kept_and_read(tmp_path: Path) -> None:
     assert complete(check(tmp_path, stderr)) == (0,)
     nccl = run_file(tmp_path)["nccl"]
     assert nccl["preset"] == ["debug", "ll"]
+    assert "NCCL_DEBUG_FILE" not in run_file(tmp_path)["environment"]
     assert nccl["set"]["NCCL_DEBUG"] == "INFO"
     assert [(log["rank"], log["file"], log["variables"]) for log in nccl["ranks"]] == [
         (0, "nccl.rank0.log", {"NCCL_PROTO": "LL128"})
@@ -192,3 +206,26 @@ def test_a_terminal_shows_what_ranks_do_and_a_pipe_does_not(tmp_path: Path) -> N
     lines = [line for line in shown.decode().splitlines() if line.startswith("traceana: rank")]
     assert "traceana: rank 0: compressing" in lines
     assert any(line.startswith("traceana: rank 1: done, ") for line in lines)
+
+
+TWICE = """
+import sys, threading
+from pathlib import Path
+from traceana.capture.options import Options
+from traceana.capture.session import capture
+options = Options(argv=(sys.executable, "-c", sys.argv[2]), nccl={})
+codes = [capture(options, Path(sys.argv[1]), label) for label in ("one", "two")]
+print(codes, [thread.name for thread in threading.enumerate()])
+"""
+
+
+def test_two_captures_in_one_process(tmp_path: Path) -> None:
+    program = ONE_RANK.replace("sys.stdin.read()", '""')
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, str(tmp_path), program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "[3, 3] ['MainThread']\n"
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("rank*")) == [
+        "one/rank0.json.gz",
+        "two/rank0.json.gz",
+    ]

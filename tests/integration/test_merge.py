@@ -12,6 +12,8 @@ import pytest
 from tests.commands import refused, run, traceana
 from tests.hta_numbers import numbers
 from tests.synthetic import Call, Run, write_run
+from traceana.perfetto.places import Place, find
+from traceana.perfetto.plan import Plan, plan
 
 TRACES = Path(__file__).parents[1] / "traces"
 H200 = TRACES / "h200"
@@ -181,6 +183,35 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     assert "cannot write" in refused("merge", H200 / "torch-2r", "-o", tmp_path / "file" / "all.json.gz")
 
 
+def planned(folder: Path) -> Plan:
+    return plan([folder], python=False, workers=1, progress=lambda *_: None)
+
+
+def test_the_worst_wait_is_found_on_the_common_clock(tmp_path: Path) -> None:
+    calls = (Call(op="all_reduce", nelems=1 << 20, delays_ns={1: 500_000}), Call(op="broadcast", nelems=1 << 10))
+    truth = write_run(tmp_path, Run(world_size=2, calls=calls, bases_differ=True))
+    for at, ops in (("worst-wait", {"all_reduce", "broadcast"}), ("worst-wait broadcast", {"broadcast"})):
+        place = find(planned(tmp_path), at)
+        worst = max(
+            ((call, rank) for call in truth.calls for rank in call.arrivals if call.op in ops),
+            key=lambda pair: pair[0].wait_ns(pair[1]),
+        )
+        call, rank = worst
+        duration = call.ends[rank] - call.arrivals[rank]
+        assert place.end_ns - place.start_ns == duration + 2 * round(duration * 0.05)
+
+
+def test_a_span_is_shown_on_the_devices_of_all_ranks(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", Run(world_size=2, calls=(Call(op="all_reduce", nelems=1 << 20),), bases_differ=True))
+    place = find(planned(tmp_path / "run"), "denoise_step 2")
+    trace = merged(tmp_path, tmp_path / "run")
+    spans = [one for one in slices(trace, "gpu_user_annotation") if one["name"] == "denoise_step 2"]
+    first = round(min(one["ts"] for one in spans) * 1000)
+    last = round(max(one["ts"] + one["dur"] for one in spans) * 1000)
+    assert len(spans) == 2
+    assert place == Place(start_ns=first, end_ns=last).widened()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -191,6 +222,12 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 )
 def test_open_says_what_there_is_instead(arguments: tuple[str, str], message: str) -> None:
     assert message in refused("open", H200 / "torch-2r", *arguments)
+
+
+def test_open_of_a_single_file_takes_traces_alone(tmp_path: Path) -> None:
+    assert "holds no traceEvents" in refused("open", TRACES / "not-a-trace.json")
+    traceana("merge", H200 / "torch-2r", "-o", tmp_path / "all.json.gz")
+    assert "name the run's folder" in refused("open", tmp_path / "all.json.gz", "--at", "worst-wait")
 
 
 def test_open_without_the_bundled_ui_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,14 @@ import pytest
 from tests.commands import traceana
 from tests.perfetto import imported, query, skip_without_trace_processor
 from tests.synthetic import Call, Run, write_run
+from traceana.capture.overlaps import separate
 
 skip_without_trace_processor()
 
 TRACES = Path(__file__).parents[1] / "traces"
 H200 = TRACES / "h200"
 WORKLOAD = Path(__file__).parents[1] / "ulysses_block.py"
-RUNS = ("torch-2r", "pynccl-2r", "pynccl-4r", "torch-4r-straggler2", "torch-2r-graph", "pynccl-2r-graph")
+RUNS = sorted(path.parent for path in TRACES.glob("h[12]00/*/rank0.json.gz"))
 
 
 def free_port() -> str:
@@ -53,11 +54,22 @@ def whole_arrow_ends(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in events if event["ph"] == "f" and (event["name"], event["id"]) in starts]
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_a_real_run(tmp_path: Path, run: str) -> None:
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.parent.name}-{run.name}")
+def test_a_real_run(tmp_path: Path, run: Path) -> None:
     target = tmp_path / "all.json.gz"
-    traceana("merge", H200 / run, "-o", target)
+    traceana("merge", run, "-o", target)
     check(target)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.parent.name}-{run.name}")
+def test_a_rank_as_capture_leaves_it(tmp_path: Path, run: Path) -> None:
+    trace = json.loads(gzip.decompress((run / "rank0.json.gz").read_bytes()))
+    separate(trace["traceEvents"])
+    target = tmp_path / "rank0.json"
+    target.write_text(json.dumps(trace))
+    found = imported(target)
+    assert found.errors == []
+    assert found.slices == sum(event["ph"] in "Xi" for event in trace["traceEvents"])
 
 
 def test_two_runs_side_by_side(tmp_path: Path) -> None:

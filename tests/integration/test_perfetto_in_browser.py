@@ -94,7 +94,7 @@ def test_all_ranks_show_and_the_command_ends_with_its_page(browser: "webdriver.C
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", address)
         ui = hand_over(browser, address)
         assert re.search(r"visStart=\d+&visEnd=\d+", ui)
-        # The collectives are pinned to the top.
+        # Those of the collectives are there only where their process is unfolded.
         tracks = ("GPU 0 · torch.distributed", "CPU", "collectives")
         wanted = {f"rank {rank} · {track}" for rank in range(4) for track in tracks}
         wait_for(lambda: all(name in text(browser) for name in wanted), f"{wanted}")

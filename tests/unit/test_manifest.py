@@ -25,6 +25,7 @@ RUN = {
                 "rank": 0,
                 "file": "nccl.rank0.log",
                 "version": "2.28.9",
+                "network": "Socket",
                 "transports": {"SHM": [0, 1]},
                 "channels": {"coll": 2},
                 "nvls": False,
@@ -34,8 +35,24 @@ RUN = {
         ],
     },
     "ranks": [
-        {"rank": 0, "host": "node-a", "outcome": "complete", "reason": ""},
-        {"rank": 1, "host": None, "outcome": "missing", "reason": "never appeared"},
+        {
+            "rank": 0,
+            "pid": 7,
+            "host": "node-a",
+            "outcome": "complete",
+            "reason": "",
+            "file": "rank0.json.gz",
+            "bytes": 9,
+        },
+        {
+            "rank": 1,
+            "pid": None,
+            "host": None,
+            "outcome": "missing",
+            "reason": "never appeared",
+            "file": None,
+            "bytes": 0,
+        },
     ],
 }
 
@@ -58,6 +75,7 @@ def test_all_that_capture_writes_is_read(tmp_path: Path) -> None:
     assert setup.missing == (MissingRank(rank=1, reason="never appeared"),)
     facts = (
         ("version", "2.28.9"),
+        ("network", "Socket"),
         ("transports", "SHM (2 channels)"),
         ("channels", "2 coll"),
         ("NVLS", "not available"),

@@ -11,8 +11,9 @@ from tests import reports
 from traceana import units
 from traceana.render.html import render
 from traceana.render.perf import perf_tables
+from traceana.render.ranking import ranking
 from traceana.render.runs import run_marks
-from traceana.render.setup import setup_table
+from traceana.render.setup import SetupRow, setup_table
 from traceana.render.sites import site_table
 from traceana.render.summary import summary
 from traceana.render.unknowns import gaps
@@ -200,6 +201,12 @@ def test_what_differs_between_sides_is_apart_from_what_is_equal() -> None:
     assert equal["NCCL's log: transports"] == "P2P/CUMEM (24 channels)"
 
 
+def test_the_words_in_which_commands_differ_are_marked() -> None:
+    row = SetupRow(name="command", values=("run --backend torch", "run --backend pynccl"), flagged=True)
+    assert row.words[1] == (("run", False), ("--backend", False), ("pynccl", True))
+    assert SetupRow(name="GPU", values=("H100", "H200"), flagged=True).words == ((("H100", False),), (("H200", False),))
+
+
 def test_ranks_that_nccl_treats_otherwise_are_told_apart() -> None:
     (run,) = reports.one_run().runs
     assert run.setup is not None
@@ -207,6 +214,27 @@ def test_ranks_that_nccl_treats_otherwise_are_told_apart() -> None:
     table = setup_table(reports.report(replace(run, setup=replace(run.setup, nccl_logs=logs))))
     values = {row.name: row.values for row in table.rows}
     assert values["NCCL's log: transports"] == ("rank 0: P2P; rank 1–3: SHM",)
+
+
+def test_a_row_without_a_steady_call_shows_no_numbers() -> None:
+    slow, fast = reports.two_runs().runs
+    comparison = reports.compare(slow, fast)
+    empty = replace(comparison.rows[0], op="barrier", baseline_p50_ns=0, candidate_p50_ns=0, speedup=0.0, ci_low=None)
+    rows = (replace(empty, ci_high=None, verdict="cannot tell"),)
+    text = Page(render(reports.report(slow, fast, comparisons=(replace(comparison, rows=rows),)))).text
+    assert re.search(r"barrier 12 MiB – – – ", text)
+    assert "Hollow" not in text
+
+
+def test_several_candidates_are_ranked() -> None:
+    ranked = ranking(many_runs())
+    assert [one.candidate.label for one in ranked][:3] == ["run 9", "run 8", "run 7"]
+    assert [one.speedup for one in ranked] == sorted((one.speedup for one in ranked), reverse=True)
+    assert len(ranked) == 9
+    assert ranked[0].verdicts == "faster at 5 of 5 rows"
+    assert ranked[0].worth_ns == sum(row.worth_ns for row in many_runs().comparisons[-1].rows)
+    assert "All candidates against run 0" in Page(render(many_runs())).text
+    assert ranking(reports.two_runs()) == ()
 
 
 def test_a_run_s_noise_is_told_where_nothing_is_compared() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from traceana import units
 from traceana.analyze.spans import SpanTimes
 from traceana.analyze.steps import Executions
 from traceana.report import Noise
@@ -35,23 +36,26 @@ def _drifts(steady: Mapping[int, Ints]) -> list[Noise]:
         half = len(values) // 2
         change = float(np.median(values[half:])) / max(float(np.median(values[:half])), 1.0) - 1
         if abs(change) > TELLING:
+            how = f"{units.percent(abs(change), 1)} {'longer' if change > 0 else 'shorter'}"
             text = (
-                f"rank {rank}: compute a step takes {abs(change):.0%} {'longer' if change > 0 else 'shorter'} in the "
-                "second half of the recording than in the first: a throttled clock, or another program on its GPU"
+                f"rank {rank}: compute a step takes {how} in the second half of the recording than in the first: "
+                "a throttled clock, or another program on its GPU"
             )
             found.append(Noise(kind="drift", rank=rank, change=change, text=text))
     return found
 
 
 def _uneven(typical: Mapping[int, float]) -> list[Noise]:
-    middle = float(np.median(list(typical.values())))
+    # The lower middle: of two ranks, the slower one is not half of what is typical.
+    middle = sorted(typical.values())[(len(typical) - 1) // 2]
     slower = {rank: value / middle - 1 for rank, value in typical.items() if value / middle - 1 > TELLING}
     return [
         Noise(
             kind="uneven",
             rank=rank,
             change=change,
-            text=f"rank {rank}: compute a step takes {change:.0%} longer than on the typical rank, and its peers wait",
+            text=f"rank {rank}: compute a step takes {units.percent(change, 1)} longer than on the typical rank, "
+            "and its peers wait",
         )
         for rank, change in slower.items()
     ]

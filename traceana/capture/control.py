@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 CLOSE_GRACE_S = 5.0
 
@@ -29,22 +29,29 @@ class Worker:
     trace: str | None = None
 
 
+class _Message(msgspec.Struct):
+    event: str
+    pid: int
+    reason: str = ""
+    trace: str | None = None
+    gpu: str | None = None
+
+
 class Roster:
     """Each rank's latest state, made from its messages."""
 
     def __init__(self) -> None:
         self.workers: dict[int, Worker] = {}
 
-    def note(self, message: dict[str, Any]) -> None:
-        """Take one message in; raises KeyError or TypeError for one that is not ours."""
-        event, pid = message.pop("event"), int(message["pid"])
-        if event == "hello":
-            self.workers[pid] = Worker(**message)
-        elif pid in self.workers:
-            worker = self.workers[pid]
-            worker.state, worker.reason = str(event), str(message.get("reason", ""))
-            worker.trace = str(message["trace"]) if "trace" in message else None
-            worker.gpu = message.get("gpu") or worker.gpu
+    def note(self, line: str | bytes) -> None:
+        """Take one message in; raises ValueError for one that is not ours."""
+        said = msgspec.json.decode(line, type=_Message)
+        if said.event == "hello" and said.pid not in self.workers:
+            self.workers[said.pid] = msgspec.json.decode(line, type=Worker)
+        elif said.event != "hello" and said.pid in self.workers and self.workers[said.pid].trace is None:
+            worker = self.workers[said.pid]
+            worker.state, worker.reason, worker.trace = said.event, said.reason, said.trace
+            worker.gpu = said.gpu or worker.gpu
 
 
 class Ranks(Roster):
@@ -73,9 +80,9 @@ class Ranks(Roster):
                 thread.start()
 
     def _listen(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), connection.makefile() as lines:
+        with contextlib.suppress(OSError, ValueError), connection.makefile() as lines:
             for line in lines:
-                self.note(json.loads(line))
+                self.note(line)
                 with contextlib.suppress(OSError), self._messages.open("a") as file:
                     file.write(line)
 

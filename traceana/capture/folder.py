@@ -6,12 +6,14 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from traceana.errors import TraceanaError
 
-RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log")
+LOCK = "lock"
+RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,18 @@ class Claim:
     folder: Path
     scratch: Path
     lock: int
+
+
+def run_name(label: str, repeat: int | None) -> str:
+    """The name of a run's folder; repeats count from 1."""
+    return label if repeat is None else f"{label}.{repeat}"
+
+
+def refuse_earlier(folders: Sequence[Path], force: bool) -> None:
+    """Raises TraceanaError where one of the folders holds a run that may not be replaced."""
+    for folder in folders:
+        if not force and folder.is_dir() and _earlier(folder):
+            raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
 
 
 @contextlib.contextmanager
@@ -34,10 +48,11 @@ def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
     folder, scratch = (output / label).absolute(), (output / f".{label}.scratch").absolute()
     with contextlib.ExitStack() as stack:
         try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            lock = os.open(scratch, os.O_RDONLY)
+            output.mkdir(parents=True, exist_ok=True)
+            _make_private(scratch)
+            lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, lock)
-            _lock(lock, folder)
+            _lock(lock, scratch / LOCK, folder)
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             _empty(scratch)
             folder.mkdir(exist_ok=True)
@@ -47,29 +62,45 @@ def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
         yield Claim(folder=folder, scratch=scratch, lock=lock)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _make_private(scratch: Path) -> None:
+    """The command imports from it, so nobody else may write there, nor have laid it out for us in a shared folder."""
+    with contextlib.suppress(FileExistsError):
+        scratch.mkdir(mode=0o700)
+    facts = scratch.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise TraceanaError(f"{scratch} is not a folder of yours; remove it, or choose another folder with -o")
+    scratch.chmod(0o700)
+
+
+def _lock(descriptor: int, path: Path, folder: Path) -> None:
     """The kernel drops the lock with its last holder, so a run that was killed holds nothing."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TraceanaError(f"{folder} belongs to a run that goes on; give another --label") from error
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    # Held, or removed by a run that ended in this moment.
+    raise TraceanaError(f"{folder} belongs to a run that goes on; give another --label")
 
 
 def _empty(scratch: Path) -> None:
-    """Remove the entries and keep the folder, because the lock is on it."""
+    """Remove the entries but the lock."""
     for entry in scratch.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        else:
+        elif entry.name != LOCK:
             entry.unlink()
 
 
 def _remove_earlier(folder: Path, force: bool) -> None:
     """An earlier run there is replaced only with force, and nothing but its own files."""
-    old = [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]
-    if old and not force:
-        raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
+    refuse_earlier([folder], force)
     if not os.access(folder, os.W_OK):
         raise PermissionError(None, "no permission to write")
-    for path in old:
+    for path in _earlier(folder):
         path.unlink()
+
+
+def _earlier(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]

@@ -19,7 +19,7 @@ from traceana.capture.status import Status
 from traceana.errors import TraceanaError
 
 TIMED_OUT = 124
-FLUSH_GRACE_S = 30.0
+FLUSH_GRACE_S = 60.0
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -83,11 +83,14 @@ class Launch:
 
     def _watch(self, process: subprocess.Popen[bytes]) -> int:
         deadline = time.monotonic() + (self.options.timeout_s or float("inf"))
+        flushed = False
         while process.poll() is None:
             self.status.show(self.ranks.workers.values())
             if self._asked:
                 number = self._asked.pop(0)
-                self._flush()
+                if not flushed:
+                    self._flush()
+                    flushed = True
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
             if time.monotonic() > deadline:

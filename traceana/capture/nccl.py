@@ -112,11 +112,12 @@ def logging(inherited: Mapping[str, str], chosen: Mapping[str, str], scratch: Pa
 def keep_logs(workers: Sequence[Worker], claim: Claim) -> tuple[NcclLog, ...]:
     """Move each rank's log, where there is one, into the run, and return what it says."""
     kept = []
-    for worker in workers:
+    first = {worker.rank: worker for worker in reversed(workers)}
+    for worker in first.values():
         for source in claim.scratch.glob(f"nccl.*.{worker.pid}.log"):
             with contextlib.suppress(OSError):
                 kept.append(_keep_log(source, claim.folder, worker.rank))
-    return tuple(kept)
+    return tuple(sorted(kept, key=lambda log: log.rank))
 
 
 def _keep_log(source: Path, folder: Path, rank: int) -> NcclLog:

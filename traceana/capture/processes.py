@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-EXPORT_GRACE_S = 30.0
+EXPORT_GRACE_S = 60.0
 TERM_GRACE_S = 5.0
 TICK_S = 0.05
 
@@ -36,8 +36,8 @@ def of_run(scratch: Path, session: int | None, adopted: frozenset[int] = frozens
     table = _table(json.dumps(str(scratch)).encode())
     found = {pid for pid, p in table.items() if p.marked or p.session == session or pid in adopted}
     while True:
-        sessions = {table[pid].session for pid in found}
-        more = {pid for pid, p in table.items() if pid not in found and (p.parent in found or p.session in sessions)}
+        # A session counts if its leader is the run's, so that no process can drag the user's own shell in.
+        more = {pid for pid, p in table.items() if pid not in found and (p.parent in found or p.session in found)}
         if not more:
             return found - {os.getpid()}
         found |= more

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 from zlib_ng import zlib_ng
 
+from traceana.capture import paired
 from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
+from traceana.capture.overlaps import separate
 
 SPAN = "traceana::"
 # A collective takes several times as long to reach gloo.
@@ -107,25 +109,39 @@ class _Launches:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A published trace: its size in bytes, what adapters did in its process, and the backends that it shows."""
+    """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
+
+    `pairs` counts the calls that `--paired` ran on both backends.
+    """
 
     size: int
     adapters: tuple[str, ...]
     backends: tuple[str, ...]
+    pairs: int
 
 
 def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    paired.write(facts["pairs"], source.with_suffix(".jsonl"), paired.beside(target))
+    trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
     host = facts["host"]
     annotate_host(trace, [full(call[:4]) for call in host], [(begin, end) for *_, begin, end in host])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
+    # The profiler put the scratch folder's path here.
+    trace["traceName"] = target.name
+    separate(trace["traceEvents"])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
-    return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+    return Published(
+        size=target.stat().st_size,
+        adapters=tuple(facts["adapters"]),
+        backends=backends,
+        pairs=len(facts["pairs"]),
+    )
 
 
 def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:
@@ -149,7 +165,7 @@ def main(source: Path, target: Path) -> None:
     try:
         outcome: Published | str = publish(source, target)
     except Exception as error:  # whatever it is, run.json names it
-        outcome = str(error) or repr(error)
+        outcome = str(error) if isinstance(error, OSError | msgspec.DecodeError) else repr(error)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

@@ -1,7 +1,6 @@
 """`python -m traceana.capture.rescue SCRATCH`: publishes a run whose launcher was killed; the guard calls it."""
 
 import contextlib
-import json
 import signal
 import sys
 from pathlib import Path
@@ -22,14 +21,14 @@ def rescue(scratch: Path) -> None:
     with contextlib.suppress(OSError), (scratch / "messages").open() as lines:
         for line in lines:
             # The launcher may have been killed while it wrote the last one.
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                roster.note(json.loads(line))
+            with contextlib.suppress(ValueError):
+                roster.note(line)
     for worker in roster.workers.values():
         # A rank writes this file last.
         if worker.trace is None and (scratch / f"{worker.pid}.calls").exists():
-            worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "the launcher was killed"
+            worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "traceana was killed"
     claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1)
-    settle(plan, claim, roster.workers.values(), EXIT_CODE, ())
+    settle(plan, claim, roster.workers.values(), EXIT_CODE, (), "was ended, because traceana was killed")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,17 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """What was asked for, what adapters did, what the traces show, and why these do not agree, or None."""
+    """What was asked for, what adapters did, what the traces show, and why these do not agree, or None.
+
+    `paired` are the operations of `--paired`; `pairs` counts the calls of all ranks that ran on both backends.
+    """
 
     asked: str
     adapter: str | None
     seen: tuple[str, ...]
     mismatch: str | None
+    paired: tuple[str, ...] = ()
+    pairs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +79,14 @@ class Rank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFile:
-    """The file's content; times in ISO 8601, UTC. `gpus` are names by rank, `environment` an allow-list."""
+    """The file's content; times in ISO 8601, UTC. `gpus` are names by rank, `environment` an allow-list.
+
+    Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself.
+    """
 
     schema_version: int = SCHEMA_VERSION
     label: str
+    repeat: int | None
     argv: tuple[str, ...]
     host: str
     started: str

@@ -34,7 +34,7 @@ class Status:
                 self._states[worker.pid] = worker.state
                 changed.setdefault(worker.state, []).append(worker.rank)
         for state, ranks in changed.items():
-            self.say(ranks, state)
+            self.say(ranks, "exported" if state == "done" else state)
 
     def say(self, ranks: list[int], state: str) -> None:
         """One line about some ranks."""

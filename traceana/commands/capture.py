@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
-from traceana.capture import session
+from traceana.capture import repeats
+from traceana.capture.folder import run_name
 from traceana.capture.nccl import PRESETS, preset_lines, settings_of
-from traceana.capture.options import Options, function_name, rank_list
+from traceana.capture.options import BACKENDS, PAIRED, Options, function_name, rank_list
 
 _EXAMPLES = """
 \b
 Examples:
   traceana capture -- python generate.py
   traceana capture --label torch --backend torch -- sglang generate --model-path M --prompt P --num-gpus 2 ...
+  traceana capture --backend torch --versus pynccl --repeat 3 -- sglang generate ...
   traceana capture --label ll --nccl-preset ll -- torchrun --nproc-per-node 2 train.py
   traceana capture --warmup 3 --steps 5 --step-on train.loop:step -- bash run.sh
 """
@@ -28,7 +30,13 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
 
 @click.command("capture", epilog=_EXAMPLES)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("traces"), show_default=True)
-@click.option("--label", default="run", show_default=True, help="Name of the run and of its folder.")
+@click.option("--label", help="Name of the run and of its folder.  [default: run]")
+@click.option("--repeat", type=click.IntRange(min=1), default=1, help="Run CMD so often: folders LABEL.1, LABEL.2, …")
+@click.option(
+    "--versus",
+    type=click.Choice([*BACKENDS[1:], *PRESETS]),
+    help="Run CMD with this backend or preset too, in turn with the first: folders named after each.",
+)
 @click.option("--duration", type=click.FloatRange(min=0.01), default=10.0, show_default=True, help="Window, seconds.")
 @click.option("--timeout", type=click.FloatRange(min=0.01), help="End the whole run after so many seconds.")
 @click.option("--delay", type=click.FloatRange(min=0), default=0.0, help="Seconds to let pass before the window.")
@@ -64,10 +72,16 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
 )
 @click.option(
     "--backend",
-    type=click.Choice(["asis", "torch", "pynccl"]),
+    type=click.Choice(BACKENDS),
     default="asis",
     show_default=True,
     help="What carries the collectives of sglang and vLLM.",
+)
+@click.option(
+    "--paired",
+    multiple=True,
+    type=click.Choice(PAIRED),
+    help="Also run each such call on both backends, back to back, on copies of its tensors (sglang); may be repeated.",
 )
 @click.option("--warmup", type=click.IntRange(min=0), default=0, help="Steps to let pass before the window.")
 @click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
@@ -78,7 +92,9 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
 def command(
     output: Path,
-    label: str,
+    label: str | None,
+    repeat: int,
+    versus: str | None,
     duration: float,
     timeout: float | None,
     delay: float,
@@ -92,6 +108,7 @@ def command(
     nccl: tuple[str, ...],
     presets: tuple[str, ...],
     backend: str,
+    paired: tuple[str, ...],
     warmup: int,
     steps: int,
     start_on: str,
@@ -117,6 +134,7 @@ def command(
         max_collectives=max_collectives,
         max_memory_mib=max_memory,
         backend=backend,
+        paired=paired,
         start_on=function_name("--start-on", start_on),
         step_on=function_name("--step-on", step_on),
         warmup=warmup,
@@ -125,7 +143,9 @@ def command(
         presets=presets,
         timeout_s=timeout,
     )
-    code = session.capture(options, output, label, force=force)
-    if open_traces and any((output / label).glob("rank*.json.gz")):
-        subprocess.call([sys.executable, "-m", "traceana", "open", str(output / label)])
+    chosen = repeats.sides(options, label, versus, nccl)
+    code = repeats.capture(chosen, output, repeat, force=force)
+    folders = [output / run_name(side.label, 1 if repeat > 1 else None) for side in chosen]
+    if open_traces and any(path for folder in folders for path in folder.glob("rank*.json.gz")):
+        subprocess.call([sys.executable, "-m", "traceana", "open", *map(str, folders)])
     sys.exit(code)

@@ -17,6 +17,7 @@ from traceana.errors import TraceanaError
 from traceana.perfetto.places import Place, find
 from traceana.perfetto.plan import Plan, plan
 from traceana.trace.discover import RankFile, discover
+from traceana.trace.file import TraceFile
 
 _EXAMPLES = """
 \b
@@ -37,7 +38,6 @@ class Shown:
     file: Path
     title: str
     place: Place | None = None
-    ranks: int = 1
 
 
 @click.command(
@@ -71,6 +71,7 @@ def command(
 def _one_file(path: Path, at: str | None) -> Shown:
     if at is not None:
         raise TraceanaError(f"--at {at}: {path} is one file; name the run's folder, or its folder with --rank")
+    TraceFile(path).peek()
     return Shown(file=path, title=path.name)
 
 
@@ -108,7 +109,7 @@ def _all_ranks(paths: Sequence[Path], target: Path, at: str | None, python: bool
         write_merge(planned, target, python=python, workers=workers, progress=progress)
     for reason in planned.left_out:
         click.echo(f"left out: {reason}", err=True)
-    return Shown(file=target, title=" and ".join(planned.runs), place=place, ranks=len(planned.ranks))
+    return Shown(file=target, title=" and ".join(planned.runs), place=place)
 
 
 def _inside(planned: Plan, place: Place) -> Place:
@@ -126,7 +127,7 @@ def _serve(shown: Shown, ui: Path | None) -> None:
     name = "trace.json.gz" if shown.file.suffix == ".gz" else "trace.json"
     server = TraceServer({name: shown.file}, ui)
     server.page = launcher(
-        ui=address("ui/" if ui else PUBLIC_UI, shown.place, shown.ranks),
+        ui=address("ui/" if ui else PUBLIC_UI, shown.place),
         trace=name,
         title=shown.title,
         description=size(shown.file.stat().st_size),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from traceana.compare import end_to_end, fairness
 from traceana.compare.calls import Key, SideCalls, calls_by_key, joined
+from traceana.compare.estimate import middle_ns
 from traceana.compare.sentence import sentence
 from traceana.compare.sides import Side, by_repeats
 from traceana.compare.verdict import Case, Judgement, judge
@@ -81,14 +82,15 @@ def _pairs(
 
 
 def _row(key: Key, both: tuple[SideCalls, SideCalls], repeats: bool, doubt: str | None) -> _Row:
-    basis = "transfer" if all(calls.all_matched for calls in both) else "duration"
+    basis = "transfer" if all(calls.matched for calls in both) else "duration"
     samples = [calls.samples(basis) for calls in both]
     # What two ranks wait for each other is no part of a transfer, so a late or a slow rank leaves transfers alone.
     row_doubt = doubt if basis == "duration" else None
-    case, times = end_to_end.case_of(*samples, repeats=repeats, doubt=row_doubt)
-    if basis == "transfer" and (text := _clock_doubt(both, min(times))):
+    case, steady = end_to_end.case_of(*samples, repeats=repeats, doubt=row_doubt)
+    a, b = (ns or middle_ns(calls.samples(basis, warm_up=True)) for ns, calls in zip(steady, both, strict=True))
+    if basis == "transfer" and (text := _clock_doubt(both, min(a, b))):
         case = replace(case, doubt=text)
-    return _Row(key=key, basis=basis, sides=both, times_ns=times, case=case)
+    return _Row(key=key, basis=basis, sides=both, times_ns=(a, b), case=case)
 
 
 def _clock_doubt(both: Sequence[SideCalls], shortest_ns: int) -> str | None:

@@ -45,6 +45,8 @@ def sort_inputs(paths: Sequence[Path]) -> Inputs:
 
 
 def _perf_dumps(path: Path) -> tuple[Path, ...]:
+    if path.is_dir() and any(entry.is_dir() for entry in path.iterdir()):
+        return ()  # Run folders, with their dumps beside them.
     files = (path,) if path.is_file() else tuple(sorted(path.glob("*.json")))
     return files if files and all(find_perf_dump(file) for file in files) else ()
 

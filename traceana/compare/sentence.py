@@ -66,8 +66,9 @@ def _worth(comparison: Comparison) -> str:
 
 
 def _end_to_end(comparison: Comparison) -> str:
-    first = next((one for one in comparison.end_to_end if one.metric != "exposed"), None)
-    return "" if first is None else describe(first)
+    times = [one for one in comparison.end_to_end if one.metric != "exposed"]
+    told = [one for one in times if one.verdict != "cannot tell"]
+    return describe((told or times)[0]) if times else ""
 
 
 def describe(one: StepComparison) -> str:

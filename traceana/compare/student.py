@@ -9,7 +9,7 @@ import math
 
 _TINY = 1e-300
 _MOST_TERMS = 10_000
-_PRECISION = 1e-12
+_PRECISION = 1e-11
 
 
 def two_sided_p(t: float, df: float) -> float:
@@ -23,7 +23,7 @@ def two_sided_bound(p: float, df: float) -> float:
     low, high = 0.0, 1.0
     while two_sided_p(high, df) > p:
         low, high = high, 2 * high
-    for _ in range(60):
+    for _ in range(45):
         middle = (low + high) / 2
         low, high = (middle, high) if two_sided_p(middle, df) > p else (low, middle)
     return high

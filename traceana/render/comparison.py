@@ -123,7 +123,7 @@ def _interval(
         high=at(row.ci_high),
         expected_low=at(expected_low),
         expected_high=at(expected_high),
-        outside=not scale.low <= row.speedup <= scale.high,
+        outside=row.speedup > 0 and not scale.low <= row.speedup <= scale.high,
         summary=f"{units.ratio(row.speedup)}, 95 % interval {units.ratio_range(row.ci_low, row.ci_high)}{expected}",
     )
 

@@ -9,6 +9,8 @@ from traceana.render.tables import TextTable
 from traceana.report import Comparison, ComparisonRow, Distribution, StepComparison
 from traceana.trace.perf_dump import DENOISING_LOOP
 
+LIKE_FOR_LIKE = "like for like: same ranks, GPUs, versions and calls"
+
 
 def of_runs(comparisons: Sequence[Comparison]) -> list[TextTable]:
     """The verdict, end to end, and the operations by what they are worth."""
@@ -19,7 +21,7 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
     a, b = comparison.baseline, comparison.candidate
     notes = (
         comparison.sentence,
-        *(f"not like for like: {reason}" for reason in comparison.reasons),
+        *([f"not like for like: {reason}" for reason in comparison.reasons] or [LIKE_FOR_LIKE]),
         *(f"noise: {text}" for text in comparison.noise),
     )
     columns = ("operation", "size", "verdict", a, b, "speed-up", "95 % interval", f"saved a {comparison.worth_per}")

@@ -1,39 +1,9 @@
 """The first screen: the answer in a sentence, a few numbers, and how far to trust them."""
 
-from dataclasses import dataclass
-
 from traceana import units
-from traceana.report import Comparison, ComparisonRow, Operation, Report, RunReport
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A question and its answer in a number; `term` names the definition of `caption` in the glossary."""
-
-    question: str
-    value: str
-    caption: str
-    detail: str
-    term: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
-    """The answer, `second` saying what qualifies it."""
-
-    sentence: str
-    second: str
-    figures: tuple[Figure, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Sums over the ranks of a run; shares of the window are quotients of these."""
-
-    span_ns: int
-    comm_ns: int
-    overlapped_comm_ns: int
-    exposed_comm_ns: int
+from traceana.render.answer import Figure, Headline, Window, call_name, exposed_share, window
+from traceana.render.run_answer import run_answer
+from traceana.report import Comparison, ComparisonRow, Report
 
 
 def headline(report: Report) -> Headline:
@@ -42,18 +12,8 @@ def headline(report: Report) -> Headline:
     if comparisons:
         return _of_comparison(report, max(comparisons, key=mix_speedup))
     if report.runs:
-        return _of_run(report.runs[0])
+        return run_answer(report.runs[0])
     return Headline(sentence="No run could be read.", second="", figures=())
-
-
-def window(run: RunReport) -> Window:
-    """The run's ranks added up."""
-    return Window(
-        span_ns=sum(rank.span_ns for rank in run.ranks),
-        comm_ns=sum(rank.comm_ns for rank in run.ranks),
-        overlapped_comm_ns=sum(rank.overlapped_comm_ns for rank in run.ranks),
-        exposed_comm_ns=sum(rank.exposed_comm_ns for rank in run.ranks),
-    )
 
 
 def mix_speedup(comparison: Comparison) -> float:
@@ -85,13 +45,16 @@ def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     )
 
 
-def _faster_figure(comparison: Comparison) -> Figure:
+def verdicts_in_words(comparison: Comparison) -> str:
+    """How many rows have which verdict: "faster at 2, cannot tell at 1 of 3 rows"."""
     verdicts = [row.verdict for row in comparison.rows]
-    counted = [
-        f"{verdict} at {verdicts.count(verdict)}"
-        for verdict in ("faster", "slower", "no difference", "cannot tell")
-        if verdict in verdicts
-    ]
+    kinds = ("faster", "slower", "no difference", "cannot tell")
+    counted = [f"{kind} at {verdicts.count(kind)}" for kind in kinds if kind in verdicts]
+    return f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}"
+
+
+def _faster_figure(comparison: Comparison) -> Figure:
+    verdicts = {row.verdict for row in comparison.rows}
     speedup = units.ratio(mix_speedup(comparison))
     unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
     certain = "faster" in verdicts or "slower" in verdicts
@@ -99,7 +62,7 @@ def _faster_figure(comparison: Comparison) -> Figure:
         question=f"Is {comparison.candidate} faster?",
         value=speedup if certain else unsure,
         caption="speed-up of communication" if certain else f"speed-up of communication seen: {speedup}",
-        detail=f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}",
+        detail=verdicts_in_words(comparison),
         term="mix",
     )
 
@@ -153,7 +116,7 @@ def _exposed_change_figure(report: Report, comparison: Comparison, question: str
     before, after = (_side_window(report, side) for side in (comparison.baseline, comparison.candidate))
     return Figure(
         question=question,
-        value=f"{_exposed_share(before)} → {_exposed_share(after)}",
+        value=f"{exposed_share(before)} → {exposed_share(after)}",
         caption="of the window is exposed communication",
         detail="no step is marked on both sides",
         term="exposed",
@@ -189,74 +152,3 @@ def _trust_figure(comparison: Comparison) -> Figure:
         detail=", ".join(doubts[1:]) or ("nothing else speaks against it" if doubts else "like for like"),
         term="interval",
     )
-
-
-def _of_run(run: RunReport) -> Headline:
-    if not run.operations:
-        return Headline(
-            sentence=f"No communication was found in {run.label}.",
-            second="The traces hold no communication kernel and no collective that traceana knows.",
-            figures=(),
-        )
-    times = window(run)
-    costliest = max(run.operations, key=lambda operation: operation.duration_ns.sum)
-    hidden = units.percent(times.overlapped_comm_ns, times.comm_ns)
-    return Headline(
-        sentence=f"{run.label} communicates for {units.percent(times.comm_ns, times.span_ns)} of its window; "
-        f"{hidden} of that is hidden under compute.",
-        second=f"{call_name(costliest.op, costliest.message_bytes)} takes most of it. "
-        "Add a second run to compare backends.",
-        figures=(_exposed_figure(run, times), _costliest_figure(run, costliest), _wait_figure(run)),
-    )
-
-
-def _exposed_figure(run: RunReport, times: Window) -> Figure:
-    return Figure(
-        question="How much is not hidden?",
-        value=_exposed_share(times),
-        caption="of the window is exposed communication",
-        detail=f"{units.duration(times.exposed_comm_ns / max(1, len(run.ranks)))} a rank",
-        term="exposed",
-    )
-
-
-def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
-    everything = sum(operation.duration_ns.sum for operation in run.operations)
-    return Figure(
-        question="What costs most?",
-        value=units.duration(costliest.duration_ns.p50),
-        caption=f"median {call_name(costliest.op, costliest.message_bytes)}",
-        detail=f"{units.percent(costliest.duration_ns.sum, everything)} of the time in calls, "
-        f"{units.plural(costliest.count, 'call')}",
-        term="duration",
-    )
-
-
-def _wait_figure(run: RunReport) -> Figure:
-    question = "How much of it is waiting?"
-    if not run.coverage.matched:
-        return Figure(
-            question=question,
-            value=f"0 of {units.count(run.coverage.collectives)}",
-            caption="calls are matched across ranks",
-            detail="so waiting for peers cannot be told from transfer",
-            term="matched",
-        )
-    waited = sum(operation.wait_ns.sum for operation in run.operations if operation.wait_ns)
-    transferred = sum(operation.transfer_ns.sum for operation in run.operations if operation.transfer_ns)
-    return Figure(
-        question=question,
-        value=units.percent(waited, waited + transferred),
-        caption="of the time in matched calls is waiting for peers",
-        detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",
-        term="wait",
-    )
-
-
-def _exposed_share(times: Window) -> str:
-    return units.percent(times.exposed_comm_ns, times.span_ns)
-
-
-def call_name(op: str, message_bytes: int | None) -> str:
-    """An operation and its size as prose names them: "all_to_all of 12 MiB"."""
-    return op if message_bytes is None else f"{op} of {units.size(message_bytes)}"

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.headline import window
-from traceana.render.runs import RunMark, side_marks
+from traceana.render.answer import window
+from traceana.render.runs import RunMark, shorten, side_marks
 from traceana.report import Report, RunReport, Setup
+
+LONGEST = 2000
+"""Characters of a value that are shown: a command can carry a whole prompt."""
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -34,6 +37,14 @@ class SetupRow:
     def equal(self) -> bool:
         """Whether every side has the same value."""
         return len(set(self.values)) == 1
+
+    @property
+    def words(self) -> tuple[tuple[tuple[str, bool], ...], ...]:
+        """Each value's words, and whether a word is not in every value; where it is flagged and has some in common."""
+        split = [shorten(value, LONGEST).split() for value in self.values]
+        common = set.intersection(*map(set, split))
+        marking = self.flagged and bool(common)
+        return tuple(tuple((word, marking and word not in common) for word in words) for words in split)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

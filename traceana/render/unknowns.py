@@ -155,8 +155,8 @@ CHECKS = (
     ),
     _Check(
         name="Steps",
-        consequence="What a difference is worth a step cannot be said; name steps with record_function, as "
-        "denoise_step 0, denoise_step 1, ….",
+        consequence="What a difference is worth a step cannot be said; name steps with record_function: "
+        "denoise_step 0, denoise_step 1 and so on.",
         details=_steps,
     ),
     _Check(

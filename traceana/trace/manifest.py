@@ -1,7 +1,8 @@
 """`run.json`, which capture leaves beside the traces: here only what an analysis shows or needs.
 
-Keys are those that `traceana capture` writes. Each is read by itself: one that is absent, or not of the type
-that capture writes, is left out and costs no other.
+Keys and types are those of `traceana/capture/runfile.py`. Each key is read by itself: one that is absent, or not as
+capture writes it, is left out and costs no other. A field that is new there needs a default, so that older files still
+tell the rest.
 """
 
 from dataclasses import dataclass, field
@@ -10,42 +11,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from traceana.capture import runfile
 from traceana.report import MissingRank, NcclLog, Setup
 
 MANIFEST = "run.json"
 T = TypeVar("T")
 
+NO_BACKEND = runfile.Backend(asked="", adapter=None, seen=(), mismatch=None)
+NO_NCCL = runfile.Nccl(set={}, preset=(), ranks=())
 _Texts = dict[str, str | int | float | bool | None]
-
-
-class _Backend(msgspec.Struct):
-    asked: str | None = None
-    adapter: str | None = None
-    seen: list[str] = []
-    mismatch: str | None = None
-
-
-class _Log(msgspec.Struct):
-    rank: int
-    version: str | None = None
-    transports: dict[str, list[int]] = {}
-    channels: dict[str, int] = {}
-    nvls: bool | None = None
-    choices: list[str] = []
-    variables: dict[str, str] = {}
-
-
-class _Rank(msgspec.Struct):
-    rank: int
-    host: str | None = None
-    outcome: str = "complete"
-    reason: str | None = None
-
-
-class _Nccl(msgspec.Struct):
-    set: dict[str, str] = {}
-    preset: list[str] = []
-    ranks: list[_Log] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +40,7 @@ def read_manifest(folder: Path) -> Manifest:
         file = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Manifest()
-    ranks: list[_Rank] = _read(file, "ranks", list[_Rank], [])
+    ranks: list[runfile.Rank] = _read(file, "ranks", list[runfile.Rank], [])
     versions: dict[str, str | None] = _read(file, "versions", dict[str, str | None], {})
     return Manifest(
         label=_read(file, "label", str | None, None),
@@ -85,18 +59,18 @@ def _read(file: dict[str, Any], key: str, kind: Any, otherwise: T) -> T:
     return value
 
 
-def _setup(file: dict[str, Any], ranks: list[_Rank]) -> Setup:
-    backend, nccl = _read(file, "backend", _Backend, _Backend()), _read(file, "nccl", _Nccl, _Nccl())
+def _setup(file: dict[str, Any], ranks: list[runfile.Rank]) -> Setup:
+    backend, nccl = _read(file, "backend", runfile.Backend, NO_BACKEND), _read(file, "nccl", runfile.Nccl, NO_NCCL)
     return Setup(
         argv=tuple(_read(file, "argv", list[str], [])),
         started=_read(file, "started", str | None, None),
         exit_code=_read(file, "exit_code", int | None, None),
         window=_pairs(_read(file, "window", _Texts, {})),
-        backend_asked=backend.asked,
+        backend_asked=backend.asked or None,
         backend_adapter=backend.adapter,
-        backend_seen=tuple(backend.seen),
+        backend_seen=backend.seen,
         backend_mismatch=backend.mismatch,
-        nccl_presets=tuple(nccl.preset),
+        nccl_presets=nccl.preset,
         nccl_set=_pairs(nccl.set),
         nccl_logs=tuple(NcclLog(rank=log.rank, facts=_facts(log)) for log in nccl.ranks),
         environment=_pairs(_read(file, "environment", _Texts, {})),
@@ -113,11 +87,12 @@ def _pairs(values: Any) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in values.items() if value not in (None, ""))
 
 
-def _facts(log: _Log) -> tuple[tuple[str, str], ...]:
+def _facts(log: runfile.NcclLog) -> tuple[tuple[str, str], ...]:
     """NCCL's choices in words, in one order for all ranks."""
     nvls = {True: "available", False: "not available", None: ""}[log.nvls]
     facts = {
         "version": log.version or "",
+        "network": log.network or "",
         "transports": ", ".join(f"{kind} ({len(channels)} channels)" for kind, channels in log.transports.items()),
         "channels": ", ".join(f"{number} {kind}" for kind, number in log.channels.items()),
         "NVLS": nvls,

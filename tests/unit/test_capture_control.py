@@ -1,0 +1,48 @@
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from traceana_capture.control import Control
+
+from traceana.capture.control import Ranks, Roster
+
+HELLO = {"rank": 0, "world_size": 1, "host": "h", "backend": "gloo", "versions": {}}
+
+
+def line(**message: object) -> str:
+    return json.dumps({"pid": 7, **message})
+
+
+def test_a_second_hello_does_not_forget_the_trace() -> None:
+    """As from a program that destroys its process group and sets up another."""
+    roster = Roster()
+    hello = line(event="hello", **HELLO)
+    for message in (hello, line(event="done", trace="7.json"), hello, line(event="waiting")):
+        roster.note(message)
+    assert (roster.workers[7].state, roster.workers[7].trace) == ("done", "7.json")
+
+
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", '{"event": "hello"}', line(event="hello", **{**HELLO, "rank": "../x"})]
+)
+def test_what_is_no_message_is_refused(message: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Roster().note(message)
+
+
+def test_last_words_are_heard(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    ranks = Ranks(folder)
+    control = Control(str(folder / "control"))
+    control.connect(lambda reason: None)
+    control.send(event="hello", **HELLO)
+    for number in range(100):
+        control.send(event="recording", reason=f"reason {number}")
+    assert control._socket is not None
+    control._socket.shutdown(socket.SHUT_WR)
+    ranks.close()
+    (worker,) = ranks.workers.values()
+    assert worker.reason == "reason 99"
+    control._socket.close()

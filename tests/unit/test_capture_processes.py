@@ -1,0 +1,90 @@
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.capturing import wait_until
+from traceana.capture import processes
+from traceana.capture.processes import of_run
+
+
+@contextmanager
+def running(script: str, environment: dict[str, str]) -> Iterator[tuple[int, list[int]]]:
+    """A shell that prints pids of what it started, and their pids."""
+    shell = subprocess.Popen(
+        ["bash", "-c", script + "; echo; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"], **environment},
+        start_new_session=True,
+    )
+    assert shell.stdout is not None
+    pids = [int(pid) for pid in shell.stdout.readline().split()]
+    try:
+        yield shell.pid, pids
+    finally:
+        for pid in [*pids, shell.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shell.communicate()
+
+
+def variable(scratch: Path) -> dict[str, str]:
+    return {"TRACEANA_CAPTURE": json.dumps({"socket": f"{scratch}/control", "workdir": str(scratch)})}
+
+
+def test_a_session_of_its_own_does_not_hide_a_process(tmp_path: Path) -> None:
+    with running("setsid sleep 99 & printf $!", variable(tmp_path)) as (shell, (sleeper,)):
+        assert of_run(tmp_path, None) == {shell, sleeper}
+
+
+def test_nor_does_an_environment_without_the_variable(tmp_path: Path) -> None:
+    with running("env -i sleep 99 & printf '%s ' $!; env -i setsid sleep 99 & printf $!", variable(tmp_path)) as (
+        shell,
+        sleepers,
+    ):
+        assert of_run(tmp_path, None) == {shell, *sleepers}
+
+
+def test_the_session_is_enough_where_no_variable_is_left(tmp_path: Path) -> None:
+    with running("sleep 99 & printf $!", {}) as (shell, (sleeper,)):
+        assert of_run(tmp_path, None) == set()
+        assert of_run(tmp_path, shell) == {shell, sleeper}
+
+
+@pytest.mark.parametrize("other", ["sibling", ".run.scratch-2", ".run.scratch/below"])
+def test_another_runs_processes_are_left_alone(tmp_path: Path, other: str) -> None:
+    with running("true", variable(tmp_path / other)):
+        assert of_run(tmp_path / ".run.scratch", None) == set()
+
+
+def test_the_end_comes_to_the_deaf_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "TERM_GRACE_S", 0.2)
+    with running("trap '' TERM; setsid sleep 99 & printf $!", variable(tmp_path)):
+        processes.end(lambda: of_run(tmp_path, None))
+        assert of_run(tmp_path, None) == set()
+
+
+def test_what_starts_meanwhile_ends_too(tmp_path: Path) -> None:
+    parent = "(trap 'setsid sleep 99 & exit' TERM; printf $BASHPID; while :; do sleep 0.01; done) &"
+    with running(parent, variable(tmp_path)):
+        begin = time.monotonic()
+        processes.end(lambda: of_run(tmp_path, None))
+        assert of_run(tmp_path, None) == set()
+        assert time.monotonic() - begin < processes.TERM_GRACE_S
+
+
+def test_a_stray_process_does_not_drag_its_session_in(tmp_path: Path) -> None:
+    """The variable may have come into a shell of the user's, whose other processes are none of ours."""
+    marked = f"TRACEANA_CAPTURE='{variable(tmp_path)['TRACEANA_CAPTURE']}'"
+    with running(f"sleep 99 & printf '%s ' $!; {marked} sleep 99 & printf $!", {}) as (_, (_, stray)):
+        # Until it is exec'd it has the shell's environment.
+        wait_until(lambda: of_run(tmp_path, None) != set())
+        assert of_run(tmp_path, None) == {stray}

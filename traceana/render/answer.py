@@ -1,0 +1,56 @@
+"""What the first screen is made of, for one run as for a comparison."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.report import RunReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A question and its answer in a number; `term` names the definition of `caption` in the glossary."""
+
+    question: str
+    value: str
+    caption: str
+    detail: str
+    term: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The answer, `second` saying what qualifies it."""
+
+    sentence: str
+    second: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Sums over the ranks of a run; shares of the window are quotients of these."""
+
+    span_ns: int
+    comm_ns: int
+    overlapped_comm_ns: int
+    exposed_comm_ns: int
+
+
+def window(run: RunReport) -> Window:
+    """The run's ranks added up."""
+    return Window(
+        span_ns=sum(rank.span_ns for rank in run.ranks),
+        comm_ns=sum(rank.comm_ns for rank in run.ranks),
+        overlapped_comm_ns=sum(rank.overlapped_comm_ns for rank in run.ranks),
+        exposed_comm_ns=sum(rank.exposed_comm_ns for rank in run.ranks),
+    )
+
+
+def exposed_share(times: Window) -> str:
+    """The share of the window that is exposed communication."""
+    return units.percent(times.exposed_comm_ns, times.span_ns)
+
+
+def call_name(op: str, message_bytes: int | None) -> str:
+    """An operation and its size as prose names them: "all_to_all of 12 MiB"."""
+    return op if message_bytes is None else f"{op} of {units.size(message_bytes)}"

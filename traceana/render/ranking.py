@@ -1,0 +1,45 @@
+"""Several candidates against one baseline, the fastest first."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.headline import mix_speedup, verdicts_in_words
+from traceana.render.runs import RunMark, side_marks
+from traceana.report import Comparison, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """One candidate: `speedup` over the mix of calls, `worth_ns` of the rows with a certain difference."""
+
+    baseline: RunMark
+    candidate: RunMark
+    speedup: float
+    verdicts: str
+    worth_ns: int
+    worth_per: str
+    end_to_end: str
+    comparable: bool
+
+
+def ranking(report: Report) -> tuple[Ranked, ...]:
+    """All candidates; empty where there are fewer than two, since a table of one says nothing."""
+    if len(report.comparisons) < 2:
+        return ()
+    marks = side_marks(report)
+    ranked = [_ranked(comparison, marks) for comparison in report.comparisons]
+    return tuple(sorted(ranked, key=lambda one: -one.speedup))
+
+
+def _ranked(comparison: Comparison, marks: dict[str, RunMark]) -> Ranked:
+    times = [row for row in comparison.end_to_end if row.metric != "exposed"]
+    return Ranked(
+        baseline=marks[comparison.baseline],
+        candidate=marks[comparison.candidate],
+        speedup=mix_speedup(comparison),
+        verdicts=verdicts_in_words(comparison),
+        worth_ns=sum(row.worth_ns for row in comparison.rows if row.verdict in ("faster", "slower")),
+        worth_per=comparison.worth_per,
+        end_to_end=f"{times[0].name}: {units.ratio(times[0].speedup)}, {times[0].verdict}" if times else "",
+        comparable=comparison.comparable,
+    )
