@@ -11,6 +11,7 @@ from traceana.capture.folder import Claim
 from traceana.capture.status import Status
 
 EVENTS = [{"ph": "X", "cat": "cpu_op", "name": "aten::relu", "pid": 1, "tid": 1, "ts": 1.0, "dur": 2.0}]
+NO_CALLS: dict[str, list[str]] = {"keys": [], "calls": [], "host": [], "graphs": [], "adapters": []}
 
 
 @pytest.fixture
@@ -24,7 +25,9 @@ def worker(claim: Claim, pid: int, rank: int, content: str | None = None, *, wor
     """A rank that exported; `content` replaces its good trace."""
     trace = claim.scratch / f"{pid}.json"
     trace.write_text(json.dumps({"traceEvents": EVENTS}) if content is None else content)
-    trace.with_suffix(".calls").write_text(json.dumps({"keys": [], "calls": [], "graphs": [], "adapters": []}))
+    trace.with_suffix(".calls").write_text(
+        json.dumps({"keys": [], "calls": [], "host": [], "graphs": [], "adapters": []})
+    )
     return Worker(pid=pid, rank=rank, world_size=world_size, host="host", backend="gloo", versions={}, trace=str(trace))
 
 
