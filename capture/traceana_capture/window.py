@@ -23,6 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 from traceana_capture import routes
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
+from traceana_capture.pairs import PAIRS
 
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
 WAKE = signal.SIGRTMAX - 3
@@ -214,7 +215,7 @@ class Window:
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            facts = CALLS.export() | {"adapters": routes.ADAPTERS}
+            facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
             trace.with_suffix(".calls").write_text(json.dumps(facts))
         except Exception as error:  # whatever it is, the program goes on
             return {"event": "failed", "reason": f"the export failed: {error!r}"}

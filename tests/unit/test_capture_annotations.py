@@ -99,15 +99,14 @@ def test_a_call_on_the_host_is_found_by_its_time() -> None:
         return {"ph": "X", "cat": "user_annotation", "name": "gloo:all_reduce", "pid": 4, "tid": 5, "ts": ts, "dur": 3}
 
     def note(elements: int) -> dict[str, Any]:
-        return {"Collective name": "allreduce", "In msg nelems": elements}
+        return {"Collective name": "allreduce", "In msg nelems": elements, "Group size": 2}
 
     base = 1_790_000_000_000_000_000
-    # The second began before the window, and one that begins within a clock's error counts as the call's.
-    spans = [span(9.5), span(5), span(31)]
-    trace = {"baseTimeNanoseconds": base, "traceEvents": list(spans)}
+    # The second began before the window; one that begins within a clock's error is the call's; the last is late.
+    spans = [span(9.5), span(5), span(31), span(90)]
+    trace: dict[str, Any] = {"baseTimeNanoseconds": base, "traceEvents": list(spans)}
     times = [(base + begin, base + end) for begin, end in ((10_000, 20_000), (30_000, 40_000), (50_000, 60_000))]
-    annotate_host(trace, [note(1), note(2), note(3)], times)
-    assert [s.get("args", {}).get("In msg nelems") for s in spans] == [1, None, 2]
-    assert trace["traceEvents"][3:] == [  # type: ignore[index]
-        span(50) | {"name": "gloo:allreduce", "tid": 4, "dur": 10, "args": note(3)}
-    ]
+    stranger = {"Collective name": "allreduce"}
+    annotate_host(trace, [note(1), note(2), note(3), note(4), stranger], [*times, (base + 70_000, 0), times[0]])
+    assert [s.get("args", {}).get("In msg nelems") for s in spans] == [1, None, 2, 4]
+    assert trace["traceEvents"][4:] == [span(50) | {"name": "gloo:allreduce", "tid": 4, "dur": 10, "args": note(3)}]

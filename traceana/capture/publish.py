@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import functools
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 from zlib_ng import zlib_ng
 
+from traceana.capture import paired
 from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
 from traceana.capture.overlaps import separate
@@ -43,17 +45,20 @@ def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) ->
 def annotate_host(trace: dict[str, Any], records: Sequence[dict[str, Any]], times: Sequence[tuple[int, int]]) -> None:
     """Put each record's keys onto torch's own span of the call, or onto a span of ours where torch left none.
 
-    `times` are each call's begin and end in nanoseconds since the epoch.
+    `times` are each call's begin and end in nanoseconds since the epoch; the end is 0 of a call that gloo may begin
+    after it, and whose span is then the next one.
     """
     events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
     gloo = _GlooSpans(events)
     process = next((event["pid"] for event in events if isinstance(event.get("pid"), int)), 0)
     for record, (begin, end) in zip(records, times, strict=True):
-        first, last = (begin - base) / 1000, (end - base) / 1000
+        if "Group size" not in record:
+            continue  # a group that the rank is no member of
+        first, last = (begin - base) / 1000, (end - base) / 1000 if end else math.inf
         span = gloo.take(first - CLOCK_ERROR_US, last)
         if span is None:
             span = {"ph": "X", "cat": "user_annotation", "name": f"gloo:{record['Collective name']}", "ts": first}
-            span |= {"dur": last - first, "pid": process, "tid": process}
+            span |= {"dur": last - first if end else 0, "pid": process, "tid": process}
             events.append(span)
         span.setdefault("args", {}).update(record)
 
@@ -104,17 +109,23 @@ class _Launches:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A published trace: its size in bytes, what adapters did in its process, and the backends that it shows."""
+    """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
+
+    `pairs` counts the calls that `--paired` ran on both backends.
+    """
 
     size: int
     adapters: tuple[str, ...]
     backends: tuple[str, ...]
+    pairs: int
 
 
 def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    paired.write(facts["pairs"], source.with_suffix(".jsonl"), paired.beside(target))
+    trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
     host = facts["host"]
@@ -125,7 +136,12 @@ def publish(source: Path, target: Path) -> Published:
     separate(trace["traceEvents"])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
-    return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+    return Published(
+        size=target.stat().st_size,
+        adapters=tuple(facts["adapters"]),
+        backends=backends,
+        pairs=len(facts["pairs"]),
+    )
 
 
 def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
 
     Raises TraceanaError where the run cannot start.
     """
-    backends.check_machine(options.backend)
+    backends.check_machine(options.backend, options.paired)
     _check_command(options.argv[0])
     with claimed(output, run_name(label, repeat), force) as claim, signals() as asked:
         try:
@@ -122,7 +122,7 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
         ended=_now(),
         exit_code=code,
         world_size=max((worker.world_size for worker in workers), default=0),
-        backend=_backend(options.backend, collected),
+        backend=_backend(options, collected),
         versions={"traceana": __version__, **(workers[0].versions if workers else {})},
         gpus={str(worker.rank): worker.gpu for worker in workers},
         environment=plan.environment,
@@ -139,11 +139,21 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
     )
 
 
-def _backend(asked: str, collected: Collected) -> runfile.Backend:
+def _backend(options: Options, collected: Collected) -> runfile.Backend:
     adapters = sorted({adapter for trace in collected.traces for adapter in trace.adapters})
     seen = {backend for trace in collected.traces for backend in trace.backends}
-    error = backends.mismatch(asked, adapters, seen) if collected.traces else None
-    return runfile.Backend(asked=asked, adapter=", ".join(adapters) or None, seen=tuple(sorted(seen)), mismatch=error)
+    pairs = sum(trace.pairs for trace in collected.traces)
+    error = backends.mismatch(options.backend, adapters, seen) if collected.traces else None
+    if error is None and options.paired and not pairs:
+        error = f"--paired {', '.join(options.paired)}: the window saw no such call that both backends can carry"
+    return runfile.Backend(
+        asked=options.backend,
+        adapter=", ".join(adapters) or None,
+        seen=tuple(sorted(seen)),
+        mismatch=error,
+        paired=options.paired,
+        pairs=pairs,
+    )
 
 
 def _report(run: runfile.RunFile, why: str) -> None:
