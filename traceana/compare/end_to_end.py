@@ -90,14 +90,14 @@ def of_runs(
         if metric != "exposed" or any(any(run) for side in both for run in side):
             found.append(_measured(metric, min(names[0] & names[1]), both, repeats, doubt))
     dumps = ([run.perf_dumps for run in baseline], [run.perf_dumps for run in candidate])
-    return found + of_perf_dumps(*dumps, repeats=repeats)
+    return found + of_perf_dumps(*dumps, repeats=repeats, doubt=None)
 
 
 _Steps = Callable[[RunReport], Sequence[StepTime]]
 _Time = Callable[[StepTime], int]
 
 
-def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool) -> list[Measured]:
+def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool, doubt: str | None) -> list[Measured]:
     """The whole request and its denoising steps without the first, where both sides have dumps."""
     if not all(any(side) for side in (baseline, candidate)):
         return []
@@ -105,9 +105,9 @@ def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool) -
     steps = [
         [[step for dump in run for step in dump.denoise_steps_ns[1:]] for run in side] for side in (baseline, candidate)
     ]
-    found = [_measured("perf request", "request", totals, repeats, None)]
+    found = [_measured("perf request", "request", totals, repeats, doubt)]
     if all(any(side) for side in steps):
-        found.append(_measured("perf step", "denoising step", steps, repeats, None))
+        found.append(_measured("perf step", "denoising step", steps, repeats, doubt))
     return found
 
 
