@@ -9,10 +9,13 @@ import pytest
 
 from tests import reports
 from traceana import units
+from traceana.render.breakdown import breakdown
+from traceana.render.comparison import comparison_tables
 from traceana.render.html import render
+from traceana.render.operations import spreads
 from traceana.render.perf import perf_tables
 from traceana.render.ranking import ranking
-from traceana.render.runs import run_marks
+from traceana.render.runs import baseline_first, run_marks
 from traceana.render.setup import SetupRow, setup_table
 from traceana.render.sites import site_table
 from traceana.render.summary import summary
@@ -288,6 +291,33 @@ def test_the_baseline_comes_first_in_colours_and_columns() -> None:
     assert [mark.label for mark in site_table(report).sides] == ["torch", "pynccl"]
     assert site_table(report).rows[0].ratio == pytest.approx(1.3, rel=0.1)
     assert [mark.colour for mark in run_marks(report)] == [1, 0]
+
+
+def test_charts_draw_the_baseline_s_repeats_first() -> None:
+    runs = {
+        f"{side}.{repeat}": replace(reports.run(f"{side}.{repeat}"), side=side, repeat=repeat)
+        for side in ("pynccl", "torch")
+        for repeat in (1, 2, 10)
+    }
+    sides = replace(reports.compare(runs["torch.1"], runs["pynccl.1"]), baseline="torch", candidate="pynccl")
+    report = reports.report(*(runs[name] for name in sorted(runs)), comparisons=(sides,))
+    expected = [f"{side}.{repeat}" for side in ("torch", "pynccl") for repeat in (1, 2, 10)]
+    drawn = baseline_first(report)
+    assert [run.label for run in drawn.runs] == expected
+    assert [lane.run.label for lane in spreads(drawn)[0].lanes] == expected
+    assert [bar.run.label for bar in breakdown(drawn).bars[:6]] == expected
+    places = [unescape(render(report)).index(f"{name}, rank 0: compute alone") for name in expected]
+    assert places == sorted(places)
+
+
+def test_an_interval_s_ends_are_marked_where_they_are_on_the_plot() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    ends = {(1.29, 1.31): 2, (0.01, 1.31): 1, (None, None): 0}
+    for (low, high), caps in ends.items():
+        rows = (replace(plain.rows[0], ci_low=low, ci_high=high),)
+        (table,) = comparison_tables(reports.report(slow, fast, comparisons=(replace(plain, rows=rows),)))
+        assert len(table.rows[0].interval.caps) == caps
 
 
 def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> None:

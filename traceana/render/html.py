@@ -34,6 +34,7 @@ from traceana.report import Report
 
 def render(report: Report) -> str:
     """The whole report as one HTML document."""
+    report = runs.baseline_first(report)
     templates = environment()
     style, script = (asset(templates, name) for name in ("report.css", "report.js"))
     marks = runs.run_marks(report)
