@@ -304,7 +304,7 @@ def test_charts_draw_the_baseline_s_repeats_first() -> None:
     expected = [f"{side}.{repeat}" for side in ("torch", "pynccl") for repeat in (1, 2, 10)]
     drawn = baseline_first(report)
     assert [run.label for run in drawn.runs] == expected
-    assert [lane.run.label for lane in spreads(drawn)[0].lanes] == expected
+    assert [lane.run.label for lane in spreads(drawn)[0].lanes[:6]] == expected
     assert [bar.run.label for bar in breakdown(drawn).bars[:6]] == expected
     places = [unescape(render(report)).index(f"{name}, rank 0: compute alone") for name in expected]
     assert places == sorted(places)

@@ -18,7 +18,8 @@ class Interval:
     """Places on the row's plot, in percent; `low` and `high` are None where no interval is known.
 
     `caps` are those of the interval's ends that lie inside the plot; they are drawn taller than the marker, so that an
-    interval narrower than it can be seen. `outside` says that the speed-up lies beyond the plot's edge, where it is drawn.
+    interval narrower than it can be seen. `outside` says that the speed-up lies beyond the plot's edge, where it is
+    drawn.
     """
 
     speedup: float
