@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.render import places
 from traceana.render.runs import RunMark, run_marks
 from traceana.report import Clock, RankWait, Report, RunReport
 
@@ -41,6 +42,15 @@ class StragglerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongestWait:
+    """An operation that waited, and the command that opens its longest wait on the timeline; None for a name that
+    must not be pasted."""
+
+    op: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
     """One run's waiting and the clock it was read from."""
 
@@ -48,6 +58,10 @@ class Waits:
     ops: tuple[str, ...]
     rows: tuple[MatrixRow, ...]
     stragglers: tuple[StragglerRow, ...]
+    longest: str | None
+    """The command that opens the run's longest wait on the timeline."""
+    longest_by_op: tuple[LongestWait, ...]
+    """Of each operation, where several waited."""
     clock: str
     doubtful: bool
     """Whether the clocks leave the waits in doubt."""
@@ -66,11 +80,16 @@ def waits(report: Report) -> tuple[Waits, ...]:
 def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
     found = {wait.op for wait in run.waits}
     ops = tuple(op for op in every_op if op in found)
+    waited = [op for op in ops if any(wait.wait_ns for wait in run.waits if wait.op == op)]
     return Waits(
         run=mark,
         ops=ops,
         rows=_matrix(run.waits, ops, worst),
         stragglers=_stragglers(run),
+        longest=places.of_worst_wait(run) if waited else None,
+        longest_by_op=tuple(LongestWait(op=op, command=places.of_worst_wait(run, op)) for op in waited)
+        if len(waited) > 1
+        else (),
         clock=clock_sentence(run.clock),
         doubtful=run.clock.method == "unknown",
     )
