@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render import places
+from traceana.render.ranks import drawn_ranks
 from traceana.render.runs import RunMark, run_marks
 from traceana.render.scales import Axis, Tick, round_step
 from traceana.report import Report, RunReport, TimelineRow
@@ -53,17 +54,18 @@ def timelines(report: Report) -> tuple[Timeline, ...]:
         if run.timeline and run.timeline.duration_ns > 0
     ]
     longest = max((data.duration_ns for _, _, data in found), default=0)
-    return tuple(_timeline(mark, run, data, longest) for mark, run, data in found)
+    drawn = drawn_ranks(report)
+    return tuple(_timeline(mark, run, data, longest, drawn) for mark, run, data in found)
 
 
-def _timeline(mark: RunMark, run: RunReport, data: TimelineData, longest_ns: int) -> Timeline:
+def _timeline(mark: RunMark, run: RunReport, data: TimelineData, longest_ns: int, drawn: frozenset[int]) -> Timeline:
     return Timeline(
         run=mark,
         title=data.title,
         duration=units.duration(data.duration_ns),
         command=places.of_numbered_span(run, data.title),
         axis=_axis(longest_ns),
-        strips=tuple(_strip(row, longest_ns) for row in data.rows),
+        strips=tuple(_strip(row, longest_ns) for row in data.rows if row.rank in drawn),
     )
 
 
