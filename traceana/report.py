@@ -514,6 +514,16 @@ class Comparison:
     """Operations and sizes that only the baseline has, in words."""
     only_candidate: tuple[str, ...]
 
+    @property
+    def certain(self) -> tuple[ComparisonRow, ...]:
+        """The rows that are faster or slower."""
+        return tuple(row for row in self.rows if row.verdict in ("faster", "slower"))
+
+    @property
+    def certain_worth_ns(self) -> int:
+        """What the certain differences save together; negative where they cost."""
+        return sum(row.worth_ns for row in self.certain)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
