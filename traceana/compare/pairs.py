@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.compare.estimate import Difference, Sample, estimate
-from traceana.compare.verdict import Case, judge
+from traceana.compare.estimate import Difference, Sample, Spread, estimate
+from traceana.compare.verdict import Case, Judgement, judge
 from traceana.report import PairedRow
 from traceana.trace.paired import PairedCall
 
@@ -48,7 +48,7 @@ def paired_rows(calls: Sequence[PairedCall]) -> tuple[PairedRow, ...]:
             ci_low=judgement.ci_low,
             ci_high=judgement.ci_high,
             verdict=judgement.verdict,
-            reason=judgement.reason,
+            reason=_reason(case, judgement),
         )
         for ((op, message_bytes, dtype, group_size), collectives), case, judgement in zip(
             kinds.items(), cases, judge(cases), strict=True
@@ -80,10 +80,14 @@ def _case(collectives: Sequence[_Collective]) -> Case:
     found = estimate([Sample(log_ns=ratios, unit=np.arange(len(ratios)) // 2)], by_repeats=False)
     if found is None:
         return Case(difference=None, lack="too few pairs to tell")
-    difference = Difference(
-        log_ratio=found.log_ns, error=math.sqrt(found.variance), df=found.df, run_variance=found.run_variance
-    )
-    return Case(difference=difference)
+    spread = Spread(error=math.sqrt(found.variance), df=found.df, run_variance=found.run_variance)
+    return Case(difference=Difference(log_ratio=found.log_ns, spreads=(spread,)))
+
+
+def _reason(case: Case, judgement: Judgement) -> str | None:
+    if judgement.verdict != "cannot tell":
+        return None
+    return case.lack or "the interval leaves room for 5 % or more; a longer window gives more pairs"
 
 
 def _speedup(case: Case, collectives: Sequence[_Collective]) -> float:
