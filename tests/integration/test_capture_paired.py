@@ -69,3 +69,10 @@ def test_run_json_counts_pairs_and_a_backend_that_cannot_ends_the_pairing_alone(
     run = json.loads((folder / "run.json").read_text())
     assert (run["exit_code"], run["backend"]["paired"]) == (0, ["all_reduce", "all_to_all"])
     assert run["backend"]["pairs"] == 2 * CALLS
+
+
+def test_a_run_that_pairs_slowed_is_compared_with_none(folder: Path, tmp_path: Path) -> None:
+    others = Path(__file__).parents[1] / "traces" / "h100"
+    report = analyze(tmp_path, folder, others / "torch-2r", others / "pynccl-2r").report
+    assert [run["label"] for run in report["runs"]] == ["run", "torch", "pynccl"]
+    assert [(pair["baseline"], pair["candidate"]) for pair in report["comparisons"]] == [("torch", "pynccl")]
