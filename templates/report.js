@@ -43,7 +43,7 @@ const words = (cell) => {
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 function csv(table) {
-  const columns = [...table.tHead.rows[0].cells].filter((header) => !header.classList.contains("plot-column"));
+  const columns = [...table.tHead.rows[0].cells].filter((header) => header.dataset.unsortable === undefined);
   const heads = columns.map((header) => words(header) + (header.dataset.unit ? ` (${header.dataset.unit})` : ""));
   const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
   const lines = rows.map((row) => columns.map((header) => words(row.cells[header.cellIndex])));
@@ -66,6 +66,24 @@ document.querySelectorAll("table[data-csv]").forEach((table) => {
   button.addEventListener("click", () => save(`${table.dataset.csv}.csv`, csv(table)));
   table.parentElement.before(button);
 });
+
+// Where the browser keeps its clipboard from the page, the selected command waits for Ctrl+C.
+async function copy(code, button) {
+  getSelection().selectAllChildren(code);
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Press Ctrl+C";
+  }
+}
+
+for (const place of document.querySelectorAll(".place")) {
+  const button = document.createElement("button");
+  button.textContent = "Copy";
+  button.addEventListener("click", () => copy(place.querySelector("code"), button));
+  place.append(button);
+}
 
 // Native titles appear late and not on touch screens, so their text moves to a tooltip of our own.
 const tip = document.getElementById("tip");

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from itertools import pairwise
 
+from traceana.compare.sentence import sentence
 from traceana.report import (
     SCHEMA_VERSION,
     Bucket,
@@ -183,14 +184,14 @@ def histogram(values: list[int], bins: int = 24) -> Histogram:
 def compare(baseline: RunReport, candidate: RunReport, *, reasons: tuple[str, ...] = ()) -> Comparison:
     """Compare operation by operation, with an interval of a tenth about each speed-up."""
     pairs = zip(baseline.operations, candidate.operations, strict=False)
-    return Comparison(
+    found = Comparison(
         baseline=baseline.label,
         candidate=candidate.label,
         baseline_runs=(baseline.label,),
         candidate_runs=(candidate.label,),
         interval_basis="calls",
         worth_per="step",
-        sentence=f"{candidate.label} beats {baseline.label}.",
+        sentence="",
         comparable=not reasons,
         reasons=reasons,
         noise=(),
@@ -199,6 +200,7 @@ def compare(baseline: RunReport, candidate: RunReport, *, reasons: tuple[str, ..
         only_baseline=(),
         only_candidate=(),
     )
+    return replace(found, sentence=sentence(found))
 
 
 def hostile(text: str) -> Report:

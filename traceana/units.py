@@ -48,6 +48,11 @@ def size(size_bytes: float | None) -> str:
     return f"{_shortest(size_bytes / scale)}{NO_BREAK_SPACE}{name}"
 
 
+def sized(name: str, size_bytes: int | None) -> str:
+    """An operation and its message size, where that is known: "all_to_all 12 MiB"."""
+    return name if size_bytes is None else f"{name} {size(size_bytes)}"
+
+
 def size_range(lower_bytes: int, upper_bytes: int | None) -> str:
     """A bucket's bounds: "1–10 MiB", "under 1 MiB", "from 10 MiB"."""
     if upper_bytes is None:

@@ -75,7 +75,7 @@ def test_folders_that_count_are_repeats(repeats: Path) -> None:
 def test_the_gate(repeats: Path, limit: str, exit_code: int) -> None:
     done = command(repeats, "--baseline", "old", "--fail-over", limit, "--metric", "all_to_all")
     assert done.exit_code == exit_code
-    assert (f"over {limit}: new: all_to_all of 4\xa0MiB takes" in done.output) == bool(exit_code)
+    assert (f"over {limit}: new: all_to_all 4\xa0MiB takes" in done.output) == bool(exit_code)
 
 
 def test_a_gain_passes_the_gate(repeats: Path) -> None:
@@ -89,6 +89,8 @@ def test_markdown_and_text_tell_the_same(repeats: Path) -> None:
         assert "slower" in output
         assert "0.90" in output or "0.91" in output
     assert "| all\\_to\\_all | 4\xa0MiB | slower |" in markdown.output
+    assert "| 95 % interval | expected | saved a step |" in markdown.output
+    assert "| 1.11–1.43× |" in markdown.output
 
 
 def test_a_saved_report_compares_as_its_traces_do(repeats: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_every_table_has_its_button(page: ReportPage) -> None:
     page.show(reports.two_runs())
     tables = page.driver.find_elements(By.TAG_NAME, "table")
     names = [table.get_attribute("data-csv") for table in tables]
-    assert len(page.driver.find_elements(By.TAG_NAME, "button")) == len(tables)
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, ":not(.place) > button")) == len(tables)
     assert len(set(names)) == len(names)
     assert None not in names
 
@@ -142,9 +142,20 @@ def test_highlighting_dims_the_other_operations(page: ReportPage) -> None:
     assert page.driver.find_elements(By.CLASS_NAME, "dimmed") == []
 
 
+def test_a_command_is_copied_or_selected(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    place = page.driver.find_element(By.CSS_SELECTOR, "#waiting .place")
+    button = place.find_element(By.TAG_NAME, "button")
+    assert button.text == "Copy"
+    button.click()
+    WebDriverWait(page.driver, 20).until(lambda _: button.text in ("Copied", "Press Ctrl+C"))
+    selected = page.driver.execute_script("return getSelection().toString()")
+    assert selected == "traceana open traces/torch --at worst-wait"
+
+
 def test_hostile_names_show_as_text(page: ReportPage) -> None:
     page.show(reports.hostile(HOSTILE))
-    assert f"{HOSTILE}pynccl beats" in page.body()
+    assert f"{HOSTILE}pynccl is faster than" in page.body()
     assert page.driver.find_elements(By.TAG_NAME, "img") == []
     assert page.requests() == {page.path.as_uri()}
     assert page.log("browser") == []

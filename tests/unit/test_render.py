@@ -9,14 +9,19 @@ import pytest
 
 from tests import reports
 from traceana import units
+from traceana.render.breakdown import breakdown
+from traceana.render.comparison import comparison_tables
 from traceana.render.html import render
+from traceana.render.operations import spreads
 from traceana.render.perf import perf_tables
 from traceana.render.ranking import ranking
-from traceana.render.runs import run_marks
+from traceana.render.runs import baseline_first, run_marks
 from traceana.render.setup import SetupRow, setup_table
 from traceana.render.sites import site_table
+from traceana.render.spans import span_rows
 from traceana.render.summary import summary
 from traceana.render.unknowns import gaps
+from traceana.render.waits import waits
 from traceana.report import (
     Clock,
     HtaSection,
@@ -129,10 +134,10 @@ def test_every_variant_is_well_formed_and_loads_nothing(variant: str) -> None:
 
 def test_the_first_screen_answers() -> None:
     text = Page(render(reports.two_runs())).text
-    assert "pynccl beats torch." in text
+    assert "pynccl is faster than torch at all 5 sizes: all_to_all 12 MiB (1.30×), " in text
     for answer in (
         "Is pynccl faster? 1.32× speed-up of communication faster at 5 of 5 rows",
-        "Where? all_to_all of 12 MiB saves 2.25 ms a step faster: 1.30×",
+        "Where? all_to_all 12 MiB saves 2.25 ms a step faster: 1.30×",
         "Does it matter end to end? 41.4 ms → 37.8 ms median denoise_step cannot tell: 1.10×",
         "Can I trust it? Only 1 run a side intervals over calls",
     ):
@@ -288,6 +293,62 @@ def test_the_baseline_comes_first_in_colours_and_columns() -> None:
     assert [mark.label for mark in site_table(report).sides] == ["torch", "pynccl"]
     assert site_table(report).rows[0].ratio == pytest.approx(1.3, rel=0.1)
     assert [mark.colour for mark in run_marks(report)] == [1, 0]
+
+
+def test_charts_draw_the_baseline_s_repeats_first() -> None:
+    runs = {
+        f"{side}.{repeat}": replace(reports.run(f"{side}.{repeat}"), side=side, repeat=repeat)
+        for side in ("pynccl", "torch")
+        for repeat in (1, 2, 10)
+    }
+    sides = replace(reports.compare(runs["torch.1"], runs["pynccl.1"]), baseline="torch", candidate="pynccl")
+    report = reports.report(*(runs[name] for name in sorted(runs)), comparisons=(sides,))
+    expected = [f"{side}.{repeat}" for side in ("torch", "pynccl") for repeat in (1, 2, 10)]
+    drawn = baseline_first(report)
+    assert [run.label for run in drawn.runs] == expected
+    assert [lane.run.label for lane in spreads(drawn)[0].lanes[:6]] == expected
+    assert [bar.run.label for bar in breakdown(drawn).bars[:6]] == expected
+    places = [unescape(render(report)).index(f"{name}, rank 0: compute alone") for name in expected]
+    assert places == sorted(places)
+
+
+def test_an_interval_s_ends_are_marked_where_they_are_on_the_plot() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    ends = {(1.29, 1.31): 2, (0.01, 1.31): 1, (None, None): 0}
+    for (low, high), caps in ends.items():
+        rows = (replace(plain.rows[0], ci_low=low, ci_high=high),)
+        (table,) = comparison_tables(reports.report(slow, fast, comparisons=(replace(plain, rows=rows),)))
+        assert len(table.rows[0].interval.caps) == caps
+
+
+def test_a_span_s_row_leads_to_its_slowest_execution_after_the_first() -> None:
+    (run,) = reports.one_run().runs
+    times = dict(zip(("step 0", "step 1", "step 2"), (900, 300, 400), strict=True))
+    steps = tuple(
+        replace(run.spans[0].instances[0], name=name, compute_ns=ns, exposed_comm_ns=0) for name, ns in times.items()
+    )
+    spans = (replace(run.spans[0], name="step", instances=steps), replace(run.spans[1], name="an attention"))
+    rows = {row.data.name: row for row in span_rows(reports.report(replace(run, path="my traces", spans=spans)))}
+    assert rows["step"].command == "traceana open 'my traces' --at 'step 2'"
+    assert rows["an attention"].command == "traceana open 'my traces' --at 'an attention'"
+
+
+def test_a_name_with_control_characters_is_in_no_command() -> None:
+    # Pasted, an interrupt would end the quoted line and what follows would run.
+    hostile = render(reports.hostile("step\x03touch x\n 1"))
+    assert '<span class="place">' not in hostile
+    assert '<span class="place">' in render(reports.hostile("step; touch x 1"))
+
+
+def test_waits_lead_to_the_timeline_only_where_something_waited() -> None:
+    (run,) = reports.one_run().runs
+    (found,) = waits(reports.report(run))
+    assert found.longest == "traceana open traces/torch --at worst-wait"
+    assert {one.op for one in found.longest_by_op} == {wait.op for wait in run.waits}
+    idle = replace(run, waits=tuple(replace(wait, wait_ns=0) for wait in run.waits))
+    (none,) = waits(reports.report(idle))
+    assert (none.longest, none.longest_by_op) == (None, ())
 
 
 def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> None:

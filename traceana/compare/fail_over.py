@@ -65,6 +65,4 @@ def _metric(row: ComparisonRow | StepComparison) -> str:
 
 
 def _name(row: ComparisonRow | StepComparison) -> str:
-    if isinstance(row, ComparisonRow) and row.message_bytes is not None:
-        return f"{row.op} of {units.size(row.message_bytes)}"
-    return _metric(row)
+    return units.sized(row.op, row.message_bytes) if isinstance(row, ComparisonRow) else _metric(row)

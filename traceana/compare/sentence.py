@@ -1,5 +1,7 @@
 """The verdict of a comparison in words: where, how much, what it is worth, and on what it stands."""
 
+from collections.abc import Sequence
+
 from traceana import units
 from traceana.report import Comparison, ComparisonRow, StepComparison
 
@@ -10,69 +12,97 @@ METRIC_NAMES = {
     "perf request": "request (perf dump)",
     "perf step": "denoising step (perf dump)",
 }
+_MOST_NAMED = 3
+"""Rows that a sentence names; of more than that it names two and counts the others."""
 
 
 def sentence(comparison: Comparison) -> str:
-    """Up to four sentences."""
-    parts = (_calls(comparison), _worth(comparison), _end_to_end(comparison), _basis(comparison))
-    return " ".join(part for part in parts if part)
+    """The answer, and what qualifies it."""
+    return f"{opening(comparison)} {qualification(comparison)}"
 
 
-def _calls(comparison: Comparison) -> str:
+def opening(comparison: Comparison) -> str:
+    """The answer in a sentence: where the candidate is faster or slower, and what that saves."""
     a, b, rows = comparison.baseline, comparison.candidate, comparison.rows
     if not rows:
         return f"{a} and {b} have no operation in common."
-    sized = any(row.message_bytes is not None for row in rows)
-    cases = units.plural(len(rows), "combination") + " of operation and size" if sized else _operations(len(rows))
-    told = [f"{word} at {_extent(rows, word)}" for word in ("faster", "slower") if _with(rows, word)]
+    if comparison.certain:
+        return f"{b} is {_differences(comparison)}; {_worth(comparison)}."
     unsure = len(_with(rows, "cannot tell"))
     if unsure == len(rows):
         return f"Whether {b} or {a} is faster, these runs cannot tell."
-    if told:
-        lead = f"Of {cases}, {b} against {a} is {' and '.join(told)}"
-        return f"{lead}; for {unsure} the runs cannot tell." if unsure else f"{lead}."
-    if unsure:
-        return f"{a} and {b} do not differ at {len(rows) - unsure} of {cases}; for {unsure} the runs cannot tell."
-    return f"{a} and {b} do not differ at any of {cases}."
+    return f"{b} and {a} do not differ at {_count(len(rows) - unsure, rows)}."
 
 
-def _operations(count: int) -> str:
-    return units.plural(count, "operation")
+def qualification(comparison: Comparison) -> str:
+    """What is not said by the answer: shares, where these runs cannot tell, end to end, and what intervals cover."""
+    parts = (_share(comparison), _unsure(comparison.rows), _end_to_end(comparison), _basis(comparison))
+    return " ".join(part for part in parts if part)
 
 
-def _with(rows: tuple[ComparisonRow, ...], verdict: str) -> list[ComparisonRow]:
+def _with(rows: Sequence[ComparisonRow], verdict: str) -> list[ComparisonRow]:
     return [row for row in rows if row.verdict == verdict]
 
 
-def _extent(rows: tuple[ComparisonRow, ...], verdict: str) -> str:
-    chosen = [row.speedup for row in _with(rows, verdict)]
-    low, high = units.ratio(min(chosen)), units.ratio(max(chosen))
-    return f"{len(chosen)} ({low if low == high else units.ratio_range(min(chosen), max(chosen))})"
+def _count(some: int, rows: Sequence[ComparisonRow]) -> str:
+    """ "2 of 6 sizes", "all 6 sizes", "its only size"; operations where no row has a size."""
+    noun = "size" if any(row.message_bytes is not None for row in rows) else "operation"
+    if len(rows) == 1:
+        return f"their only {noun}"
+    return f"all {len(rows)} {noun}s" if some == len(rows) else f"{some} of {len(rows)} {noun}s"
+
+
+def _differences(comparison: Comparison) -> str:
+    """ "faster than torch at 2 of 6 sizes: … and …, and slower at 1: …"."""
+    found = [(word, _with(comparison.rows, word)) for word in ("faster", "slower")]
+    (word, chosen), *others = [(word, rows) for word, rows in found if rows]
+    where = _count(len(chosen), comparison.rows)
+    first = f"{word} than {comparison.baseline} at {where}: {_named(chosen)}"
+    return ", and ".join([first, *(f"{word} at {len(rows)}: {_named(rows)}" for word, rows in others)])
+
+
+def _named(chosen: Sequence[ComparisonRow]) -> str:
+    """ "all_to_all 12 MiB (1.30×) and all_gather 16 MiB (1.20×)"."""
+    shown = chosen if len(chosen) <= _MOST_NAMED else chosen[:2]
+    names = [f"{units.sized(row.op, row.message_bytes)} ({units.ratio(row.speedup)})" for row in shown]
+    if len(shown) < len(chosen):
+        names.append(f"{len(chosen) - len(shown)} more")
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _worth(comparison: Comparison) -> str:
-    certain = [row for row in comparison.rows if row.verdict in ("faster", "slower")]
-    worth = sum(row.worth_ns for row in certain)
-    if not certain:
-        return ""
-    if not worth:
-        return "Compute covers the difference, so nothing is saved."
+    worth = comparison.certain_worth_ns
+    return f"it {worth_in_words(worth, comparison.worth_per)}" if worth else "compute hides it, so nothing is saved"
+
+
+def worth_in_words(worth_ns: int, worth_per: str) -> str:
+    """What a difference is worth: "saves 2.10 ms a step"."""
+    if not worth_ns:
+        return f"changes nothing a {worth_per}"
+    return f"{'saves' if worth_ns > 0 else 'costs'} {units.duration(abs(worth_ns))} a {worth_per}"
+
+
+def _share(comparison: Comparison) -> str:
     before = sum(row.baseline_exposed_ns for row in comparison.rows)
-    word = "saves" if worth > 0 else "costs"
-    return (
-        f"That {word} {units.duration(abs(worth))} of exposed communication a {comparison.worth_per} "
-        f"({units.percent(abs(worth), before)})."
-    )
+    worth = abs(comparison.certain_worth_ns)
+    if not worth or not before:
+        return ""
+    return f"That is {units.percent(worth, before)} of {comparison.baseline}'s exposed communication, waiting left out."
+
+
+def _unsure(rows: Sequence[ComparisonRow]) -> str:
+    unsure = len(_with(rows, "cannot tell"))
+    return f"At {_count(unsure, rows)} these runs cannot tell." if 0 < unsure < len(rows) else ""
 
 
 def _end_to_end(comparison: Comparison) -> str:
     times = [one for one in comparison.end_to_end if one.metric != "exposed"]
     told = [one for one in times if one.verdict != "cannot tell"]
-    return describe((told or times)[0]) if times else ""
+    return _describe((told or times)[0]) if times else ""
 
 
-def describe(one: StepComparison) -> str:
-    """One end-to-end time: "step: 1.05× (95 % interval 1.03–1.07×), faster"."""
+def _describe(one: StepComparison) -> str:
+    """One end-to-end time: "Step: 1.05× (95 % interval 1.03–1.07×), faster."."""
     interval = "" if one.ci_low is None else f" (95 % interval {units.ratio_range(one.ci_low, one.ci_high)})"
     name = METRIC_NAMES[one.metric]
     return f"{name[0].upper()}{name[1:]}: {units.ratio(one.speedup)}{interval}, {one.verdict}."

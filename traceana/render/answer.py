@@ -49,8 +49,3 @@ def window(run: RunReport) -> Window:
 def exposed_share(times: Window) -> str:
     """The share of the window that is exposed communication."""
     return units.percent(times.exposed_comm_ns, times.span_ns)
-
-
-def call_name(op: str, message_bytes: int | None) -> str:
-    """An operation and its size as prose names them: "all_to_all of 12 MiB"."""
-    return op if message_bytes is None else f"{op} of {units.size(message_bytes)}"

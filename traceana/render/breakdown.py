@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.render.ranks import drawn_ranks
 from traceana.render.runs import RunMark, run_marks
 from traceana.render.scales import Axis, LinearScale, linear_scale, time_axis
 from traceana.render.stack import stack
 from traceana.report import RankReport, Report
 
 CROWDED_ROWS = 24
-"""With more rank rows than this, bars become thin and only every fourth rank is labelled."""
+"""With more rank rows than this, bars become thin."""
+LABEL_HEIGHT = 14
+"""Pixels that a rank's label needs."""
 
 KINDS = (
     ("compute", "compute alone"),
@@ -51,32 +54,36 @@ class RankLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakdown:
-    """The whole chart; sizes in pixels."""
+    """The whole chart; sizes in pixels. `left_out` counts ranks that are in the table only."""
 
     axis: Axis
     bars: tuple[Bar, ...]
     labels: tuple[RankLabel, ...]
     bar_height: int
     height: int
+    left_out: int
 
 
 def breakdown(report: Report) -> Breakdown:
     """A group of bars per rank number, one bar per run that has the rank."""
-    by_rank = _by_rank(report)
+    every_rank, drawn = _by_rank(report), drawn_ranks(report)
+    by_rank = {rank: bars for rank, bars in every_rank.items() if rank in drawn}
     scale = linear_scale(max((rank.span_ns for run in report.runs for rank in run.ranks), default=1))
     crowded = sum(map(len, by_rank.values())) > CROWDED_ROWS
     bar_height, gap = (6, 4) if crowded else (16, 12)
     placed = stack(by_rank.values(), bar=bar_height, gap=gap)
+    stride = -(-LABEL_HEIGHT * len(by_rank) // max(placed.height, 1)) or 1
     return Breakdown(
         axis=time_axis(scale, "time in the window"),
         bars=tuple(_bar(mark, rank, y, scale) for group in placed.groups for y, (mark, rank) in group.rows),
         labels=tuple(
             RankLabel(rank=number, y=group.middle)
             for index, (number, group) in enumerate(zip(by_rank, placed.groups, strict=True))
-            if not crowded or index % 4 == 0
+            if index % stride == 0
         ),
         bar_height=bar_height,
         height=placed.height,
+        left_out=len(every_rank) - len(by_rank),
     )
 
 

@@ -17,12 +17,15 @@ REACHES = (1.25, 1.5, 2.0, 3.0, 4.0)
 class Interval:
     """Places on the row's plot, in percent; `low` and `high` are None where no interval is known.
 
-    `outside` says that the speed-up lies beyond the plot's edge, where it is drawn.
+    `caps` are those of the interval's ends that lie inside the plot; they are drawn taller than the marker, so that an
+    interval narrower than it can be seen. `outside` says that the speed-up lies beyond the plot's edge, where it is
+    drawn.
     """
 
     speedup: float
     low: float | None
     high: float | None
+    caps: tuple[float, ...]
     expected_low: float | None
     expected_high: float | None
     outside: bool
@@ -121,6 +124,7 @@ def _interval(
         speedup=scale.at(row.speedup),
         low=at(row.ci_low),
         high=at(row.ci_high),
+        caps=tuple(scale.at(end) for end in (row.ci_low, row.ci_high) if end and scale.low <= end <= scale.high),
         expected_low=at(expected_low),
         expected_high=at(expected_high),
         outside=row.speedup > 0 and not scale.low <= row.speedup <= scale.high,

@@ -24,14 +24,14 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
         *([f"not like for like: {reason}" for reason in comparison.reasons] or [LIKE_FOR_LIKE]),
         *(f"noise: {text}" for text in comparison.noise),
     )
-    columns = ("operation", "size", "verdict", a, b, "speed-up", "95 % interval", f"saved a {comparison.worth_per}")
+    saved = f"saved a {comparison.worth_per}"
     operations = TextTable(
         title="Operations, by exposed time saved",
-        columns=columns,
+        columns=("operation", "size", "verdict", a, b, "speed-up", "95 % interval", "expected", saved),
         rows=tuple(_row(row) for row in comparison.rows),
         text_columns=3,
         notes=(
-            *(f"{_name(row)}: {row.reason}" for row in comparison.rows if row.reason),
+            *(f"{units.sized(row.op, row.message_bytes)}: {row.reason}" for row in comparison.rows if row.reason),
             *(f"only in {a}: {name}" for name in comparison.only_baseline),
             *(f"only in {b}: {name}" for name in comparison.only_candidate),
         ),
@@ -43,10 +43,6 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
     ]
 
 
-def _name(row: ComparisonRow) -> str:
-    return row.op if row.message_bytes is None else f"{row.op} {units.size(row.message_bytes)}"
-
-
 def _row(row: ComparisonRow) -> tuple[str, ...]:
     return (
         row.op,
@@ -56,6 +52,7 @@ def _row(row: ComparisonRow) -> tuple[str, ...]:
         units.duration(row.candidate_p50_ns),
         units.ratio(row.speedup),
         units.ratio_range(row.ci_low, row.ci_high),
+        units.ratio_range(row.expected_low, row.expected_high),
         units.duration(row.worth_ns),
     )
 

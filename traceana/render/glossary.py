@@ -142,6 +142,12 @@ GLOSSARY = {
         meaning="Median difference between the ranks' ends of one collective after clocks were aligned. "
         "Waits shorter than it mean nothing.",
     ),
+    "place": Definition(
+        name="on the timeline",
+        meaning="Paste the command into a terminal, in the folder where the report was made: Perfetto opens in the "
+        "browser with all ranks of the run, at that span or wait. --rank N opens one rank's own file; --offline needs "
+        "no internet.",
+    ),
     "label": Definition(
         name="run",
         meaning="A set of ranks recorded together. Its label is only a name: backends are read from the traces.",

@@ -1,7 +1,8 @@
 """The first screen: the answer in a sentence, a few numbers, and how far to trust them."""
 
 from traceana import units
-from traceana.render.answer import Figure, Headline, Window, call_name, exposed_share, window
+from traceana.compare.sentence import opening, qualification, worth_in_words
+from traceana.render.answer import Figure, Headline, Window, exposed_share, window
 from traceana.render.run_answer import run_answer
 from traceana.report import Comparison, ComparisonRow, Report
 
@@ -31,11 +32,10 @@ def _telling(comparison: Comparison) -> list[ComparisonRow]:
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:
     lead = f"Best of {len(report.comparisons)} candidates: " if len(report.comparisons) > 1 else ""
-    first, end, rest = comparison.sentence.partition(". ")
     fair = "" if comparison.comparable else "But the runs are not like for like, as said below."
     return Headline(
-        sentence=f"{lead}{first}{end.strip()}",
-        second=f"{rest} {fair}".strip(),
+        sentence=f"{lead}{opening(comparison)}",
+        second=f"{qualification(comparison)} {fair}".strip(),
         figures=(
             _faster_figure(comparison),
             _where_figure(comparison),
@@ -55,9 +55,9 @@ def verdicts_in_words(comparison: Comparison) -> str:
 
 def _faster_figure(comparison: Comparison) -> Figure:
     verdicts = {row.verdict for row in comparison.rows}
+    certain = bool(comparison.certain)
     speedup = units.ratio(mix_speedup(comparison))
     unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
-    certain = "faster" in verdicts or "slower" in verdicts
     return Figure(
         question=f"Is {comparison.candidate} faster?",
         value=speedup if certain else unsure,
@@ -69,8 +69,7 @@ def _faster_figure(comparison: Comparison) -> Figure:
 
 def _where_figure(comparison: Comparison) -> Figure:
     """The row that is worth most of those with a verdict."""
-    certain = [row for row in comparison.rows if row.verdict in ("faster", "slower")]
-    if not certain:
+    if not comparison.certain:
         nowhere = all(row.verdict == "no difference" for row in comparison.rows)
         return Figure(
             question="Where?",
@@ -79,21 +78,14 @@ def _where_figure(comparison: Comparison) -> Figure:
             detail="",
             term="verdict",
         )
-    row = max(certain, key=lambda row: (abs(row.worth_ns), row.baseline_count * row.baseline_p50_ns))
+    row = max(comparison.certain, key=lambda row: (abs(row.worth_ns), row.baseline_count * row.baseline_p50_ns))
     return Figure(
         question="Where?",
-        value=call_name(row.op, row.message_bytes),
-        caption=worth(row.worth_ns, comparison.worth_per),
+        value=units.sized(row.op, row.message_bytes),
+        caption=worth_in_words(row.worth_ns, comparison.worth_per),
         detail=f"{row.verdict}: {units.ratio(row.speedup)} ({units.ratio_range(row.ci_low, row.ci_high)})",
         term="worth",
     )
-
-
-def worth(worth_ns: int, worth_per: str) -> str:
-    """What a difference is worth, in words: "saves 2.1 ms a step"."""
-    if not worth_ns:
-        return f"changes nothing a {worth_per}"
-    return f"{'saves' if worth_ns > 0 else 'costs'} {units.duration(abs(worth_ns))} a {worth_per}"
 
 
 def _end_to_end_figure(report: Report, comparison: Comparison) -> Figure:

@@ -16,6 +16,7 @@ from traceana.render import (
     comparison,
     headline,
     operations,
+    paired,
     perf,
     ranking,
     runs,
@@ -34,6 +35,7 @@ from traceana.report import Report
 
 def render(report: Report) -> str:
     """The whole report as one HTML document."""
+    report = runs.baseline_first(report)
     templates = environment()
     style, script = (asset(templates, name) for name in ("report.css", "report.js"))
     marks = runs.run_marks(report)
@@ -50,6 +52,7 @@ def render(report: Report) -> str:
         setup=setup.setup_table(report),
         gaps=unknowns.gaps(report),
         ranking=ranking.ranking(report),
+        paired=paired.paired_rows(report),
         perf=perf.perf_tables(report),
         strips=strips.strips(report),
         sites=sites.site_table(report),
@@ -84,6 +87,7 @@ def environment() -> Environment:
         "bandwidth": units.bandwidth,
         "ratio": units.ratio,
         "number": units.count,
+        "plain": _plain,
         "number_ranges": units.number_ranges,
         "place": _place,
         "shorten": runs.shorten,
@@ -119,6 +123,13 @@ def hash_source(text: str) -> str:
 def _place(percent: float) -> str:
     """A place along a chart as an SVG length; a hundredth of a percent is finer than a pixel."""
     return f"{percent:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _plain(value: float | None) -> str:
+    """A number for scripts and spreadsheets, empty where it is not known."""
+    if value is None:
+        return ""
+    return str(round(value)) if isinstance(value, int) or abs(value) >= 1000 else f"{value:.6g}"
 
 
 def _worth_cell(worth_ns: int) -> str:

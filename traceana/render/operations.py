@@ -163,8 +163,8 @@ def spreads(report: Report) -> tuple[Spread, ...]:
 
 
 def _spread(op: str, calls: list[tuple[RunMark, Operation]]) -> Spread:
-    kept = sorted(calls, key=lambda call: -call[1].duration_ns.sum)[:LANES]
-    kept.sort(key=_lane_order)
+    longest = sorted(enumerate(calls), key=lambda call: -call[1][1].duration_ns.sum)[:LANES]
+    kept = [call for _, call in sorted(longest, key=lambda place: (_by_size(place[1][1]), place[0]))]
     scale = log_scale(edge for _, operation in kept for edge in _filled_edges(operation))
     return Spread(
         op=op,
@@ -174,11 +174,9 @@ def _spread(op: str, calls: list[tuple[RunMark, Operation]]) -> Spread:
     )
 
 
-def _lane_order(call: tuple[RunMark, Operation]) -> tuple[bool, int, int, str]:
-    """The largest messages first, the runs of a side together."""
-    mark, operation = call
-    size = operation.message_bytes
-    return size is None, -(size or 0), mark.colour, mark.label
+def _by_size(operation: Operation) -> tuple[bool, int]:
+    """The largest messages first, calls of unknown size last."""
+    return operation.message_bytes is None, -(operation.message_bytes or 0)
 
 
 def _filled_edges(operation: Operation) -> list[int]:

@@ -38,7 +38,7 @@ def _ranked(comparison: Comparison, marks: dict[str, RunMark]) -> Ranked:
         candidate=marks[comparison.candidate],
         speedup=mix_speedup(comparison),
         verdicts=verdicts_in_words(comparison),
-        worth_ns=sum(row.worth_ns for row in comparison.rows if row.verdict in ("faster", "slower")),
+        worth_ns=comparison.certain_worth_ns,
         worth_per=comparison.worth_per,
         end_to_end=f"{times[0].name}: {units.ratio(times[0].speedup)}, {times[0].verdict}" if times else "",
         comparable=comparison.comparable,

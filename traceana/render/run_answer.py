@@ -1,7 +1,7 @@
 """The first screen of a run by itself."""
 
 from traceana import units
-from traceana.render.answer import Figure, Headline, Window, call_name, exposed_share, window
+from traceana.render.answer import Figure, Headline, Window, exposed_share, window
 from traceana.report import Operation, RunReport
 
 
@@ -19,7 +19,7 @@ def run_answer(run: RunReport) -> Headline:
     return Headline(
         sentence=f"{run.label} communicates for {units.percent(times.comm_ns, times.span_ns)} of its window; "
         f"{hidden} of that is hidden under compute.",
-        second=f"{call_name(costliest.op, costliest.message_bytes)} takes most of it. "
+        second=f"{units.sized(costliest.op, costliest.message_bytes)} takes most of it. "
         "Add a second run to compare backends.",
         figures=(_exposed_figure(run, times), _costliest_figure(run, costliest), _wait_figure(run)),
     )
@@ -40,7 +40,7 @@ def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
     return Figure(
         question="What costs most?",
         value=units.duration(costliest.duration_ns.p50),
-        caption=f"median {call_name(costliest.op, costliest.message_bytes)}",
+        caption=f"median {units.sized(costliest.op, costliest.message_bytes)}",
         detail=f"{units.percent(costliest.duration_ns.sum, everything)} of the time in calls, "
         f"{units.plural(costliest.count, 'call')}",
         term="duration",

@@ -1,6 +1,6 @@
 """What identifies a run in every chart: its label and, by its side, its place in the palette."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from traceana.report import Report
 
@@ -14,6 +14,12 @@ class RunMark:
 
     label: str
     colour: int
+
+
+def baseline_first(report: Report) -> Report:
+    """The same report, its runs side by side as they are drawn: the baseline's first, repeats in their order."""
+    order = {side: index for index, side in enumerate(side_marks(report))}
+    return replace(report, runs=tuple(sorted(report.runs, key=lambda run: (order[run.side], run.repeat or 0))))
 
 
 def side_marks(report: Report) -> dict[str, RunMark]:

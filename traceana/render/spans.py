@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.render import places
 from traceana.render.runs import RunMark, run_marks
 from traceana.render.scales import Axis, LinearScale, Tick, linear_scale, time_axis
-from traceana.report import Report, Span, SpanInstance
+from traceana.report import Report, RunReport, Span, SpanInstance
 
 STEP_TICKS = 10
 
@@ -40,19 +41,33 @@ class StepChart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanRow:
-    """A row of the spans table."""
+    """A row of the spans table; `command` opens `execution` on the timeline."""
 
     run: RunMark
     data: Span
+    execution: str
+    command: str | None
 
 
 def span_rows(report: Report) -> tuple[SpanRow, ...]:
     """All spans, those of one name under each other, the longest first."""
-    rows = [SpanRow(run=mark, data=span) for mark, span in _spans(report)]
+    rows = [
+        _span_row(mark, run, span)
+        for mark, run in zip(run_marks(report), report.runs, strict=True)
+        for span in run.spans
+    ]
     totals: dict[str, int] = {}
     for row in rows:
         totals[row.data.name] = totals.get(row.data.name, 0) + row.data.duration_ns.sum
     return tuple(sorted(rows, key=lambda row: (-totals[row.data.name], row.data.name)))
+
+
+def _span_row(mark: RunMark, run: RunReport, span: Span) -> SpanRow:
+    """With the execution to look at: the slowest after the first, which is warm-up."""
+    slowest = max(span.instances[1:] or span.instances, key=step_ns, default=None)
+    name = slowest.name if slowest else span.name
+    execution = f"slowest, {name}" if slowest else "first"
+    return SpanRow(run=mark, data=span, execution=execution, command=places.of_span(run, name))
 
 
 def step_ns(step: SpanInstance) -> int:

@@ -2,6 +2,7 @@
 
 from traceana.render.comparison_tables import of_runs
 from traceana.render.headline import headline
+from traceana.render.runs import baseline_first
 from traceana.render.tables import TextTable
 from traceana.render.unknowns import Gap, gaps
 from traceana.report import Report
@@ -9,6 +10,7 @@ from traceana.report import Report
 
 def summary(report: Report) -> list[TextTable]:
     """The comparisons, or where nothing is compared the run's answer; then the gaps."""
+    report = baseline_first(report)
     return [*(of_runs(report.comparisons) or [_answer(report)]), _gaps(report)]
 
 

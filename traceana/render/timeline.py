@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.render import places
+from traceana.render.ranks import drawn_ranks
 from traceana.render.runs import RunMark, run_marks
 from traceana.render.scales import Axis, Tick, round_step
-from traceana.report import Report, TimelineRow
+from traceana.report import Report, RunReport, TimelineRow
 from traceana.report import Timeline as TimelineData
 
 CELLS = 2000
@@ -38,24 +40,32 @@ class Timeline:
     run: RunMark
     title: str
     duration: str
+    command: str | None
+    """Opens the step in Perfetto."""
     axis: Axis
     strips: tuple[Strip, ...]
 
 
 def timelines(report: Report) -> tuple[Timeline, ...]:
     """A timeline per run that has one; all share the longest's axis, so lengths can be compared."""
-    pairs = [(mark, run.timeline) for mark, run in zip(run_marks(report), report.runs, strict=True) if run.timeline]
-    longest = max((data.duration_ns for _, data in pairs), default=0)
-    return tuple(_timeline(mark, data, longest) for mark, data in pairs if longest > 0)
+    found = [
+        (mark, run, run.timeline)
+        for mark, run in zip(run_marks(report), report.runs, strict=True)
+        if run.timeline and run.timeline.duration_ns > 0
+    ]
+    longest = max((data.duration_ns for _, _, data in found), default=0)
+    drawn = drawn_ranks(report)
+    return tuple(_timeline(mark, run, data, longest, drawn) for mark, run, data in found)
 
 
-def _timeline(mark: RunMark, data: TimelineData, longest_ns: int) -> Timeline:
+def _timeline(mark: RunMark, run: RunReport, data: TimelineData, longest_ns: int, drawn: frozenset[int]) -> Timeline:
     return Timeline(
         run=mark,
         title=data.title,
         duration=units.duration(data.duration_ns),
+        command=places.of_numbered_span(run, data.title),
         axis=_axis(longest_ns),
-        strips=tuple(_strip(row, longest_ns) for row in data.rows),
+        strips=tuple(_strip(row, longest_ns) for row in data.rows if row.rank in drawn),
     )
 
 

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.render import places
 from traceana.render.runs import RunMark, run_marks
 from traceana.report import Clock, RankWait, Report, RunReport
 
 SHADES = 6
 """How many shades report.css defines for the heat map, 0 being none."""
+MOST_STRAGGLERS = 16
+MOST_DETAILED = 32
+"""Ranks of which the matrix says more on hover: thousands of cells would double the page for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,7 @@ class Cell:
     op: str
     shade: int
     mean_ns: float
-    title: str
+    title: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,15 @@ class StragglerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongestWait:
+    """An operation that waited, and the command that opens its longest wait on the timeline; None for a name that
+    must not be pasted."""
+
+    op: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
     """One run's waiting and the clock it was read from."""
 
@@ -48,6 +61,12 @@ class Waits:
     ops: tuple[str, ...]
     rows: tuple[MatrixRow, ...]
     stragglers: tuple[StragglerRow, ...]
+    """Those that cost their peers most time, at most MOST_STRAGGLERS."""
+    other_stragglers: int
+    longest: str | None
+    """The command that opens the run's longest wait on the timeline."""
+    longest_by_op: tuple[LongestWait, ...]
+    """Of each operation, where several waited."""
     clock: str
     doubtful: bool
     """Whether the clocks leave the waits in doubt."""
@@ -66,11 +85,17 @@ def waits(report: Report) -> tuple[Waits, ...]:
 def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
     found = {wait.op for wait in run.waits}
     ops = tuple(op for op in every_op if op in found)
+    waited = [op for op in ops if any(wait.wait_ns for wait in run.waits if wait.op == op)]
     return Waits(
         run=mark,
         ops=ops,
         rows=_matrix(run.waits, ops, worst),
         stragglers=_stragglers(run),
+        other_stragglers=max(0, len(run.stragglers) - MOST_STRAGGLERS),
+        longest=places.of_worst_wait(run) if waited else None,
+        longest_by_op=tuple(LongestWait(op=op, command=places.of_worst_wait(run, op)) for op in waited)
+        if len(waited) > 1
+        else (),
         clock=clock_sentence(run.clock),
         doubtful=run.clock.method == "unknown",
     )
@@ -78,23 +103,24 @@ def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> 
 
 def _matrix(waits: tuple[RankWait, ...], ops: tuple[str, ...], worst: float) -> tuple[MatrixRow, ...]:
     by_place = {(wait.rank, wait.op): wait for wait in waits}
+    ranks = sorted({wait.rank for wait in waits})
+    detailed = len(ranks) <= MOST_DETAILED
     rows = []
-    for rank in sorted({wait.rank for wait in waits}):
+    for rank in ranks:
         found = [by_place.get((rank, op)) for op in ops]
         total = sum(wait.wait_ns for wait in found if wait)
-        cells = tuple(_cell(wait, worst) if wait else None for wait in found)
+        cells = tuple(_cell(wait, worst, detailed) if wait else None for wait in found)
         rows.append(MatrixRow(rank=rank, cells=cells, total_ns=total))
     return tuple(rows)
 
 
-def _cell(wait: RankWait, worst: float) -> Cell:
+def _cell(wait: RankWait, worst: float, detailed: bool) -> Cell:
     mean = _mean(wait)
     return Cell(
         op=wait.op,
         shade=round((SHADES - 1) * mean / worst) if worst else 0,
         mean_ns=mean,
-        title=f"rank {wait.rank} waited {units.duration(mean)} on average in {units.plural(wait.calls, 'call')} of "
-        f"{wait.op}, {units.duration(wait.wait_ns)} in all",
+        title=f"{units.plural(wait.calls, 'call')}, {units.duration(wait.wait_ns)} in all" if detailed else None,
     )
 
 
@@ -112,7 +138,7 @@ def _stragglers(run: RunReport) -> tuple[StragglerRow, ...]:
             wait_caused_ns=straggler.wait_caused_ns,
             mean_ns=straggler.wait_caused_ns / straggler.times_last if straggler.times_last else 0,
         )
-        for straggler in sorted(run.stragglers, key=lambda straggler: -straggler.wait_caused_ns)
+        for straggler in sorted(run.stragglers, key=lambda straggler: -straggler.wait_caused_ns)[:MOST_STRAGGLERS]
     )
 
 

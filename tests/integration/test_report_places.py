@@ -1,0 +1,31 @@
+"""The report's commands lead to places that `traceana open` finds."""
+
+import re
+import shlex
+from html import unescape
+from pathlib import Path
+
+from tests.analysis import analyze
+from tests.synthetic import Call, Run, write_run
+from traceana.perfetto.places import find
+from traceana.perfetto.plan import plan
+
+CALLS = (
+    Call(op="all_to_all", nelems=1 << 20, delays_ns={1: 150_000}),
+    Call(op="all_reduce", nelems=1 << 18, transfer_ns=90_000, delays_ns={0: 40_000}),
+)
+
+
+def test_every_command_of_a_report_finds_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "it's a run"
+    write_run(folder, Run(world_size=2, calls=CALLS, steps=5))
+    analyze(tmp_path / "out", folder)
+    page = (tmp_path / "out" / "report.html").read_text()
+    commands = [shlex.split(unescape(found)) for found in re.findall(r'<span class="place"><code>(.*?)</code>', page)]
+    assert {tuple(command[:4]) for command in commands} == {("traceana", "open", str(folder), "--at")}
+    places = [command[4] for command in commands]
+    assert set(places) >= {"worst-wait", "worst-wait all_to_all", "worst-wait all_reduce", "denoise_step 2"}
+    planned = plan([folder], python=False, workers=1, progress=lambda *_: None)
+    found = {at: find(planned, at) for at in places}
+    assert all(place.start_ns < place.end_ns for place in found.values())
+    assert found["worst-wait"] == found["worst-wait all_to_all"] != found["worst-wait all_reduce"]

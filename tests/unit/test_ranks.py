@@ -1,0 +1,42 @@
+"""Which ranks the charts draw of very many."""
+
+from dataclasses import replace
+
+from tests import reports
+from traceana.render.breakdown import breakdown
+from traceana.render.html import render
+from traceana.render.ranks import MOST_BARS, drawn_ranks
+from traceana.render.timeline import timelines
+from traceana.report import Report
+
+
+def even_runs(ranks: int, runs: int, odd: dict[int, int]) -> Report:
+    """Runs of equal ranks but for those in `odd`, which compute so many ns longer."""
+    equal = [replace(reports.rank_report(0), rank=rank) for rank in range(ranks)]
+    found = tuple(replace(one, compute_ns=one.compute_ns + odd.get(one.rank, 0)) for one in equal)
+    return reports.report(*(replace(reports.run(f"run {index}", ranks=ranks), ranks=found) for index in range(runs)))
+
+
+def test_as_many_ranks_as_there_is_room_for_are_all_drawn() -> None:
+    assert drawn_ranks(even_runs(64, 2, {})) == set(range(64))
+    assert drawn_ranks(reports.report()) == set()
+
+
+def test_of_more_those_that_stand_out_and_a_typical_one() -> None:
+    report = even_runs(64, 10, {7: 5_000_000, 50: -9_000_000})
+    drawn = drawn_ranks(report)
+    assert len(drawn) == MOST_BARS // 10
+    assert {7, 50, 0} <= drawn
+    chart = breakdown(report)
+    assert {bar.rank for bar in chart.bars} == drawn
+    assert chart.left_out == 64 - len(drawn)
+    assert {strip.rank for strip in timelines(report)[0].strips} == drawn
+
+
+def test_ten_runs_of_64_ranks_make_a_page_that_opens_at_once() -> None:
+    runs = [reports.run(f"run {index}", ranks=64, speed=1 + index / 20) for index in range(10)]
+    report = reports.report(*runs, comparisons=tuple(reports.compare(runs[0], other) for other in runs[1:]))
+    page = render(report)
+    assert len(page.encode()) < 2_000_000
+    assert "52 more ranks in the numbers below" in page
+    assert page.count('<tr data-rank="63">') >= 10

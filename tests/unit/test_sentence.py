@@ -1,0 +1,98 @@
+"""The verdict in words: short, and true of every mixture of verdicts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests import reports
+from traceana import units
+from traceana.compare.sentence import opening, qualification
+from traceana.report import Comparison
+
+MS = 1_000_000
+
+
+def compared(*verdicts: str, worths_ns: Sequence[int] = (), sized: bool = True) -> Comparison:
+    """Row after row of 1, 2, 3, … MiB with these verdicts, each worth a millisecond where nothing else is said."""
+    baseline, candidate = reports.two_runs().runs
+    plain = reports.compare(baseline, candidate)
+    speedups = {"faster": 1.25, "slower": 0.8}
+    rows = tuple(
+        replace(
+            plain.rows[0],
+            message_bytes=(index + 1) * reports.MIB if sized else None,
+            verdict=verdict,
+            speedup=speedups.get(verdict, 1.0),
+            baseline_exposed_ns=10 * MS,
+            worth_ns=worths_ns[index] if worths_ns else {"faster": MS, "slower": -MS}.get(verdict, 0),
+        )
+        for index, verdict in enumerate(verdicts)
+    )
+    return replace(plain, rows=rows, end_to_end=())
+
+
+def plain(text: str) -> str:
+    return text.replace(units.NO_BREAK_SPACE, " ")
+
+
+@pytest.mark.parametrize(
+    ("comparison", "expected"),
+    [
+        pytest.param(compared(), "torch and pynccl have no operation in common.", id="nothing"),
+        pytest.param(
+            compared("faster", "no difference", "cannot tell"),
+            "pynccl is faster than torch at 1 of 3 sizes: all_to_all 1 MiB (1.25×); it saves 1.00 ms a step.",
+            id="faster",
+        ),
+        pytest.param(
+            compared("slower", "slower"),
+            "pynccl is slower than torch at all 2 sizes: all_to_all 1 MiB (0.8×) and all_to_all 2 MiB (0.8×); "
+            "it costs 2.00 ms a step.",
+            id="slower everywhere",
+        ),
+        pytest.param(
+            compared("faster", "slower", worths_ns=(3 * MS, -MS)),
+            "pynccl is faster than torch at 1 of 2 sizes: all_to_all 1 MiB (1.25×), and slower at 1: "
+            "all_to_all 2 MiB (0.8×); it saves 2.00 ms a step.",
+            id="both",
+        ),
+        pytest.param(
+            compared("faster", "faster", "faster", "faster"),
+            "pynccl is faster than torch at all 4 sizes: all_to_all 1 MiB (1.25×), all_to_all 2 MiB (1.25×) and 2 "
+            "more; it saves 4.00 ms a step.",
+            id="many",
+        ),
+        pytest.param(
+            compared("faster", worths_ns=(0,)),
+            "pynccl is faster than torch at their only size: all_to_all 1 MiB (1.25×); compute hides it, so nothing "
+            "is saved.",
+            id="hidden",
+        ),
+        pytest.param(
+            compared("faster", "no difference", sized=False),
+            "pynccl is faster than torch at 1 of 2 operations: all_to_all (1.25×); it saves 1.00 ms a step.",
+            id="no sizes",
+        ),
+        pytest.param(
+            compared("no difference", "cannot tell"), "pynccl and torch do not differ at 1 of 2 sizes.", id="even"
+        ),
+        pytest.param(
+            compared("cannot tell", "cannot tell"), "Whether pynccl or torch is faster, these runs cannot tell.", id="?"
+        ),
+    ],
+)
+def test_the_opening_sentence(comparison: Comparison, expected: str) -> None:
+    assert plain(opening(comparison)) == expected
+
+
+def test_what_qualifies_it() -> None:
+    told = plain(qualification(compared("faster", "cannot tell")))
+    assert told.startswith("That is 5 % of torch's exposed communication, waiting left out. At 1 of 2 sizes these runs")
+    assert "cannot tell" not in qualification(compared("faster", "no difference"))
+    assert not qualification(compared("cannot tell")).startswith("At")
+
+
+def test_the_report_s_sentence_is_both() -> None:
+    for comparison in reports.two_runs().comparisons:
+        assert comparison.sentence == f"{opening(comparison)} {qualification(comparison)}"
