@@ -4,22 +4,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from traceana.analyze.frames import base_name
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
+from traceana.analyze.steps import Executions
 from traceana.report import Timeline, TimelineRow, TimelineSlice
 from traceana.trace.columns import Ints
 
-_STEP_WORDS = ("step", "iteration", "request")
 _MOST_PIXELS = 600
 
 
-def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> Timeline | None:
-    """A step in the middle of the run, or the whole window where no span looks like a step; None without activity."""
+def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> Timeline | None:
+    """A step in the middle of the run, or the whole window where there are no steps; None without activity."""
     active = {rank: result for rank, result in ranks.items() if result.split.span_ns}
     if not active:
         return None
-    title, start, end = _window(active, offsets)
+    title, extents = _extents(active, steps)
+    start = min(extents[rank][0] - offsets.get(rank, 0) for rank in active)
+    end = max(extents[rank][1] - offsets.get(rank, 0) for rank in active)
     rows = [
         TimelineRow(rank=rank, slices=_slices(result, start + offsets.get(rank, 0), end + offsets.get(rank, 0)))
         for rank, result in sorted(active.items())
@@ -27,44 +28,25 @@ def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> Tim
     return Timeline(title=title, duration_ns=end - start, rows=tuple(rows))
 
 
-def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> tuple[str, int, int]:
-    """From the first activity that any rank launched in the step to the end of the last one, on the common clock."""
-    step = _middle_step(ranks)
-    extents = [_step_extent(result, step, offsets.get(rank, 0)) for rank, result in ranks.items()] if step else []
-    found = [extent for extent in extents if extent]
-    if not step or not found:
-        found = [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
-        step = ("whole window", 0)
-    return step[0], min(start for start, _ in found), max(end for _, end in found)
+def _extents(ranks: Mapping[int, RankResult], steps: Executions) -> tuple[str, dict[int, tuple[int, int]]]:
+    """What is shown, and on each rank's clock the first start and the last end of what it launched in it."""
+    if not len(steps):
+        return "whole window", {rank: _extent(result) for rank, result in ranks.items()}
+    rows = {rank: int(steps.rows[rank][len(steps) // 2]) for rank in ranks}
+    first = min(ranks)
+    return ranks[first].spans.names[rows[first]], {
+        rank: (int(result.spans.device_start_ns[rows[rank]]), int(result.spans.device_end_ns[rows[rank]]))
+        for rank, result in ranks.items()
+    }
 
 
-def _middle_step(ranks: Mapping[int, RankResult]) -> tuple[str, int] | None:
-    """Name of a step in the middle of the lowest rank's window, and which of its executions."""
-    names = ranks[min(ranks)].spans.names
-    for word in _STEP_WORDS:
-        steps = [name for name in names if word in base_name(name).lower() and not name.startswith("Optimizer")]
-        if steps:
-            same = [name for name in steps if base_name(name) == base_name(steps[0])]
-            middle = len(same) // 2
-            return same[middle], same[:middle].count(same[middle])
-    return None
-
-
-def _step_extent(result: RankResult, step: tuple[str, int], offset: int) -> tuple[int, int] | None:
-    rows = [row for row, name in enumerate(result.spans.names) if name == step[0]]
-    if len(rows) <= step[1]:
-        return None
-    row = rows[step[1]]
-    return int(result.spans.device_start_ns[row]) - offset, int(result.spans.device_end_ns[row]) - offset
-
-
-def _extent(result: RankResult, offset: int) -> tuple[int, int]:
+def _extent(result: RankResult) -> tuple[int, int]:
     sets = [
         s
         for s in (result.occupation.compute, result.occupation.communication, result.occupation.memory)
         if len(s.start)
     ]
-    return min(int(s.start[0]) for s in sets) - offset, max(int(s.end[-1]) for s in sets) - offset
+    return min(int(s.start[0]) for s in sets), max(int(s.end[-1]) for s in sets)
 
 
 def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ...]:
