@@ -11,6 +11,7 @@ from tests import reports
 from traceana import units
 from traceana.render.breakdown import breakdown
 from traceana.render.comparison import comparison_tables
+from traceana.render.headline import mix_speedup
 from traceana.render.html import render
 from traceana.render.operations import spreads
 from traceana.render.perf import perf_tables
@@ -234,7 +235,8 @@ def test_a_row_without_a_steady_call_shows_no_numbers() -> None:
 def test_several_candidates_are_ranked() -> None:
     ranked = ranking(many_runs())
     assert [one.candidate.label for one in ranked][:3] == ["run 9", "run 8", "run 7"]
-    assert [one.speedup for one in ranked] == sorted((one.speedup for one in ranked), reverse=True)
+    speedups = [one.speedup or 0 for one in ranked]
+    assert speedups == sorted(speedups, reverse=True)
     assert len(ranked) == 9
     assert ranked[0].verdicts == "faster at 5 of 5 rows"
     assert ranked[0].worth_ns == sum(row.worth_ns for row in many_runs().comparisons[-1].rows)
@@ -349,6 +351,50 @@ def test_waits_lead_to_the_timeline_only_where_something_waited() -> None:
     idle = replace(run, waits=tuple(replace(wait, wait_ns=0) for wait in run.waits))
     (none,) = waits(reports.report(idle))
     assert (none.longest, none.longest_by_op) == (None, ())
+
+
+def test_call_sites_with_transfers_on_one_side_only_are_compared_by_duration() -> None:
+    slow, fast = reports.two_runs().runs
+    unmatched = replace(fast, call_sites=tuple(replace(site, transfer_p50_ns=None) for site in fast.call_sites))
+    table = site_table(reports.report(slow, unmatched))
+    first = table.rows[0]
+    theirs = next(site for site in slow.call_sites if site.message_bytes == first.message_bytes)
+    assert first.basis == "duration"
+    assert next(cell.p50_ns for cell in first.cells if cell) == theirs.p50_ns
+    assert "where a side's calls could not be matched" in Page(render(reports.report(slow, unmatched))).text
+    assert not site_table(reports.two_runs()).mixed
+
+
+def test_without_a_steady_call_no_speed_up_is_shown() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    rows = tuple(replace(row, baseline_count=0, candidate_count=0, verdict="cannot tell") for row in plain.rows)
+    comparison = replace(plain, rows=rows)
+    assert mix_speedup(comparison) is None
+    assert (
+        "speed-up of communication seen: – " in Page(render(reports.report(slow, fast, comparisons=(comparison,)))).text
+    )
+
+
+def test_the_best_candidate_is_one_that_these_runs_can_tell_of() -> None:
+    runs = [reports.run("torch"), reports.run("lucky", speed=1.5), reports.run("even")]
+    lucky, even = (reports.compare(runs[0], run) for run in runs[1:])
+    lucky = replace(lucky, rows=tuple(replace(row, verdict="cannot tell") for row in lucky.rows))
+    even = replace(even, rows=tuple(replace(row, verdict="no difference") for row in even.rows))
+    text = Page(render(reports.report(*runs, comparisons=(lucky, even)))).text
+    assert "Best of 2 candidates: even and torch do not differ at all 5 sizes." in text
+
+
+def test_an_exit_code_that_is_not_known_is_no_fact() -> None:
+    (run,) = reports.one_run().runs
+    assert run.setup is not None
+    cut = replace(run, setup=replace(run.setup, exit_code=None))
+    assert "exit code" in {row.name for row in setup_table(reports.report(run)).rows}
+    assert "exit code" not in {row.name for row in setup_table(reports.report(cut)).rows}
+
+
+def test_the_costliest_call_is_not_said_to_take_most_of_the_time() -> None:
+    assert "all_to_all 12 MiB takes the largest part." in Page(render(reports.one_run())).text
 
 
 def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> None:

@@ -11,23 +11,25 @@ def headline(report: Report) -> Headline:
     """What the report says: of the best candidate where runs were compared, else of the first run."""
     comparisons = [comparison for comparison in report.comparisons if comparison.rows]
     if comparisons:
-        return _of_comparison(report, max(comparisons, key=mix_speedup))
+        return _of_comparison(report, max(comparisons, key=lambda one: (bool(_decided(one)), mix_speedup(one) or 0)))
     if report.runs:
         return run_answer(report.runs[0])
     return Headline(sentence="No run could be read.", second="", figures=())
 
 
-def mix_speedup(comparison: Comparison) -> float:
-    """Time of the baseline's calls over the time they would take at the candidate's medians."""
-    rows = _telling(comparison)
+def mix_speedup(comparison: Comparison) -> float | None:
+    """Time of the baseline's calls over the time they would take at the candidate's medians; None without a call.
+
+    Rows that cannot tell count only where all cannot: too few calls make a median of little worth.
+    """
+    rows = _decided(comparison) or comparison.rows
     baseline = sum(row.baseline_count * row.baseline_p50_ns for row in rows)
     candidate = sum(row.baseline_count * row.candidate_p50_ns for row in rows)
-    return baseline / candidate if candidate else 1.0
+    return baseline / candidate if candidate else None
 
 
-def _telling(comparison: Comparison) -> list[ComparisonRow]:
-    """The rows with a verdict, or all where none has one: too few calls make a median of little worth."""
-    return [row for row in comparison.rows if row.verdict != "cannot tell"] or list(comparison.rows)
+def _decided(comparison: Comparison) -> list[ComparisonRow]:
+    return [row for row in comparison.rows if row.verdict != "cannot tell"]
 
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:

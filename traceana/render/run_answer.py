@@ -19,7 +19,7 @@ def run_answer(run: RunReport) -> Headline:
     return Headline(
         sentence=f"{run.label} communicates for {units.percent(times.comm_ns, times.span_ns)} of its window; "
         f"{hidden} of that is hidden under compute.",
-        second=f"{units.sized(costliest.op, costliest.message_bytes)} takes most of it. "
+        second=f"{units.sized(costliest.op, costliest.message_bytes)} takes the largest part. "
         "Add a second run to compare backends.",
         figures=(_exposed_figure(run, times), _costliest_figure(run, costliest), _wait_figure(run)),
     )

@@ -112,7 +112,7 @@ def _facts(runs: tuple[RunReport, ...]) -> list[_Fact]:
         *_named(runs, _pairs(lambda setup: setup.window), "window: {}"),
         _Fact(name="window recorded", value=_window, free=True),
         _Fact(name="calls", value=lambda run: units.count(run.coverage.collectives)),
-        _Fact(name="exit code", value=_of_setup(lambda setup: str(setup.exit_code))),
+        _Fact(name="exit code", value=_of_setup(lambda setup: "" if setup.exit_code is None else str(setup.exit_code))),
         _Fact(name="started", value=_of_setup(lambda setup: setup.started or ""), free=True),
         _Fact(name="folder", value=lambda run: run.path, free=True),
     ]

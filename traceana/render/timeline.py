@@ -90,7 +90,7 @@ def _strip(row: TimelineRow, longest_ns: int) -> Strip:
     return Strip(
         rank=row.rank,
         paths=tuple(Path(kind=STYLES[kind], outline=_outline(cells, kind)) for kind in kinds),
-        title=f"rank {row.rank}: {summary or 'nothing ran'}",
+        title=f"rank {row.rank}: {f'about {summary}' if summary else 'nothing ran'}",
     )
 
 
