@@ -39,7 +39,7 @@ def analyze_run(
     world_size = stated_world_size(ranks)
     matching = match({rank: result.collectives for rank, result in ranks.items()}, world_size, hosts)
     spans = {rank: result.spans for rank, result in ranks.items()}
-    steps = run_steps.steps(spans)
+    steps, requests = run_steps.steps(spans), run_steps.requests(spans)
     of_calls = {
         rank: run_steps.step_of_calls(result.collectives, result.spans, steps.rows.get(rank))
         for rank, result in ranks.items()
@@ -66,10 +66,10 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
-        timeline=timeline(ranks, matching.clocks.offset_ns),
+        timeline=timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests),
         coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
         steps=run_steps.times(spans, steps, lone_is_warm_up=True),
-        requests=run_steps.times(spans, run_steps.requests(spans), lone_is_warm_up=False),
+        requests=run_steps.times(spans, requests, lone_is_warm_up=False),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
         noise=noise(spans, steps),
         hta=hta,

@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from traceana.analyze.frames import base_name
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
+from traceana.analyze.spans import SpanTimes
+from traceana.analyze.steps import Executions
 from traceana.report import Timeline, TimelineRow, TimelineSlice
 from traceana.trace.columns import Ints
 
-_STEP_WORDS = ("step", "iteration", "request")
 _MOST_PIXELS = 600
 
 
-def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> Timeline | None:
-    """A step in the middle of the run, or the whole window where no span looks like a step; None without activity."""
+def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> Timeline | None:
+    """The middle one of `steps`, or the whole window where there is none; None without activity."""
     active = {rank: result for rank, result in ranks.items() if result.split.span_ns}
     if not active:
         return None
-    title, start, end = _window(active, offsets)
+    title, start, end = _window(active, offsets, steps)
     rows = [
         TimelineRow(rank=rank, slices=_slices(result, start + offsets.get(rank, 0), end + offsets.get(rank, 0)))
         for rank, result in sorted(active.items())
@@ -27,35 +27,22 @@ def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> Tim
     return Timeline(title=title, duration_ns=end - start, rows=tuple(rows))
 
 
-def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int]) -> tuple[str, int, int]:
+def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> tuple[str, int, int]:
     """From the first activity that any rank launched in the step to the end of the last one, on the common clock."""
-    step = _middle_step(ranks)
-    extents = [_step_extent(result, step, offsets.get(rank, 0)) for rank, result in ranks.items()] if step else []
-    found = [extent for extent in extents if extent]
-    if not step or not found:
-        found = [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
-        step = ("whole window", 0)
-    return step[0], min(start for start, _ in found), max(end for _, end in found)
+    middle = len(steps) // 2
+    rows = {rank: steps.rows[rank][middle] for rank in ranks if rank in steps.rows} if len(steps) else {}
+    if rows:
+        lowest = min(rows)
+        title = ranks[lowest].spans.names[rows[lowest]]
+        extents = [_step_extent(ranks[rank].spans, row, offsets.get(rank, 0)) for rank, row in rows.items()]
+    else:
+        title = "whole window"
+        extents = [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
+    return title, min(start for start, _ in extents), max(end for _, end in extents)
 
 
-def _middle_step(ranks: Mapping[int, RankResult]) -> tuple[str, int] | None:
-    """Name of a step in the middle of the lowest rank's window, and which of its executions."""
-    names = ranks[min(ranks)].spans.names
-    for word in _STEP_WORDS:
-        steps = [name for name in names if word in base_name(name).lower() and not name.startswith("Optimizer")]
-        if steps:
-            same = [name for name in steps if base_name(name) == base_name(steps[0])]
-            middle = len(same) // 2
-            return same[middle], same[:middle].count(same[middle])
-    return None
-
-
-def _step_extent(result: RankResult, step: tuple[str, int], offset: int) -> tuple[int, int] | None:
-    rows = [row for row, name in enumerate(result.spans.names) if name == step[0]]
-    if len(rows) <= step[1]:
-        return None
-    row = rows[step[1]]
-    return int(result.spans.device_start_ns[row]) - offset, int(result.spans.device_end_ns[row]) - offset
+def _step_extent(spans: SpanTimes, row: int, offset: int) -> tuple[int, int]:
+    return int(spans.device_start_ns[row]) - offset, int(spans.device_end_ns[row]) - offset
 
 
 def _extent(result: RankResult, offset: int) -> tuple[int, int]:
