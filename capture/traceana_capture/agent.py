@@ -32,6 +32,7 @@ def _prepare(settings: dict[str, Any]) -> None:
 
     from traceana_capture import adapters, calls, direct, kills, sigterm
     from traceana_capture.control import Control
+    from traceana_capture.pairs import PAIRS
     from traceana_capture.triggers import Triggers
     from traceana_capture.window import Window
 
@@ -64,6 +65,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
         os.environ.setdefault("TEARDOWN_CUPTI", "1")
     _hello_after_init(torch, dist, control, window)
+    PAIRS.choose(settings["paired"])
     adapters.watch_imports(triggers, settings["backend"])
     calls.CALLS.before = before_collective
 

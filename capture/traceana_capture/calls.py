@@ -1,13 +1,16 @@
-"""Notes what a collective moved: a numbered span in the trace, and under that number its sizes beside the trace.
+"""Notes what a collective moved, beside the trace.
 
-A call costs the program a tuple and half a microsecond of span while the window is open, and a count before it.
+A call that launches kernels has a numbered span in the trace, which leads from the kernels to the note. A call of gloo
+has a span of torch's own, and is found by its time, which costs the program less and makes the trace no larger.
 """
 
 import contextlib
 import functools
 import inspect
 import itertools
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +19,7 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
 from traceana_capture import routes
+from traceana_capture.pairs import PAIRS
 
 SPAN = "traceana::"
 C10D = "torch.distributed"
@@ -42,6 +46,9 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
 Call = tuple[dict[str, Any], int, int, int | None]
 # record_function goes through the dispatcher and costs ten times as much.
 _Span = torch._C._profiler._RecordFunctionFast
+# A call on the host, and when it began and ended, in nanoseconds since the epoch, as Kineto counts them too; the end is
+# 0 where gloo may begin after it.
+HostCall = tuple[dict[str, Any], int, int, int | None, int, int]
 NO_SPAN = contextlib.nullcontext()
 
 
@@ -58,6 +65,7 @@ class Calls:
         self.inside = _Inside()
         self.before: Callable[[], None] = lambda: None
         self.calls: dict[int, Call] = {}
+        self.host: list[HostCall] = []
         self.graphs: list[list[Call]] = []
         self._numbers = itertools.count()
 
@@ -96,7 +104,7 @@ class Calls:
         table: dict[int, int] = {}
         keys: list[dict[str, Any]] = []
 
-        def short(call: Call | None) -> list[int | None] | None:
+        def short(call: Call | HostCall | None) -> list[int | None] | None:
             if call is None:
                 return None
             shared, *numbers = call
@@ -106,7 +114,8 @@ class Calls:
             return [at, *numbers]
 
         calls = [short(self.calls.get(number)) for number in range(max(self.calls, default=-1) + 1)]
-        return {"calls": calls, "graphs": [list(map(short, graph)) for graph in self.graphs], "keys": keys}
+        graphs = [list(map(short, graph)) for graph in self.graphs]
+        return {"calls": calls, "host": list(map(short, self.host)), "graphs": graphs, "keys": keys}
 
 
 CALLS = Calls()
@@ -139,9 +148,14 @@ def _kind(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> tuple[dict
 
     A group's own number counts the calls of one of its backends only, so it serves where gloo is the only one.
     """
+    library = "gloo" if on_cpu else "NCCL"
     group = group or c10d._get_default_group()
-    keys = shared_keys(name, dtype, group, C10D, "gloo" if on_cpu else "NCCL")
-    return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
+    try:
+        keys = shared_keys(name, dtype, group, C10D, library)
+        return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
+    except (AttributeError, KeyError, RuntimeError, ValueError):
+        # A group that this rank is no member of: c10d warns of it and does nothing.
+        return {"Collective name": name, "traceana backend": C10D, "traceana library": library}, None
 
 
 def forget_groups() -> None:
@@ -156,12 +170,18 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     name, sent, received = names
     group_at = parameters.index("group")
 
-    def span(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def describe(source: Any, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         group = args[group_at] if len(args) > group_at else kwargs.get("group")
-        target = args[received] if len(args) > received else kwargs[parameters[received]]
+        target = args[received] if len(args) > received else kwargs.get(parameters[received], source)
         keys, number = _kind(name, first.dtype, group, first.is_cpu)
         elements = _elements(source)
-        return CALLS.span(keys, elements, elements if target is source else _elements(target), number and number())
+        return keys, elements, elements if target is source else _elements(target), number and number()
+
+    def on_host(described: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        begin = time.time_ns()
+        work = function(*args, **kwargs)
+        CALLS.host.append((*described, begin, time.time_ns() if work is None else 0))
+        return work
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -174,6 +194,10 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if source is None:
             return function(*args, **kwargs)
         first = source[0] if isinstance(source, list) else source
+        if CALLS.recording and not CALLS.capturing and function.__name__ in PAIRS.operations:
+            _paired(function, parameters, names[1:], args, kwargs)
+        if first.is_cpu and not CALLS.recording:
+            return function(*args, **kwargs)
         if not first.is_cpu:
             issued = _rerouted(function, first, parameters, args, kwargs)
             # Outside a CUDA graph NCCL's own metadata reach the kernels.
@@ -182,7 +206,10 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         # The deprecated names call the new ones; one collective must leave one record.
         CALLS.inside.call = True
         try:
-            with span(source, first, args, kwargs):
+            described = describe(source, first, args, kwargs)
+            if first.is_cpu:
+                return on_host(described, args, kwargs)
+            with CALLS.span(*described):
                 return function(*args, **kwargs)
         finally:
             CALLS.inside.call = False
@@ -193,8 +220,30 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
 def _rerouted(function: Any, tensor: Any, parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not routes.COMMUNICATORS:
         return None
+    return routes.send(function.__name__, tensor, _by_name(parameters, args, kwargs))
+
+
+def _by_name(parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The call's values in the order of the signature."""
     values = dict(zip(parameters, args, strict=False)) | kwargs
-    return routes.send(function.__name__, tensor, {name: values[name] for name in parameters if name in values})
+    return {name: values[name] for name in parameters if name in values}
+
+
+def _paired(
+    function: Any, parameters: list[str], at: tuple[int, int], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Run the call on both backends first; what goes wrong there ends the pairing and not the program."""
+    values = _by_name(parameters, args, kwargs)
+    sent, received = (parameters[place] for place in at)
+    CALLS.inside.call = True
+    try:
+        size = max(_elements(values[sent]), _elements(values[received])) * values[sent].element_size()
+        PAIRS.run(function, values, received, size)
+    except Exception as error:
+        PAIRS.choose([])
+        sys.stderr.write(f"traceana: --paired ended: {error!r}\n")
+    finally:
+        CALLS.inside.call = False
 
 
 def watch_c10d() -> None:

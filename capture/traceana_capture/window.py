@@ -12,22 +12,20 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
-from traceana_capture import routes
+from traceana_capture import routes, session
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
+from traceana_capture.pairs import PAIRS
 
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
 WAKE = signal.SIGRTMAX - 3
 PATIENCE_S = 5.0
-_has_context: Any = getattr(torch._C, "_cuda_hasPrimaryContext", None)
 LOOK_S = 0.2
 STUCK = "its main thread did not come back from a call within {:.0f} s; --all-threads can record that too"
 
@@ -53,13 +51,14 @@ class Window:
 
     def warm_up(self) -> None:
         """Pay for the profiler's first start, which takes seconds, before the window; waits for CUDA's own start."""
-        if self._warm or not _cuda_is_settled() or torch.autograd.profiler._is_profiler_enabled or not self._chosen():
+        busy = torch.autograd.profiler._is_profiler_enabled
+        if self._warm or busy or not session.cuda_is_settled() or not self._chosen():
             return
         self._warm = True
         self.control.send(event="warming up")
-        session = self._session(all_threads=False)
-        _start(session)
-        session.stop()
+        warm_up = session.of_profiler(self.settings, all_threads=False)
+        session.start(warm_up)
+        warm_up.stop()
         self.control.send(event="waiting")
 
     def open(self) -> None:
@@ -101,23 +100,14 @@ class Window:
         self._owner = None if everywhere else threading.get_ident()
         if main:
             signal.signal(WAKE, lambda *_: self.check())
-        session = self._session(all_threads=everywhere)
-        _start(session)
-        self.profiler = session
+        profiler = session.of_profiler(self.settings, all_threads=everywhere)
+        session.start(profiler)
+        self.profiler = profiler
         CALLS.recording = True
         with contextlib.suppress(OSError):
             self._mark.touch()
-        self.control.send(event="recording", gpu=_gpu())
+        self.control.send(event="recording", gpu=session.gpu())
         threading.Thread(target=self._bound, daemon=True).start()
-
-    def _session(self, *, all_threads: bool) -> Any:
-        return profile(
-            activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])],
-            record_shapes=self.settings["shapes"],
-            with_stack=self.settings["stacks"],
-            profile_memory=self.settings["memory"],
-            experimental_config=torch._C._profiler._ExperimentalConfig(profile_all_threads=all_threads),
-        )
 
     @property
     def _mark(self) -> Path:
@@ -142,11 +132,11 @@ class Window:
     def _bound(self) -> None:
         """In a thread of its own: end the window in time for the export to happen in a healthy process."""
         end = time.monotonic() + self.settings["duration_s"]
-        most = grown_bytes() + (self.settings["max_memory_mib"] << 20)
+        most = session.own_bytes() + (self.settings["max_memory_mib"] << 20)
         while not self._done.wait(LOOK_S if end - time.monotonic() > LOOK_S else max(0.0, end - time.monotonic())):
             if time.monotonic() >= end:
                 return self.close("the duration was over")
-            if grown_bytes() > most:
+            if session.own_bytes() > most:
                 return self.close("the process had grown by --max-memory")
             if self._flush_request.exists():
                 self.close("its job was about to kill it")
@@ -214,7 +204,7 @@ class Window:
         try:
             self.profiler.stop()
             self.profiler.export_chrome_trace(str(trace))
-            facts = CALLS.export() | {"adapters": routes.ADAPTERS}
+            facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
             trace.with_suffix(".calls").write_text(json.dumps(facts))
         except Exception as error:  # whatever it is, the program goes on
             return {"event": "failed", "reason": f"the export failed: {error!r}"}
@@ -233,29 +223,3 @@ class Window:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
             torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False
             self.profiler = None
-
-
-def _cuda_is_settled() -> bool:
-    """Whether there is no CUDA, or the program chose its device; a session before that would take memory of GPU 0."""
-    if not torch.cuda.is_available():
-        return True
-    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return started and bool(_has_context(torch.cuda.current_device()))
-
-
-def _gpu() -> str | None:
-    """Its name; a program that left CUDA alone must not be given a context."""
-    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
-
-
-def _start(session: Any) -> None:
-    with warnings.catch_warnings():
-        # torch 2.11 warns of cycles, which a window that opens once has none of; a guest stays silent.
-        warnings.simplefilter("ignore")
-        session.start()
-
-
-def grown_bytes() -> int:
-    """Resident memory of this process that belongs to no file; the profiler's events are in it."""
-    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
-    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

@@ -79,6 +79,26 @@ def test_hopeless_file_is_refused(tmp_path: Path, case: Case) -> None:
     check_refused(analyze(tmp_path / "report", TRACES / case.file), case.file)
 
 
+def test_junk_is_not_called_empty(tmp_path: Path) -> None:
+    junk = tmp_path / "rank0.json.gz"
+    junk.write_bytes(b"\x1f\x8b" + b"not gzip at all")
+    check_refused(analyze(tmp_path / "report", junk), "rank0.json.gz", "holds damaged gzip data")
+    assert "is empty" in analyze(tmp_path / "report", TRACES / "empty.json.gz").stderr
+
+
+@pytest.mark.parametrize("file", ["huge-world.json", "huge-rank.json"])
+def test_a_rank_or_a_world_that_no_run_has_is_not_believed(tmp_path: Path, file: str) -> None:
+    run = analyze(tmp_path, TRACES / file).run
+    assert (run["world_size"], run["missing_ranks"]) == (1, [])
+
+
+def test_a_number_in_a_name_that_no_rank_has_is_none(tmp_path: Path) -> None:
+    named = tmp_path / "rank1000000000000.json"
+    shutil.copy(TRACES / "list-top-level.json", named)
+    run = analyze(tmp_path / "report", named).run
+    assert (run["world_size"], [rank["rank"] for rank in run["ranks"]]) == (1, [0])
+
+
 def test_hopeless_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     check_refused(analyze(tmp_path / "report", tmp_path / "bare"), "bare")

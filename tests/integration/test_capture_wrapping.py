@@ -139,6 +139,7 @@ def test_nccls_log_is_kept_and_read(tmp_path: Path) -> None:
     assert complete(check(tmp_path, stderr)) == (0,)
     nccl = run_file(tmp_path)["nccl"]
     assert nccl["preset"] == ["debug", "ll"]
+    assert "NCCL_DEBUG_FILE" not in run_file(tmp_path)["environment"]
     assert nccl["set"]["NCCL_DEBUG"] == "INFO"
     assert [(log["rank"], log["file"], log["variables"]) for log in nccl["ranks"]] == [
         (0, "nccl.rank0.log", {"NCCL_PROTO": "LL128"})

@@ -150,3 +150,22 @@ def test_an_uncertain_slowdown_does_not_fail_but_is_said(tmp_path: Path) -> None
     done = CliRunner().invoke(root, ["compare", str(a), str(b), "--fail-over", "5%"])
     assert done.exit_code == 0
     assert "not decided: b: request" in done.output
+
+
+def test_copies_of_a_dump_are_no_repeats(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        shutil.copy(ONE, tmp_path / f"a.{number}.json")
+        shutil.copy(TWO, tmp_path / f"b.{number}.json")
+    files = [str(file) for file in sorted(tmp_path.iterdir())]
+    done = CliRunner().invoke(root, ["compare", *files, "--format", "json"], catch_exceptions=False)
+    (comparison,) = json.loads(done.output)["comparisons"]
+    assert comparison["reasons"][0] == "a.2.json is a copy of a.1.json, no repeat"
+    judged = [*comparison["end_to_end"], *comparison["stage_tests"]]
+    assert {one["verdict"] for one in judged} == {"cannot tell"}
+
+
+def test_a_dump_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.json"
+    cut.write_bytes(ONE.read_bytes()[:700])
+    done = CliRunner().invoke(root, ["compare", str(ONE), str(cut)])
+    assert f"{cut} is none, or is cut off" in str(done.exception)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.analysis import analyze
-from tests.simulation import Truth, side
+from tests.simulation import LARGE, Truth, side
 from tests.synthetic import Call, Run, write_run
 from traceana.cli import root
 from traceana.compare.comparison import compare
@@ -19,6 +19,10 @@ from traceana.compare.sides import Side
 from traceana.errors import TraceanaError
 from traceana.report import Clock, Noise
 
+COLUMNS = (
+    *("rank", "start_ns", "duration_ns", "exposed_ns", "wait_ns", "transfer_ns"),
+    *("matched", "collective", "seq", "step", "warm_up", "signature", "site"),
+)
 DUMP = Path(__file__).parent.parent / "perf_dumps" / "one-rank.json"
 
 
@@ -238,3 +242,84 @@ def test_clocks_of_hosts_too_coarse_for_a_transfer() -> None:
         coarse = min(row.baseline_p50_ns, row.candidate_p50_ns) < 300_000
         assert (row.reason is not None and "clocks agree" in row.reason) == coarse
         assert row.verdict == "cannot tell" or not coarse
+
+
+def without_sizes(found: Side, calls_kept: float, ops: tuple[str, ...] = ("all_to_all",)) -> Side:
+    """The side with no sizes for `ops` and with the first part of all calls in order of time."""
+    runs = []
+    for run in found.runs:
+        bare = tuple(replace(one, message_bytes=None) if one.op in ops else one for one in run.calls.signatures)
+        kept = run.calls.collective < calls_kept * (run.calls.collective.max() + 1)
+        columns = {name: getattr(run.calls, name)[kept] for name in COLUMNS}
+        runs.append(replace(run, calls=replace(run.calls, signatures=bare, **columns)))
+    return replace(found, runs=tuple(runs))
+
+
+@pytest.mark.parametrize(("kept", "doubted"), [(1.0, False), (0.95, False), (0.75, True)])
+def test_mixed_sizes_are_compared_only_where_the_calls_are_as_many(kept: float, doubted: bool) -> None:
+    random = np.random.default_rng(4)
+    a, b = (side(label, Truth(repeats=5, run_noise=0.002), random) for label in ("a", "b"))
+    rows = compare(a, without_sizes(b, kept)).rows
+    mixed = [row for row in rows if row.message_bytes is None]
+    assert [row.op for row in mixed] == ["all_to_all"]
+    assert (mixed[0].reason is not None and "sizes are unknown and mixed" in mixed[0].reason) == doubted
+    assert all(row.reason is None or "unknown" not in row.reason for row in rows if row.message_bytes)
+
+
+def test_sized_calls_are_not_counted_again_with_those_of_unknown_size() -> None:
+    random = np.random.default_rng(4)
+    sides = [side(label, Truth(), random) for label in ("a", "b")]
+    whole = {(row.op, row.message_bytes): row for row in compare(*sides).rows}
+    some = []
+    for found in sides:
+        bare = [
+            tuple(
+                replace(s, message_bytes=None) if s.op == "all_to_all" and s.message_bytes == LARGE else s
+                for s in run.calls.signatures
+            )
+            for run in found.runs
+        ]
+        some.append(
+            replace(
+                found,
+                runs=tuple(
+                    replace(run, calls=replace(run.calls, signatures=one))
+                    for run, one in zip(found.runs, bare, strict=True)
+                ),
+            )
+        )
+    rows = {(row.op, row.message_bytes): row for row in compare(*some).rows}
+    assert rows["all_to_all", None].worth_ns == whole["all_to_all", LARGE].worth_ns
+    assert sum(row.worth_ns for row in rows.values()) == sum(row.worth_ns for row in whole.values())
+
+
+@pytest.mark.parametrize("gone", ["old.2", "new.1"])
+def test_a_repeat_without_a_rank_leaves_nothing_certain(repeats: Path, tmp_path: Path, gone: str) -> None:
+    shutil.copytree(repeats, tmp_path / "runs")
+    next((tmp_path / "runs" / gone).glob("rank1*")).unlink()
+    found = compared(tmp_path / "runs", "--baseline", "old")
+    assert f"{gone}: 1 of 2 ranks are missing" in found["reasons"]
+    for one in (*found["rows"], *found["end_to_end"]):
+        assert one["verdict"] == "cannot tell"
+        assert one["reason"] == f"{gone} lacks rank 1, and another run has other ranks"
+
+
+def test_one_rank_of_every_run_is_like_for_like(repeats: Path) -> None:
+    found = compared(*sorted(repeats.glob("*/rank1*")), "--baseline", "old")
+    assert [one["verdict"] for one in found["end_to_end"] if one["metric"] == "step"] == ["slower"]
+    assert {row["basis"] for row in found["rows"]} == {"duration"}
+
+
+def test_copies_of_a_run_are_no_repeats(repeats: Path, tmp_path: Path) -> None:
+    for label in ("old", "new"):
+        for number in (1, 2, 3):
+            shutil.copytree(repeats / f"{label}.1", tmp_path / f"{label}.{number}")
+    found = compared(tmp_path, "--baseline", "old")
+    assert "old.2 is a copy of old.1, no repeat" in found["reasons"]
+    assert {one["verdict"] for one in (*found["rows"], *found["end_to_end"])} == {"cannot tell"}
+
+
+def test_a_run_named_twice_is_one(repeats: Path) -> None:
+    again = repeats / ".." / repeats.name / "old.1"
+    done = command(repeats / "old.1", repeats / "old.1", again)
+    assert "old.1 is the only side here" in str(done.exception)

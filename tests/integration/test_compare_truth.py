@@ -1,6 +1,7 @@
 """Verdicts on simulated sides: they find what was planted and nothing else, and say so where they cannot tell."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,19 @@ def test_a_gain_at_medium_sizes_is_found_there_and_nowhere_else() -> None:
     assert alarms <= 0.05 * SEEDS
     assert exact >= 0.9 * SEEDS
     assert verdicts[SMALL, "no difference"] + verdicts[LARGE, "no difference"] >= 0.9 * 6 * SEEDS
+
+
+NOISY = Truth(run_noise=0.03, steps=12)
+
+
+@pytest.mark.parametrize("runs", [(1, 2), (1, 10), (2, 2), (2, 10)], ids=str)
+def test_too_few_runs_that_differ_are_rarely_called_different(runs: tuple[int, int]) -> None:
+    alarms = 0
+    for seed in range(SEEDS // 2):
+        comparison = compared(seed, *(replace(NOISY, repeats=count) for count in runs))
+        judged = [row.verdict for row in comparison.rows] + [time.verdict for time in comparison.end_to_end]
+        alarms += any(verdict in ("faster", "slower") for verdict in judged)
+    assert alarms <= 0.05 * SEEDS / 2
 
 
 @pytest.mark.parametrize(

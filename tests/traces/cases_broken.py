@@ -1,7 +1,7 @@
 """The files of which something is lost, and those of which everything is."""
 
 from tests.traces import damaged, extreme
-from tests.traces.base import SPAN_NS
+from tests.traces.base import SPAN_NS, replaced
 from tests.traces.case import Case
 
 DAMAGED = (
@@ -82,6 +82,11 @@ DAMAGED = (
         defect="a comma after the last event",
     ),
     Case(
+        file="no-commas.json",
+        data=damaged.no_commas(),
+        defect="no comma between any two events",
+    ),
+    Case(
         file="no-duration.json",
         data=damaged.no_duration(),
         defect="a kernel without `dur`, one with a negative one",
@@ -139,6 +144,18 @@ DAMAGED = (
         comm_ns=None,
         ops=None,
         message_bytes=None,
+    ),
+    Case(
+        file="huge-world.json",
+        data=replaced(b'"world_size": 1,', b'"world_size": 1000000000000,'),
+        defect="a world of 1e12 ranks",
+        also="; no list of missing ranks is made",
+    ),
+    Case(
+        file="huge-rank.json",
+        data=replaced(b'"rank": 0,', b'"rank": 1000000000000,'),
+        defect="rank 1e12",
+        also="; no list of missing ranks is made",
     ),
     Case(
         file="negative-message.json",

@@ -1,6 +1,6 @@
 """Broken files: what a crash, a full disk or a careless writer leaves."""
 
-from tests.traces.base import ALL_REDUCE, MATRIX_PRODUCT, good, kernels_of, packed, pretty, readable, replaced
+from tests.traces.base import ALL_REDUCE, MATRIX_PRODUCT, compact, good, kernels_of, packed, pretty, readable, replaced
 
 _FRAME = b"model.py(12): forward"
 
@@ -70,6 +70,11 @@ def trailing_comma() -> bytes:
     data = pretty(good())
     end = data.rindex(b"\n  ],\n")
     return data[:end] + b"," + data[end:]
+
+
+def no_commas() -> bytes:
+    """Events one after the other, as a writer that was stopped and started leaves them."""
+    return compact(good()).replace(b'},{"ph"', b'}\n{"ph"')
 
 
 def no_duration() -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from traceana_capture import adapters, routes
-from traceana_capture.adapters import diffusers, hooks, sglang_srt, vllm
+from traceana_capture.adapters import diffusers, hooks, sglang_diffusion, sglang_srt, vllm
 from traceana_capture.triggers import Triggers
 
 from tests.unit.test_capture_triggers import Noted
@@ -173,6 +173,13 @@ def test_diffusers_steps_bound_the_window() -> None:
     made, window = triggers(warmup=1, steps=1)
     assert program(made, window)(3) == [0, 1, 2]
     assert window.events == [0, "open", 1, "close", 2]
+
+
+def test_a_scheduler_of_diffusers_marks_no_steps_under_sglang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, sglang_diffusion.WORKER, types.ModuleType("worker"))
+    made, window = triggers(warmup=1, steps=1)
+    assert program(made, window)(3) == [0, 1, 2]
+    assert window.events == [0, 1, 2]
 
 
 def test_diffusers_spans(tmp_path: Any) -> None:

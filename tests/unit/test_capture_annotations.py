@@ -7,7 +7,7 @@ import pytest
 import traceana_capture.calls as calls
 from traceana_capture.pynccl import watch_library
 
-from traceana.capture.publish import annotate, record
+from traceana.capture.publish import annotate, annotate_host, record
 
 HALF = 6
 
@@ -92,3 +92,21 @@ def test_keys_go_onto_the_kernels_that_the_call_launched(recorded: list[dict[str
     assert [e["name"] for e in events if "Collective name" in e.get("args", {})] == ["ncclDevKernel_AllReduce"]
     assert "Collective name" not in elsewhere["args"]
     assert span["name"] == "pynccl:allreduce"
+
+
+def test_a_call_on_the_host_is_found_by_its_time() -> None:
+    def span(ts: float) -> dict[str, Any]:
+        return {"ph": "X", "cat": "user_annotation", "name": "gloo:all_reduce", "pid": 4, "tid": 5, "ts": ts, "dur": 3}
+
+    def note(elements: int) -> dict[str, Any]:
+        return {"Collective name": "allreduce", "In msg nelems": elements, "Group size": 2}
+
+    base = 1_790_000_000_000_000_000
+    # The second began before the window; one that begins within a clock's error is the call's; the last is late.
+    spans = [span(9.5), span(5), span(31), span(90)]
+    trace: dict[str, Any] = {"baseTimeNanoseconds": base, "traceEvents": list(spans)}
+    times = [(base + begin, base + end) for begin, end in ((10_000, 20_000), (30_000, 40_000), (50_000, 60_000))]
+    stranger = {"Collective name": "allreduce"}
+    annotate_host(trace, [note(1), note(2), note(3), note(4), stranger], [*times, (base + 70_000, 0), times[0]])
+    assert [s.get("args", {}).get("In msg nelems") for s in spans] == [1, None, 2, 4]
+    assert trace["traceEvents"][4:] == [span(50) | {"name": "gloo:allreduce", "tid": 4, "dur": 10, "args": note(3)}]

@@ -135,7 +135,14 @@ def test_a_communicator_that_cannot_work_is_an_error(device: str, communicator: 
 def test_pynccl_without_a_gpu_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "GPU_DEVICES", ())
     with pytest.raises(TraceanaError, match="needs a GPU"):
-        backends.check_machine("pynccl")
+        backends.check_machine("pynccl", ())
+    with pytest.raises(TraceanaError, match="--paired needs a GPU"):
+        backends.check_machine("torch", ("all_reduce",))
+
+
+def test_pairs_need_a_backend_of_the_programs_own() -> None:
+    with pytest.raises(TraceanaError, match="add --backend torch or --backend pynccl"):
+        backends.check_machine("asis", ("all_reduce",))
 
 
 def kernel(name: str, **args: object) -> dict[str, Any]:

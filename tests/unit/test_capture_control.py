@@ -46,3 +46,14 @@ def test_last_words_are_heard(tmp_path: Path) -> None:
     (worker,) = ranks.workers.values()
     assert worker.reason == "reason 99"
     control._socket.close()
+
+
+def test_who_is_not_accepted_yet_is_heard_too(tmp_path: Path) -> None:
+    ranks = Ranks(tmp_path)
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(50)]
+    for pid, client in enumerate(clients):
+        client.connect(str(tmp_path / "control"))
+        client.sendall(json.dumps({"event": "hello", **HELLO, "pid": pid}).encode() + b"\n")
+        client.close()
+    ranks.close()
+    assert ranks.workers.keys() == set(range(50))

@@ -91,7 +91,14 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
     source = tmp_path / "1.json"
     source.write_bytes(gzip.decompress(REAL.read_bytes()))
     graphs = [[at, *sizes, None] for at, sizes in enumerate(2 * [size] for _, size in CALLS)]
-    facts = {"keys": [record(*call) for call in CALLS], "calls": [], "graphs": [graphs], "adapters": []}
+    facts = {
+        "keys": [record(*call) for call in CALLS],
+        "calls": [],
+        "host": [],
+        "graphs": [graphs],
+        "adapters": [],
+        "pairs": [],
+    }
     source.with_suffix(".calls").write_text(json.dumps(facts))
     published = publish(source, tmp_path / "rank0.json.gz")
     assert published.backends == ("pynccl",)

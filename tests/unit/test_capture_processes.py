@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.capturing import wait_until
 from traceana.capture import processes
 from traceana.capture.processes import of_run
 
@@ -84,4 +85,6 @@ def test_a_stray_process_does_not_drag_its_session_in(tmp_path: Path) -> None:
     """The variable may have come into a shell of the user's, whose other processes are none of ours."""
     marked = f"TRACEANA_CAPTURE='{variable(tmp_path)['TRACEANA_CAPTURE']}'"
     with running(f"sleep 99 & printf '%s ' $!; {marked} sleep 99 & printf $!", {}) as (_, (_, stray)):
+        # Until it is exec'd it has the shell's environment.
+        wait_until(lambda: of_run(tmp_path, None) != set())
         assert of_run(tmp_path, None) == {stray}

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from traceana.compare.estimate import Difference, Sample, difference, estimate, middle_ns, sample
+from traceana.compare.estimate import Difference, Sample, Spread, difference, estimate, middle_ns, sample
 
 
 def of(*times: float) -> Sample:
@@ -19,9 +19,9 @@ def test_repeats_are_welchs_t_on_their_medians() -> None:
     assert b.log_ns == pytest.approx(logs.mean())
     assert b.variance == pytest.approx(logs.var(ddof=1) / 3)
     assert b.df == 2
-    found = difference(a, b)
-    assert found.error == pytest.approx(math.sqrt(a.variance + b.variance))
-    assert 2 <= found.df <= 4
+    (spread,) = difference(a, b).spreads
+    assert spread.error == pytest.approx(math.sqrt(a.variance + b.variance))
+    assert 2 <= spread.df <= 4
 
 
 def test_repeats_agree_no_better_than_their_calls_allow() -> None:
@@ -72,7 +72,34 @@ def test_equal_times_are_equally_fast() -> None:
 def test_runs_needed_by_the_formula_for_two_means() -> None:
     """Lehr's rule of thumb (Statistics in Medicine 11, 1992): 16 variances over the squared effect, for 80 % at 5 %."""
     sd = 0.02
-    found = Difference(log_ratio=0.0, error=0.01, df=4, run_variance=2 * sd**2)
+    found = Difference(log_ratio=0.0, spreads=(Spread(error=0.01, df=4, run_variance=2 * sd**2),))
     assert found.runs_needed(0.01, 0.05) == pytest.approx(16 * sd**2 / 0.01**2, abs=2)
     assert found.runs_needed(0.2, 0.05) == 3
     assert found.runs_needed(0.0001, 0.05) is None
+
+
+@pytest.mark.parametrize(("runs", "df"), [((2, 2), 2), ((1, 3), 2), ((1, 10), 9), ((2, 10), 10)])
+def test_few_runs_that_differ_are_no_more_certain_than_they_are_alike(runs: tuple[int, int], df: int) -> None:
+    random = np.random.default_rng(3)
+    sides = [
+        estimate(
+            [of(*random.normal(scale, scale / 1000, 40)) for scale in random.normal(1e6, 3e4, count)], by_repeats=False
+        )
+        for count in runs
+    ]
+    assert sides[0] is not None
+    assert sides[1] is not None
+    found = difference(sides[0], sides[1])
+    own, between = found.spreads
+    assert between.df == df
+    assert between.error > 5 * own.error
+    assert found.p_value > 0.01
+    # The values themselves lie within ten per cent, and so should what is said of them.
+    low, high = found.interval()
+    assert low < 1 < high
+
+
+def test_two_lone_runs_have_only_their_own_spread() -> None:
+    lone = estimate([of(*[300_000, 310_000] * 10)], by_repeats=False)
+    assert lone is not None
+    assert len(difference(lone, lone).spreads) == 1

@@ -50,3 +50,8 @@ def test_unknown_dtype_has_no_size() -> None:
 
 def test_bus_factors() -> None:
     assert (bus_factor("all_reduce", 4), bus_factor("all_gather", 4), bus_factor("broadcast", 4)) == (1.5, 0.75, 1.0)
+
+
+@pytest.mark.parametrize(("nelems", "group_size"), [(1 << 47, 1 << 47), (1 << 40, 1 << 23), (-1, 4), (0, 4)])
+def test_a_size_that_no_memory_holds_is_not_known(nelems: int, group_size: int) -> None:
+    assert message_bytes("all_gather", "BFloat16", nelems, nelems, group_size) is None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,16 @@ def numbered(name: str, first: int, count: int) -> list[str]:
 )
 def test_which_span_is_the_step(names: list[str], step: str) -> None:
     assert run_steps.steps({0: spans(names)}).name == step
+
+
+def test_a_step_that_is_marked_twice_is_one() -> None:
+    """The inner mark of each is open for longer, as one that is still open when the window closes."""
+    outer = spans([name for name in numbered("step", 0, 3) for _ in range(2)])
+    start = np.repeat(np.arange(3) * 100, 2) + np.tile([0, 2], 3)
+    twice = replace(outer, start_ns=start, end_ns=start + np.tile([99, 103], 3))
+    assert run_steps.steps({0: twice}).rows[0].tolist() == [0, 2, 4]
+    lone = replace(twice, names=("step 0", "step 0", *["other"] * 4))
+    assert run_steps.steps({0: lone}).name == ""
 
 
 def test_times_are_the_slowest_ranks_and_the_first_is_warm_up() -> None:

@@ -2,13 +2,13 @@ import math
 
 import pytest
 
-from traceana.compare.estimate import Difference
+from traceana.compare.estimate import Difference, Spread
 from traceana.compare.verdict import Case, holm, judge
 
 
 def case(speedup: float, error: float, *, df: float = 8, doubt: str | None = None) -> Case:
-    found = Difference(log_ratio=math.log(speedup), error=error, df=df, run_variance=error**2 * 5)
-    return Case(difference=found, doubt=doubt, runs=5)
+    spread = Spread(error=error, df=df, run_variance=error**2 * 5)
+    return Case(difference=Difference(log_ratio=math.log(speedup), spreads=(spread,)), doubt=doubt, runs=5)
 
 
 def test_holm_as_in_its_definition() -> None:

@@ -24,6 +24,7 @@ _BY_WORD = (
     (re.compile(r"send|recv|p2p"), "send_recv"),
 )
 
+_LARGEST = 1 << 60
 _DTYPE_BYTES = {
     "float": 4, "float32": 4, "double": 8, "float64": 8, "half": 2, "float16": 2, "bfloat16": 2,
     "char": 1, "int8": 1, "byte": 1, "uint8": 1, "bool": 1, "short": 2, "int16": 2, "uint16": 2, "int": 4, "int32": 4,
@@ -50,10 +51,12 @@ def dtype_bytes(dtype: str | None) -> int | None:
 def message_bytes(
     op: str, dtype: str | None, in_nelems: int | None, out_nelems: int | None, group_size: int | None
 ) -> int | None:
-    """S of nccl-tests in bytes: the buffer, or for gathering and scattering operations the whole over all ranks."""
-    size = dtype_bytes(dtype)
-    nelems = _whole_nelems(op, in_nelems, out_nelems, group_size)
-    return size * nelems if size is not None and nelems is not None and nelems > 0 else None
+    """S of nccl-tests in bytes: the buffer, or for gathering and scattering operations the whole over all ranks.
+
+    None where it is not known, or larger than any memory.
+    """
+    whole = (dtype_bytes(dtype) or 0) * (_whole_nelems(op, in_nelems, out_nelems, group_size) or 0)
+    return whole if 0 < whole <= _LARGEST else None
 
 
 def _whole_nelems(op: str, in_nelems: int | None, out_nelems: int | None, group_size: int | None) -> int | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,10 +49,18 @@ def _executions(ranks: Mapping[int, SpanTimes], named: re.Pattern[str]) -> Execu
         return Executions(name="", rows={})
     most = counts.most_common(1)[0][0]
     rows = {
-        rank: np.array([row for row, name in enumerate(spans.names) if bases[name] == most], dtype=np.int64)
+        rank: _outermost(spans, [row for row, name in enumerate(spans.names) if bases[name] == most])
         for rank, spans in ranks.items()
     }
     return Executions(name=most, rows=_from_common_start(ranks, rows))
+
+
+def _outermost(spans: SpanTimes, rows: Sequence[int]) -> Ints:
+    """Without those of which most lies inside one before: a step that is marked twice, or calls itself, is one."""
+    found = np.array(rows, dtype=np.int64)
+    start, end = spans.start_ns[found], spans.end_ns[found]
+    inside = np.maximum.accumulate(end)[:-1] - start[1:]
+    return found[np.concatenate(([True], 2 * inside <= (end - start)[1:]))[: len(found)]]
 
 
 def _from_common_start(ranks: Mapping[int, SpanTimes], rows: Mapping[int, Ints]) -> dict[int, Ints]:

@@ -1,6 +1,7 @@
 """Which backend was asked to carry the collectives, and which one the traces show."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,13 @@ def environment(asked: str) -> dict[str, str]:
     return {**dict.fromkeys((*NO_IPC, *NO_VLLM), "0"), VLLM_PYNCCL: "1" if asked == "torch" else "0"}
 
 
-def check_machine(asked: str) -> None:
-    """Raise TraceanaError when this machine cannot run the backend."""
-    if asked == "pynccl" and not any(Path(device).exists() for device in GPU_DEVICES):
-        raise TraceanaError("--backend pynccl needs a GPU, and this machine has none; use --backend torch")
+def check_machine(asked: str, paired: Sequence[str]) -> None:
+    """Raise TraceanaError when the backend, or a pair of backends, cannot run on this machine."""
+    if paired and asked == "asis":
+        raise TraceanaError("--paired needs to know the program's own backend; add --backend torch or --backend pynccl")
+    if (paired or asked == "pynccl") and not any(Path(device).exists() for device in GPU_DEVICES):
+        option = "--paired" if paired else "--backend pynccl"
+        raise TraceanaError(f"{option} needs a GPU, and this machine has none; use --backend torch alone")
 
 
 def seen(events: list[dict[str, Any]]) -> set[str]:

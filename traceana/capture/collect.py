@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -18,6 +20,8 @@ from traceana.capture.runfile import Rank
 from traceana.capture.status import Status
 
 POLL_S = 0.1
+# What publishing takes of memory, over the size of the trace: seen with 80 MB.
+MEMORY_PER_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class Collected:
 
 def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], status: Status) -> Collected:
     """Publish the traces of `workers`, which come sorted by rank; a signal in `asked` gives up what is not done."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(_at_once(claim)) as pool:
         outcomes = list(pool.map(lambda worker: _outcome(worker, workers, claim, asked, status), workers))
     for file in claim.scratch.glob("[0-9]*.*"):
         # What could not be published may have filled the disk, and run.json still needs room.
@@ -41,6 +45,15 @@ def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], statu
     ranks += [_missing(rank, None, None, "never appeared") for rank in absent]
     traces = tuple(outcome for outcome in outcomes if isinstance(outcome, Published))
     return Collected(ranks=tuple(sorted(ranks, key=lambda rank: rank.rank)), traces=traces)
+
+
+def _at_once(claim: Claim) -> int:
+    """How many fit the processors and the memory."""
+    largest = max((file.stat().st_size for file in claim.scratch.glob("[0-9]*.json")), default=0)
+    found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    available = int(found[1]) << 10 if found else 0
+    fitting = available // max(1, MEMORY_PER_BYTE * largest)
+    return max(1, min(len(os.sched_getaffinity(0)), fitting))
 
 
 def _outcome(

@@ -68,7 +68,8 @@ class Ranks(Roster):
         self._listener.bind(f"/proc/self/fd/{directory}/control")
         os.close(directory)
         self._listener.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -76,8 +77,8 @@ class Ranks(Roster):
                 connection, _ = self._listener.accept()
                 self._connections.append(connection)
                 thread = threading.Thread(target=self._listen, args=(connection,), daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
 
     def _listen(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection.makefile() as lines:
@@ -99,12 +100,16 @@ class Ranks(Roster):
     def close(self) -> None:
         """Stop listening, once the last words of ranks that have ended are read."""
         limit = time.monotonic() + CLOSE_GRACE_S
-        for thread in list(self._threads):
+        # Those that wait to be accepted still are; then accepting ends.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(CLOSE_GRACE_S)
+        for thread in self._threads:
             thread.join(max(0.0, limit - time.monotonic()))
-        for connection in [*self._connections, self._listener]:
+        for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
+        self._listener.close()
 
 
 def _alive(pid: int) -> bool:

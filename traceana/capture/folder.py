@@ -13,7 +13,7 @@ from pathlib import Path
 from traceana.errors import TraceanaError
 
 LOCK = "lock"
-RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log")
+RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

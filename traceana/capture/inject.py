@@ -46,6 +46,7 @@ def _settings(scratch: Path, options: Options) -> dict[str, object]:
         "max_collectives": options.max_collectives,
         "max_memory_mib": options.max_memory_mib,
         "backend": options.backend,
+        "paired": options.paired,
         "start_on": options.start_on,
         "step_on": options.step_on,
         "warmup": options.warmup,

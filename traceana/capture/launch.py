@@ -19,7 +19,7 @@ from traceana.capture.status import Status
 from traceana.errors import TraceanaError
 
 TIMED_OUT = 124
-FLUSH_GRACE_S = 30.0
+FLUSH_GRACE_S = 60.0
 PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from traceana.errors import TraceanaError
 
 BACKENDS = ("asis", "torch", "pynccl")
+PAIRED = ("all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Options:
     max_collectives: int = 20_000
     max_memory_mib: int = 1024
     backend: str = "asis"
+    paired: tuple[str, ...] = ()
     start_on: str = ""
     step_on: str = ""
     warmup: int = 0

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-EXPORT_GRACE_S = 30.0
+EXPORT_GRACE_S = 60.0
 TERM_GRACE_S = 5.0
 TICK_S = 0.05
 

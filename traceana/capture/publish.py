@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import functools
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,42 +12,55 @@ from typing import Any
 import msgspec
 from zlib_ng import zlib_ng
 
+from traceana.capture import paired
 from traceana.capture.backends import ASKED, NCCL, carrier, seen
 from traceana.capture.graphs import annotate_replays
 from traceana.capture.overlaps import separate
 
 SPAN = "traceana::"
-C10D = ASKED["torch"]
+# A collective takes several times as long to reach gloo.
+CLOCK_ERROR_US = 2
 GZIP = 31
 
 
 def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) -> None:
-    """Put each record's keys onto the kernels that its call launched, or onto the host span where there are none.
+    """Put each record's keys onto the kernels that its call launched, and name its span for it.
 
     The span of a call that did nothing, whose record is None, is taken out.
     """
     events = trace["traceEvents"]
-    ours = [event for event in events if str(event.get("name")).startswith(SPAN)]
-    gloo, launches = _GlooSpans(events), _Launches(events)
-    out: set[int] = set()
-    for span in ours:
+    launches, nothing = _Launches(events), set()
+    for span in [event for event in events if str(event.get("name")).startswith(SPAN)]:
         number = int(span["name"].removeprefix(SPAN))
         record = records[number] if number < len(records) else None
         if record is None:
-            out.add(id(span))
+            nothing.add(id(span))
             continue
-        on_host = record["traceana backend"] == C10D
-        targets = gloo.take(span) if on_host else launches.kernels(span, record["traceana backend"])
-        for event in targets:
+        for event in launches.kernels(span, record["traceana backend"]):
             event.setdefault("args", {}).update(record)
-        if on_host and targets:
-            out.add(id(span))
-        elif on_host:
-            span["name"] = f"gloo:{record['Collective name']}"
-            span.setdefault("args", {}).update(record)
-        else:
-            span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
-    trace["traceEvents"] = [event for event in events if id(event) not in out]
+        span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
+    trace["traceEvents"] = [event for event in events if id(event) not in nothing]
+
+
+def annotate_host(trace: dict[str, Any], records: Sequence[dict[str, Any]], times: Sequence[tuple[int, int]]) -> None:
+    """Put each record's keys onto torch's own span of the call, or onto a span of ours where torch left none.
+
+    `times` are each call's begin and end in nanoseconds since the epoch; the end is 0 of a call that gloo may begin
+    after it, and whose span is then the next one.
+    """
+    events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
+    gloo = _GlooSpans(events)
+    process = next((event["pid"] for event in events if isinstance(event.get("pid"), int)), 0)
+    for record, (begin, end) in zip(records, times, strict=True):
+        if "Group size" not in record:
+            continue  # a group that the rank is no member of
+        first, last = (begin - base) / 1000, (end - base) / 1000 if end else math.inf
+        span = gloo.take(first - CLOCK_ERROR_US, last)
+        if span is None:
+            span = {"ph": "X", "cat": "user_annotation", "name": f"gloo:{record['Collective name']}", "ts": first}
+            span |= {"dur": last - first if end else 0, "pid": process, "tid": process}
+            events.append(span)
+        span.setdefault("args", {}).update(record)
 
 
 class _GlooSpans:
@@ -55,12 +69,15 @@ class _GlooSpans:
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self.spans = sorted((e for e in events if str(e.get("name")).startswith("gloo:")), key=lambda e: e["ts"])
         self.starts = [event["ts"] for event in self.spans]
+        self.taken: set[int] = set()
 
-    def take(self, span: dict[str, Any]) -> list[dict[str, Any]]:
-        """The first unused span that begins inside `span`, as a list of one or none."""
-        first = bisect.bisect_left(self.starts, span["ts"])
-        last = bisect.bisect_right(self.starts, span["ts"] + span.get("dur", 0))
-        return [e for e in self.spans[first:last] if "Collective name" not in e.get("args", {})][:1]
+    def take(self, first: float, last: float) -> dict[str, Any] | None:
+        """The first unused span that begins from `first` to `last`, in the trace's microseconds, or None."""
+        for row in range(bisect.bisect_left(self.starts, first), bisect.bisect_right(self.starts, last)):
+            if row not in self.taken:
+                self.taken.add(row)
+                return self.spans[row]
+        return None
 
 
 class _Launches:
@@ -92,26 +109,39 @@ class _Launches:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A published trace: its size in bytes, what adapters did in its process, and the backends that it shows."""
+    """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
+
+    `pairs` counts the calls that `--paired` ran on both backends.
+    """
 
     size: int
     adapters: tuple[str, ...]
     backends: tuple[str, ...]
+    pairs: int
 
 
 def publish(source: Path, target: Path) -> Published:
     """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
     trace = msgspec.json.decode(source.read_bytes())
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    paired.write(facts["pairs"], source.with_suffix(".jsonl"), paired.beside(target))
+    trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
+    host = facts["host"]
+    annotate_host(trace, [full(call[:4]) for call in host], [(begin, end) for *_, begin, end in host])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     # The profiler put the scratch folder's path here.
     trace["traceName"] = target.name
     separate(trace["traceEvents"])
     write(trace, source.with_suffix(".gz"), target)
     backends = tuple(sorted(seen(trace["traceEvents"])))
-    return Published(size=target.stat().st_size, adapters=tuple(facts["adapters"]), backends=backends)
+    return Published(
+        size=target.stat().st_size,
+        adapters=tuple(facts["adapters"]),
+        backends=backends,
+        pairs=len(facts["pairs"]),
+    )
 
 
 def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:

@@ -26,9 +26,9 @@ def rescue(scratch: Path) -> None:
     for worker in roster.workers.values():
         # A rank writes this file last.
         if worker.trace is None and (scratch / f"{worker.pid}.calls").exists():
-            worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "the launcher was killed"
+            worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "traceana was killed"
     claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1)
-    settle(plan, claim, roster.workers.values(), EXIT_CODE, ())
+    settle(plan, claim, roster.workers.values(), EXIT_CODE, (), "was ended, because traceana was killed")
 
 
 if __name__ == "__main__":

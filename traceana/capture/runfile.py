@@ -10,12 +10,17 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """What was asked for, what adapters did, what the traces show, and why these do not agree, or None."""
+    """What was asked for, what adapters did, what the traces show, and why these do not agree, or None.
+
+    `paired` are the operations of `--paired`; `pairs` counts the calls of all ranks that ran on both backends.
+    """
 
     asked: str
     adapter: str | None
     seen: tuple[str, ...]
     mismatch: str | None
+    paired: tuple[str, ...] = ()
+    pairs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

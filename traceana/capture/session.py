@@ -19,7 +19,7 @@ from traceana.capture.collect import Collected, collect
 from traceana.capture.control import Ranks, Worker
 from traceana.capture.folder import Claim, claimed, run_name
 from traceana.capture.inject import inject
-from traceana.capture.launch import Launch, guarded, signals
+from traceana.capture.launch import TIMED_OUT, Launch, guarded, signals
 from traceana.capture.nccl import keep_logs
 from traceana.capture.options import Options
 from traceana.capture.status import Status
@@ -52,7 +52,7 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
 
     Raises TraceanaError where the run cannot start.
     """
-    backends.check_machine(options.backend)
+    backends.check_machine(options.backend, options.paired)
     _check_command(options.argv[0])
     with claimed(output, run_name(label, repeat), force) as claim, signals() as asked:
         try:
@@ -63,7 +63,7 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
                 repeat=repeat,
                 folder=str(claim.folder),
                 started=_now(),
-                environment=_recorded(environment),
+                environment=_recorded(environment, claim.scratch),
             )
             (claim.scratch / PLAN).write_bytes(msgspec.json.encode(plan))
             ranks = Ranks(claim.scratch)
@@ -72,7 +72,9 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
         with guarded(claim) as guard:
             code = _launch(Launch(options, claim, ranks, asked, Status()), environment, guard)
             asked.clear()
-            settle(plan, claim, ranks.workers.values(), code, asked)
+            over = code == TIMED_OUT and options.timeout_s is not None
+            why = f"was ended, because --timeout {options.timeout_s:g} was over" if over else "failed"
+            settle(plan, claim, ranks.workers.values(), code, asked, why)
     return code
 
 
@@ -93,8 +95,10 @@ def _launch(launch: Launch, environment: dict[str, str], guard: subprocess.Popen
         launch.ranks.close()
 
 
-def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked: Sequence[int]) -> None:
-    """Publish what the ranks left, write run.json and say on stderr what is missing."""
+def settle(
+    plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked: Sequence[int], why: str = "failed"
+) -> None:
+    """Publish what the ranks left, write run.json and say on stderr what is missing, and `why` the code is not 0."""
     ordered = sorted(workers, key=lambda worker: (worker.rank, worker.pid))
     collected = collect(ordered, claim, asked, Status())
     run = _run_file(plan, ordered, collected, code, claim)
@@ -102,7 +106,7 @@ def settle(plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked
         runfile.write(run, claim.folder, claim.scratch)
     except OSError as error:
         click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
-    _report(run)
+    _report(run, why)
     if any(rank.file for rank in run.ranks) and sys.stderr.isatty():
         click.echo(f"traceana: the traces are in {claim.folder}", err=True)
 
@@ -118,7 +122,7 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
         ended=_now(),
         exit_code=code,
         world_size=max((worker.world_size for worker in workers), default=0),
-        backend=_backend(options.backend, collected),
+        backend=_backend(options, collected),
         versions={"traceana": __version__, **(workers[0].versions if workers else {})},
         gpus={str(worker.rank): worker.gpu for worker in workers},
         environment=plan.environment,
@@ -135,14 +139,24 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
     )
 
 
-def _backend(asked: str, collected: Collected) -> runfile.Backend:
+def _backend(options: Options, collected: Collected) -> runfile.Backend:
     adapters = sorted({adapter for trace in collected.traces for adapter in trace.adapters})
     seen = {backend for trace in collected.traces for backend in trace.backends}
-    error = backends.mismatch(asked, adapters, seen) if collected.traces else None
-    return runfile.Backend(asked=asked, adapter=", ".join(adapters) or None, seen=tuple(sorted(seen)), mismatch=error)
+    pairs = sum(trace.pairs for trace in collected.traces)
+    error = backends.mismatch(options.backend, adapters, seen) if collected.traces else None
+    if error is None and options.paired and not pairs:
+        error = f"--paired {', '.join(options.paired)}: the window saw no such call that both backends can carry"
+    return runfile.Backend(
+        asked=options.backend,
+        adapter=", ".join(adapters) or None,
+        seen=tuple(sorted(seen)),
+        mismatch=error,
+        paired=options.paired,
+        pairs=pairs,
+    )
 
 
-def _report(run: runfile.RunFile) -> None:
+def _report(run: runfile.RunFile, why: str) -> None:
     if run.backend.mismatch is not None:
         click.echo(f"traceana: error: {run.backend.mismatch}", err=True)
     if not run.ranks:
@@ -152,11 +166,13 @@ def _report(run: runfile.RunFile) -> None:
             click.echo(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
     if run.exit_code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
-        click.echo(f"traceana: the command failed with exit code {run.exit_code}; its own words are above", err=True)
+        click.echo(f"traceana: the command {why} (exit code {run.exit_code}); its own words are above", err=True)
 
 
-def _recorded(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+def _recorded(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """Without what points into our scratch folder, which is gone when somebody reads this."""
+    chosen = (name for name in sorted(environment) if name.startswith(RECORDED))
+    return {name: environment[name] for name in chosen if not environment[name].startswith(str(scratch))}
 
 
 def _now() -> str:

@@ -9,7 +9,7 @@ import click
 from traceana.capture import repeats
 from traceana.capture.folder import run_name
 from traceana.capture.nccl import PRESETS, preset_lines, settings_of
-from traceana.capture.options import BACKENDS, Options, function_name, rank_list
+from traceana.capture.options import BACKENDS, PAIRED, Options, function_name, rank_list
 
 _EXAMPLES = """
 \b
@@ -77,6 +77,12 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
     show_default=True,
     help="What carries the collectives of sglang and vLLM.",
 )
+@click.option(
+    "--paired",
+    multiple=True,
+    type=click.Choice(PAIRED),
+    help="Also run each such call on both backends, back to back, on copies of its tensors (sglang); may be repeated.",
+)
 @click.option("--warmup", type=click.IntRange(min=0), default=0, help="Steps to let pass before the window.")
 @click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
 @click.option("--start-on", default="", metavar="MODULE:FUNCTION", help="Open the window when this is called.")
@@ -102,6 +108,7 @@ def command(
     nccl: tuple[str, ...],
     presets: tuple[str, ...],
     backend: str,
+    paired: tuple[str, ...],
     warmup: int,
     steps: int,
     start_on: str,
@@ -127,6 +134,7 @@ def command(
         max_collectives=max_collectives,
         max_memory_mib=max_memory,
         backend=backend,
+        paired=paired,
         start_on=function_name("--start-on", start_on),
         step_on=function_name("--step-on", step_on),
         warmup=warmup,

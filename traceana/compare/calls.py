@@ -43,6 +43,11 @@ class SideCalls:
         """Per-rank calls left out."""
         return sum(int(rows.sum()) for rows in self.rows) - self.steady
 
+    @property
+    def a_rank(self) -> float:
+        """Calls of a run, warm-up and all, on a mean rank."""
+        return sum(int(rows.sum()) for rows in self.rows) / max(sum(len(run.ranks) for run in self.side.reports), 1)
+
     def samples(self, basis: str, *, warm_up: bool = False) -> tuple[Sample, ...]:
         """One sample a run, of steady calls or, where nothing else is left to show, of all."""
         taken = _longest_transfers if basis == "transfer" else _durations

@@ -33,9 +33,14 @@ class _Row:
 def compare(baseline: Side, candidate: Side) -> Comparison:
     """Compare every operation and size that both sides have; the rest is listed."""
     ours, theirs = calls_by_key(baseline), calls_by_key(candidate)
-    unsized = _unsized_operations(ours, theirs)
+    shared = sorted((op, size) for op, size in ours.keys() & theirs.keys() if size is not None)
+    rest = _without(ours, shared), _without(theirs, shared)
+    unsized = _unsized_operations(*rest)
+    pairs: list[tuple[Key, tuple[SideCalls, SideCalls]]] = [(key, (ours[key], theirs[key])) for key in shared]
+    pairs += [((op, None), (joined(rest[0], names), joined(rest[1], names))) for op, names in unsized.items()]
     repeats, doubt = by_repeats(baseline, candidate), fairness.doubt(baseline, candidate)
-    rows = [_row(key, pair, repeats, doubt) for key, pair in _pairs(ours, theirs, unsized)]
+    doubts = {"duration": doubt, "transfer": fairness.copied(baseline, candidate)}
+    rows = [_row(key, pair, repeats, doubts) for key, pair in pairs]
     whole = end_to_end.of_runs(baseline.reports, candidate.reports, repeats=repeats, doubt=doubt)
     judged = judge([*(row.case for row in rows), *(measured.case for measured in whole)])
     per_step = bool(baseline.steady_steps and candidate.steady_steps)
@@ -54,10 +59,14 @@ def compare(baseline: Side, candidate: Side) -> Comparison:
         noise=tuple(fairness.noise(baseline, candidate)),
         end_to_end=tuple(one.judged(its) for one, its in zip(whole, judged[len(rows) :], strict=True)),
         rows=tuple(sorted(finished, key=lambda row: -abs(row.worth_ns))),
-        only_baseline=_only(ours, theirs, unsized),
-        only_candidate=_only(theirs, ours, unsized),
+        only_baseline=_only(rest[0], rest[1], unsized),
+        only_candidate=_only(rest[1], rest[0], unsized),
     )
     return replace(found, sentence=sentence(found))
+
+
+def _without(calls: Mapping[Key, SideCalls], keys: Sequence[Key]) -> dict[Key, SideCalls]:
+    return {key: of_key for key, of_key in calls.items() if key not in keys}
 
 
 def _aliases(op: str) -> tuple[str, ...]:
@@ -66,30 +75,21 @@ def _aliases(op: str) -> tuple[str, ...]:
 
 
 def _unsized_operations(ours: Mapping[Key, SideCalls], theirs: Mapping[Key, SideCalls]) -> dict[str, tuple[str, ...]]:
-    """Operations that both sides have and of which one does not know the size, with the names that they go by."""
+    """Operations that both sides still have and of which one does not know the size, with the names they go by."""
     unsized = {op for op, size in (*ours, *theirs) if size is None}
     present = [{op for op, _ in side} for side in (ours, theirs)]
     return {op: _aliases(op) for op in sorted(unsized) if all(names & set(_aliases(op)) for names in present)}
 
 
-def _pairs(
-    ours: Mapping[Key, SideCalls], theirs: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]
-) -> list[tuple[Key, tuple[SideCalls, SideCalls]]]:
-    shared = sorted((op, size) for op, size in ours.keys() & theirs.keys() if size is not None)
-    pairs: list[tuple[Key, tuple[SideCalls, SideCalls]]] = [(key, (ours[key], theirs[key])) for key in shared]
-    pairs += [((op, None), (joined(ours, names), joined(theirs, names))) for op, names in unsized.items()]
-    return pairs
-
-
-def _row(key: Key, both: tuple[SideCalls, SideCalls], repeats: bool, doubt: str | None) -> _Row:
+def _row(key: Key, both: tuple[SideCalls, SideCalls], repeats: bool, doubts: Mapping[str, str | None]) -> _Row:
     basis = "transfer" if all(calls.matched for calls in both) else "duration"
     samples = [calls.samples(basis) for calls in both]
     # What two ranks wait for each other is no part of a transfer, so a late or a slow rank leaves transfers alone.
-    row_doubt = doubt if basis == "duration" else None
-    case, steady = end_to_end.case_of(*samples, repeats=repeats, doubt=row_doubt)
+    case, steady = end_to_end.case_of(*samples, repeats=repeats, doubt=doubts[basis])
     a, b = (ns or middle_ns(calls.samples(basis, warm_up=True)) for ns, calls in zip(steady, both, strict=True))
-    if basis == "transfer" and (text := _clock_doubt(both, min(a, b))):
-        case = replace(case, doubt=text)
+    clock_doubt = _clock_doubt(both, min(a, b)) if basis == "transfer" else None
+    mixture_doubt = fairness.mixture_doubt(*both) if key[1] is None else None
+    case = replace(case, doubt=case.doubt or clock_doubt or mixture_doubt)
     return _Row(key=key, basis=basis, sides=both, times_ns=(a, b), case=case)
 
 

@@ -87,7 +87,7 @@ def of_runs(
             if metric == "step" and any(step.exposed_comm_ns for side in steady for run in side for step in run):
                 found.append(_exposed(name, steady, repeats, doubt))
     dumps = ([run.perf_dumps for run in baseline], [run.perf_dumps for run in candidate])
-    return found + of_perf_dumps(*dumps, repeats=repeats)
+    return found + of_perf_dumps(*dumps, repeats=repeats, doubt=None)
 
 
 def _requests(run: RunReport) -> Sequence[StepTime]:
@@ -120,7 +120,7 @@ def _exposed(name: str, both: Sequence[Sequence[Sequence[StepTime]]], repeats: b
     return replace(_measured("exposed", name, counted, repeats, doubt), times_ns=(shown[0], shown[1]))
 
 
-def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool) -> list[Measured]:
+def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool, doubt: str | None) -> list[Measured]:
     """The whole request and its denoising steps without the first, where both sides have dumps."""
     if not all(any(side) for side in (baseline, candidate)):
         return []
@@ -128,9 +128,9 @@ def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool) -
     steps = [
         [[step for dump in run for step in dump.denoise_steps_ns[1:]] for run in side] for side in (baseline, candidate)
     ]
-    found = [_measured("perf request", "request", totals, repeats, None)]
+    found = [_measured("perf request", "request", totals, repeats, doubt)]
     if all(any(side) for side in steps):
-        found.append(_measured("perf step", "denoising step", steps, repeats, None))
+        found.append(_measured("perf step", "denoising step", steps, repeats, doubt))
     return found
 
 

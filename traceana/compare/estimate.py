@@ -34,48 +34,63 @@ _MOST_RUNS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A side's logarithm of time, its variance and the variance's degrees of freedom.
+    """A side's logarithm of time from `runs` runs, the variance of a single run's value and its degrees of freedom.
 
-    `run_variance` is that of a single run's value, which says how many runs would be enough.
+    `between` is the variance from run to run, which `run_variance` holds only where repeats are the sample.
     """
 
     log_ns: float
-    variance: float
-    df: float
+    runs: int
     run_variance: float
+    df: float
+    between: float
 
     @property
     def ns(self) -> int:
         """The time that stands for the side."""
         return round(math.exp(self.log_ns))
 
+    @property
+    def variance(self) -> float:
+        """Of the side's value."""
+        return self.run_variance / self.runs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Baseline over candidate as a logarithm, with its standard error and degrees of freedom."""
+class Spread:
+    """A standard error of a difference with its degrees of freedom; `run_variance` is that of one run a side."""
 
-    log_ratio: float
     error: float
     df: float
     run_variance: float
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Baseline over candidate as a logarithm. Of several spreads each must allow a verdict: the widest counts."""
+
+    log_ratio: float
+    spreads: tuple[Spread, ...]
+
     @property
     def p_value(self) -> float:
         """Against "equally fast", for this difference alone."""
-        return two_sided_p(self.log_ratio / self.error, self.df)
+        return max(two_sided_p(self.log_ratio / spread.error, spread.df) for spread in self.spreads)
 
     def interval(self) -> tuple[float, float]:
         """95 % bounds of the speed-up."""
-        reach = two_sided_bound(0.05, self.df) * self.error
+        reach = max(two_sided_bound(0.05, spread.df) * spread.error for spread in self.spreads)
         return math.exp(self.log_ratio - reach), math.exp(self.log_ratio + reach)
 
     def runs_needed(self, log_effect: float, p: float) -> int | None:
         """Runs a side that find `log_effect` with a power of 80 % where `p` is asked for; None beyond 500."""
 
+        run_variance = max(spread.run_variance for spread in self.spreads)
+
         def enough(runs: int) -> bool:
             df = 2 * runs - 2
             reach = two_sided_bound(p, df) + two_sided_bound(_POWER_T, df)
-            return reach * math.sqrt(self.run_variance / runs) <= log_effect
+            return reach * math.sqrt(run_variance / runs) <= log_effect
 
         found = bisect.bisect_left(range(FEWEST_REPEATS, _MOST_RUNS + 1), True, key=enough) + FEWEST_REPEATS
         return found if found <= _MOST_RUNS else None
@@ -118,24 +133,40 @@ def estimate(runs: Sequence[Sample], *, by_repeats: bool) -> Estimate | None:
     within = float(np.mean([_variance(unit) / size for unit, size in zip(units, sizes, strict=True)]))
     between = _variance(values)
     # Repeats that agree better than their own calls allow do so by chance.
-    run_variance = max(between, within, _LEAST_VARIANCE)
     return Estimate(
         log_ns=float(values.mean()),
-        variance=run_variance / len(values),
+        runs=len(values),
+        run_variance=max(between if by_repeats else 0.0, within, _LEAST_VARIANCE),
         df=len(values) - 1 if by_repeats else max(sum(sizes) - len(sizes), 1),
-        run_variance=run_variance,
+        between=between,
     )
 
 
 def difference(baseline: Estimate, candidate: Estimate) -> Difference:
-    """The ratio of two sides; degrees of freedom by Welch and Satterthwaite."""
+    """The ratio of two sides, by their own spreads and, where one has too few runs to show it, by how runs differ."""
+    spreads = [_own(baseline, candidate)]
+    fewest, most = sorted((baseline.runs, candidate.runs))
+    if fewest < FEWEST_REPEATS and most > 1:
+        spreads.append(_from_run_to_run(baseline, candidate))
+    return Difference(log_ratio=baseline.log_ns - candidate.log_ns, spreads=tuple(spreads))
+
+
+def _own(baseline: Estimate, candidate: Estimate) -> Spread:
+    """Degrees of freedom by Welch and Satterthwaite."""
     a, b = baseline.variance, candidate.variance
-    return Difference(
-        log_ratio=baseline.log_ns - candidate.log_ns,
+    return Spread(
         error=math.sqrt(a + b),
         df=(a + b) ** 2 / (a * a / baseline.df + b * b / candidate.df),
         run_variance=baseline.run_variance + candidate.run_variance,
     )
+
+
+def _from_run_to_run(baseline: Estimate, candidate: Estimate) -> Spread:
+    """Both sides' runs are taken to differ alike, so that one of few runs borrows from the other: Student's test."""
+    df = baseline.runs + candidate.runs - 2
+    squares = (baseline.runs - 1) * baseline.between + (candidate.runs - 1) * candidate.between
+    spread = max(squares / df, _LEAST_VARIANCE)
+    return Spread(error=math.sqrt(spread / baseline.runs + spread / candidate.runs), df=df, run_variance=2 * spread)
 
 
 def middle_ns(runs: Sequence[Sample]) -> int:

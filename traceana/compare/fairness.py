@@ -1,7 +1,8 @@
 """Why two sides are not like for like, and why their times may mean nothing."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -24,7 +25,19 @@ def reasons(baseline: Side, candidate: Side) -> list[str]:
     for name, version in a.versions:
         if theirs.get(name, version) != version:
             found.append(f"other {name} version: {version} against {theirs[name]}")
+    if text := copied(baseline, candidate):
+        found.append(text)
     return found + [reason for side in (baseline, candidate) for run in side.reports for reason in _incomplete(run)]
+
+
+def copied(baseline: Side, candidate: Side) -> str | None:
+    """Repeats that are one recording, to the nanosecond: they would show that runs do not differ at all."""
+    for side in (baseline, candidate):
+        for a, b in combinations(side.runs, 2):
+            both = zip((a.calls.start_ns, a.calls.duration_ns), (b.calls.start_ns, b.calls.duration_ns), strict=True)
+            if len(a.calls) and all(np.array_equal(ours, theirs) for ours, theirs in both):
+                return f"{b.report.label} is a copy of {a.report.label}, no repeat"
+    return None
 
 
 def _incomplete(run: RunReport) -> list[str]:
@@ -48,18 +61,28 @@ def call_reasons(
     a, b = _counts(ours, unsized), _counts(theirs, unsized)
     for op in sorted(a.keys() | b.keys()):
         if a[op] != b[op]:
-            found.append(f"other calls: {a[op]} {op} against {b[op]}")
+            found.append(f"other calls a rank: {a[op]:g} {op} against {b[op]:g}")
     return found
 
 
-def _counts(calls: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]) -> Counter[str]:
-    """Per-rank calls a run of every operation."""
+def _counts(calls: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Calls of every operation on a mean rank of a run."""
     merged = {name: op for op, names in unsized.items() for name in names}
-    counts: Counter[str] = Counter()
+    counts: dict[str, float] = defaultdict(float)
     for (op, _), of_key in calls.items():
-        counts[merged.get(op, op)] += sum(int(rows.sum()) for rows in of_key.rows)
-    runs = max((len(of_key.rows) for of_key in calls.values()), default=1)
-    return Counter({op: round(count / runs) for op, count in counts.items()})
+        counts[merged.get(op, op)] += of_key.a_rank
+    # Calls on some ranks alone make fractions, whose sums differ in the last digits.
+    return defaultdict(float, {op: round(count, 3) for op, count in counts.items()})
+
+
+def mixture_doubt(a: SideCalls, b: SideCalls) -> str | None:
+    """Why calls of mixed, unknown sizes cannot be set against each other; None where both sides seem to mix alike."""
+    worlds = [side.reports[0].world_size for side in (a.side, b.side)]
+    if worlds[0] != worlds[1]:
+        return f"sizes are unknown, and {worlds[0]} ranks need not send what {worlds[1]} send"
+    if abs(b.a_rank / a.a_rank - 1) <= TELLING:
+        return None
+    return f"sizes are unknown and mixed, and a rank makes {a.a_rank:g} calls against {b.a_rank:g}: other work"
 
 
 def noise(baseline: Side, candidate: Side) -> list[str]:
@@ -71,16 +94,27 @@ def noise(baseline: Side, candidate: Side) -> list[str]:
 def doubt(baseline: Side, candidate: Side) -> str | None:
     """Why times that include compute or waiting cannot tell the sides apart; None where nothing is found.
 
-    Repeats show how far a drift or a late rank changes from run to run, so these count against single runs only; that
-    compute itself is another, or a rank is slow on one side alone, no number of repeats cures.
+    Repeats show how far a drift or a late rank changes from run to run, so these count against single runs only. No
+    number of repeats cures copies, missing ranks, other compute, or a rank that is slow on one side alone.
     """
-    if text := _other_compute(baseline, candidate) or _one_sided(baseline, candidate):
+    lasting = (copied, _other_ranks, _other_compute, _one_sided)
+    if text := next((text for why in lasting if (text := why(baseline, candidate))), None):
         return text
     if by_repeats(baseline, candidate):
         return None
     drifts = [(run, one) for side in (baseline, candidate) for run in side.reports for one in run.noise]
     drift = next((f"{run.label}, {one.text}" for run, one in drifts if one.kind == "drift"), None)
     return drift or _other_waits(baseline, candidate)
+
+
+def _other_ranks(baseline: Side, candidate: Side) -> str | None:
+    """A step is as long as on its slowest rank, and who waits for whom differs from rank to rank."""
+    runs = (*baseline.reports, *candidate.reports)
+    absent = {run.missing_ranks for run in runs if run.world_size == runs[0].world_size}
+    if len(absent) < 2:
+        return None
+    run = max(runs, key=lambda run: len(run.missing_ranks))
+    return f"{run.label} lacks rank {units.number_ranges(run.missing_ranks)}, and another run has other ranks"
 
 
 def _other_compute(baseline: Side, candidate: Side) -> str | None:

@@ -27,9 +27,7 @@ class Inputs:
 def sort_inputs(paths: Sequence[Path]) -> Inputs:
     """Raises TraceanaError where a path is missing, or perf dumps are mixed with runs."""
     traces, reports, dumps = [], [], []
-    for path in paths:
-        if not path.exists():
-            raise TraceanaError(f"{path}: no such file or folder; name run folders, report.json files or perf dumps")
+    for path in _once(paths):
         if found := _perf_dumps(path):
             dumps.append(found)
         elif report := _report(path):
@@ -38,10 +36,20 @@ def sort_inputs(paths: Sequence[Path]) -> Inputs:
             traces.append(path)
     if dumps and (traces or reports):
         raise TraceanaError(
-            f"{dumps[0][0]} is a perf dump and {(traces + reports)[0]} is none; compare perf dumps with perf dumps, "
-            "runs with runs"
+            f"{dumps[0][0]} is a perf dump and {(traces + reports)[0]} is none, or is cut off; compare perf dumps with "
+            "perf dumps, runs with runs"
         )
     return Inputs(traces=tuple(traces), reports=tuple(reports), perf_dumps=tuple(dumps))
+
+
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """Each path once, whatever it is called: a run that is named twice is no repeat of itself."""
+    named: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise TraceanaError(f"{path}: no such file or folder; name run folders, report.json files or perf dumps")
+        named.setdefault(path.resolve(), path)
+    return list(named.values())
 
 
 def _perf_dumps(path: Path) -> tuple[Path, ...]:

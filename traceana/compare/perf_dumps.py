@@ -4,7 +4,8 @@ The bounds are compare_perf.py's: a request is better or worse beyond 2 %, a sta
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from statistics import median
 
 import numpy as np
@@ -94,8 +95,10 @@ def compare_perf_dumps(baseline: PerfSide, candidate: PerfSide) -> PerfCompariso
     repeats = min(len(baseline.dumps), len(candidate.dumps)) >= FEWEST_REPEATS
     request = _change("request", baseline, candidate, lambda dump: (dump.total_ns, 1), _request_status)
     names = _stage_names(candidate, baseline)
-    whole = of_perf_dumps([(d,) for d in baseline.dumps], [(d,) for d in candidate.dumps], repeats=repeats)
-    tests = [_stage_test(name, baseline, candidate) for name in names] if repeats else []
+    doubt = _copied(baseline, candidate)
+    both = ([(dump,) for dump in side.dumps] for side in (baseline, candidate))
+    whole = of_perf_dumps(*both, repeats=repeats, doubt=doubt)
+    tests = [_stage_test(name, baseline, candidate, doubt) for name in names] if repeats else []
     measured = [*whole, *tests]
     judged = [one.judged(its) for one, its in zip(measured, judge([one.case for one in measured]), strict=True)]
     return PerfComparison(
@@ -106,7 +109,7 @@ def compare_perf_dumps(baseline: PerfSide, candidate: PerfSide) -> PerfCompariso
         baseline_commit=_commits(baseline),
         candidate_commit=_commits(candidate),
         interval_basis="repeats" if repeats else "calls",
-        reasons=tuple(_reasons(baseline, candidate)),
+        reasons=(*([doubt] if doubt else []), *_reasons(baseline, candidate)),
         request=request,
         baseline_throughput=_throughput(request.baseline_ns),
         candidate_throughput=_throughput(request.candidate_ns),
@@ -156,10 +159,10 @@ def _stage_names(*sides: PerfSide) -> list[str]:
     return list(dict.fromkeys(stage.name for side in sides for dump in side.dumps for stage in dump.stages))
 
 
-def _stage_test(name: str, baseline: PerfSide, candidate: PerfSide) -> Measured:
+def _stage_test(name: str, baseline: PerfSide, candidate: PerfSide, doubt: str | None) -> Measured:
     both = [[_stage(name)(dump)[0] for dump in side.dumps] for side in (baseline, candidate)]
     samples = [[sample(np.array([ns], dtype=np.int64)) for ns in side if ns] for side in both]
-    case, times = case_of(samples[0], samples[1], repeats=True, doubt=None)
+    case, times = case_of(samples[0], samples[1], repeats=True, doubt=doubt)
     return Measured(metric="stage", name=name, counts=(len(samples[0]), len(samples[1])), times_ns=times, case=case)
 
 
@@ -193,6 +196,14 @@ def _memory(baseline: PerfSide, candidate: PerfSide) -> tuple[MemoryChange, ...]
 def _largest(side: PerfSide, name: str, size: Callable[[MemoryCheckpoint], int | None]) -> int | None:
     sizes = [size(point) for dump in side.dumps for point in dump.memory if point.name == name]
     return max((one for one in sizes if one is not None), default=None)
+
+
+def _copied(baseline: PerfSide, candidate: PerfSide) -> str | None:
+    for side in (baseline, candidate):
+        for a, b in combinations(side.dumps, 2):
+            if replace(b, file=a.file) == a:
+                return f"{b.file} is a copy of {a.file}, no repeat"
+    return None
 
 
 def _reasons(baseline: PerfSide, candidate: PerfSide) -> list[str]:

@@ -109,7 +109,9 @@ def _describe(one: StepComparison) -> str:
 
 
 def _basis(comparison: Comparison) -> str:
+    counts = len(comparison.baseline_runs), len(comparison.candidate_runs)
     if comparison.interval_basis == "repeats":
-        counts = len(comparison.baseline_runs), len(comparison.candidate_runs)
         return f"Intervals are over {counts[0]} and {counts[1]} runs."
+    if max(counts) > 1:
+        return f"With {counts[0]} and {counts[1]} runs, runs are taken to vary alike on both sides."
     return "With fewer than 3 runs a side, the intervals do not tell what another run would bring."

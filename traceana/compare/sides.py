@@ -29,9 +29,12 @@ class Side:
 
 
 def sides(runs: Sequence[AnalyzedRun]) -> tuple[Side, ...]:
-    """Group runs by their side, in order of appearance."""
+    """Group runs by their side, in order of appearance.
+
+    A run with paired calls is slowed by them, so it is a side only where there are no other runs.
+    """
     grouped: dict[str, list[AnalyzedRun]] = {}
-    for run in runs:
+    for run in [run for run in runs if not run.report.paired] or runs:
         grouped.setdefault(run.report.side, []).append(run)
     return tuple(
         Side(label=label, runs=tuple(sorted(members, key=lambda run: run.report.repeat or 0)))

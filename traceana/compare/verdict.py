@@ -76,7 +76,7 @@ def _judgement(case: Case, p_value: float | None, family: int) -> Judgement:
         ci_high=high,
         p_value=p_value,
         verdict=verdict,
-        reason=_too_wide(low, high, family, needed) if verdict == "cannot tell" else None,
+        reason=_too_wide(case, (low, high), family, needed) if verdict == "cannot tell" else None,
         runs_needed=needed,
     )
 
@@ -97,10 +97,12 @@ def _runs_needed(case: Case, family: int) -> int | None:
     return None if needed is None else max(needed, case.runs + 1)
 
 
-def _too_wide(low: float, high: float, family: int, needed: int | None) -> str:
-    if low > 1 or high < 1:
+def _too_wide(case: Case, interval: tuple[float, float], family: int, needed: int | None) -> str:
+    if interval[0] > 1 or interval[1] < 1:
         why = f"certain by itself, but not among {units.plural(family, 'comparison')}"
     else:
-        why = f"the interval {units.ratio_range(low, high)} leaves room for {units.percent(MUST_BE_SEEN, 1)} or more"
-    more = "more than 500 runs" if needed is None else units.plural(needed, "run")
-    return f"{why}; about {more} a side would settle it"
+        why = f"the interval {units.ratio_range(*interval)} leaves room for {units.percent(MUST_BE_SEEN, 1)} or more"
+    # A run by itself shows how its calls differ, not how runs do.
+    about = "at least" if case.runs < FEWEST_REPEATS else "about"
+    more = "more than 500 runs" if needed is None else f"{about} {units.plural(needed, 'run')}"
+    return f"{why}; {more} a side would settle it"

@@ -19,7 +19,7 @@ from traceana.trace.manifest import MANIFEST, Manifest, read_manifest
 from traceana.trace.perf_dump import beside, find_perf_dump
 
 _SUFFIXES = (".json", ".json.gz")
-_RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_ ]?(\d+)", re.IGNORECASE)
+_RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_ ]?(\d{1,6})(?!\d)", re.IGNORECASE)
 _HOST_IN_NAME = re.compile(r"^(?P<host>[A-Za-z0-9.-]+)_\d+\.\d+(?:\.\d+)?\.pt\.trace\.json(?:\.gz)?$")
 
 REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
@@ -62,26 +62,12 @@ class Discovery:
 
 def discover(paths: Sequence[Path]) -> Discovery:
     """Find all runs. Raises TraceanaError where a path is missing, holds no trace, or two files claim one rank."""
-    folders: dict[Path, list[Path]] = defaultdict(list)
-    roots: dict[Path, Path] = {}
+    folders = _folders(paths)
+    named = {path for path in paths if path.is_file()}
     passed_over: list[str] = []
     dumps: list[Path] = []
-    for path in paths:
-        if path.is_file():
-            folders[path.parent].append(path)
-            roots.setdefault(path.parent, path.parent)
-        elif path.is_dir():
-            for folder, files in _walk(path):
-                folders[folder].extend(file for file in files if file not in folders[folder])
-                roots.setdefault(folder, path)
-        else:
-            raise TraceanaError(f"{path}: no such file or folder; name a trace, a run folder or a folder of runs")
-    runs = []
-    for folder, files in folders.items():
-        named = {path for path in paths if path.is_file()}
-        run = _run(folder, roots[folder], files, named, passed_over, dumps)
-        if run is not None:
-            runs.append(run)
+    found = [_run(folder, root, files, named, passed_over, dumps) for folder, (root, files) in folders.items()]
+    runs = [run for run in found if run is not None]
     if not runs:
         reason = f" ({passed_over[0]})" if passed_over else ""
         listed = ", ".join(str(path) for path in paths)
@@ -91,6 +77,25 @@ def discover(paths: Sequence[Path]) -> Discovery:
     taken = {path for run in runs for path in run.perf_dumps}
     passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps if path not in taken]
     return Discovery(runs=_with_sides(_with_unique_labels(runs)), passed_over=tuple(passed_over))
+
+
+def _folders(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]]:
+    """By folder the PATH that it lies below and its files; a folder that is named twice, or in two ways, is one."""
+    spelled: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, list[Path]]] = {}
+    for path in paths:
+        if path.is_file():
+            below: Iterable[tuple[Path, list[Path]]] = [(path.parent, [path])]
+        elif path.is_dir():
+            below = _walk(path)
+        else:
+            raise TraceanaError(f"{path}: no such file or folder; name a trace, a run folder or a folder of runs")
+        for folder, files in below:
+            first = spelled.setdefault(folder.resolve(), folder)
+            known = found.setdefault(first, (path.parent if path.is_file() else path, []))[1]
+            names = {file.name for file in known}
+            known.extend(file for file in files if file.name not in names)
+    return found
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:

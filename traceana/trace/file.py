@@ -48,14 +48,13 @@ class TraceFile:
 
     def peek(self) -> Header:
         """The keys before the events; reads no further."""
-        self._read_head(self._blocks(ByteStream(self.path)))
+        self._read_head(ByteStream(self.path))
         return self.header
 
     def chunks(self) -> Iterator[Chunk]:
         """All whole events in file order."""
         stream = ByteStream(self.path)
-        blocks = self._blocks(stream)
-        pending = self._read_head(blocks)
+        pending, blocks = self._read_head(stream)
         at_end = pending.lstrip().startswith(b"]")
         for block in blocks if not at_end else ():
             pending += block
@@ -81,22 +80,23 @@ class TraceFile:
                 f"{self.path}: cannot be read ({error.strerror}); check the path and its permissions"
             ) from error
 
-    def _read_head(self, blocks: Iterator[bytes]) -> bytes:
-        """Fill `header` from the keys before the events; return what follows the events' `[`."""
-        head = b""
+    def _read_head(self, stream: ByteStream) -> tuple[bytes, Iterator[bytes]]:
+        """Fill `header` from the keys before the events; return what follows the events' `[`, and what is to come."""
+        head, blocks = b"", self._blocks(stream)
         for block in blocks:
             head += block
             bare = _BARE_ARRAY.match(head)
             if bare:
-                return head[bare.end() :]
+                return head[bare.end() :], blocks
             start = _EVENTS_START.search(head)
             if start:
                 self.header = decode_header(head[: start.start()] + b'"traceEvents":[]}')
-                return head[start.end() :]
+                return head[start.end() :], blocks
             if not _may_begin_trace(head):
                 break
         if not head.strip():
-            raise NotATraceError(f"{self.path}: is empty; capture this rank again or remove the file")
+            reason = f"holds {stream.cut_short}" if stream.cut_short else "is empty"
+            raise NotATraceError(f"{self.path}: {reason}; capture this rank again or remove the file")
         raise NotATraceError(
             f"{self.path}: holds no traceEvents; name a Chrome trace of torch.profiler (.json or .json.gz)"
         )

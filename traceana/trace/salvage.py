@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from traceana.trace.events import Chunk, Decode, DecodeError, decode_events, join
 
-EVENT_BOUNDARY = re.compile(rb"\}\s*,(?=\s*\{\s*\"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)\"\s*:)")
+# The comma between two events may be lost too.
+EVENT_BOUNDARY = re.compile(rb"\}\s*,?(?=\s*\{\s*\"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)\"\s*:)")
 # Objects nested in args look like events; an event is glued together from at most this many pieces.
 _MOST_PIECES = 8
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from traceana_capture.adapters.hooks import Hook, hooked
+from traceana_capture.adapters.sglang_diffusion import WORKER
 from traceana_capture.triggers import Triggers
 
 PIPELINES = "diffusers.pipelines.pipeline_utils"
@@ -77,7 +78,8 @@ class _Steps:
 
         @functools.wraps(original)
         def call(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or id(scheduler) in self._inside:
+            # Sglang's steps go through schedulers of diffusers, and each is one step.
+            if torch.compiler.is_compiling() or WORKER in sys.modules or id(scheduler) in self._inside:
                 return original(scheduler, *args, **kwargs)
             self._inside.add(id(scheduler))
             try:

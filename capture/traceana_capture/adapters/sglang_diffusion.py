@@ -9,6 +9,7 @@ from typing import Any
 
 from traceana_capture import routes
 from traceana_capture.adapters.hooks import Hook, install, refusal
+from traceana_capture.pairs import PAIRS
 from traceana_capture.triggers import Triggers
 
 RUNTIME = "sglang.multimodal_gen.runtime."
@@ -69,13 +70,15 @@ def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         # Custom all-reduce and, on CPU, shared memory would take collectives away from both backends.
         kwargs |= {"use_srt_custom_allreduce": False}
-        if backend == "pynccl":
+        if backend == "pynccl" or PAIRS.operations:
             kwargs |= {"use_device_communicator": True}
         original(self, *args, **kwargs)
         routes.took(adapter)
         self.shm_handle = None
         if backend == "pynccl" and self.world_size > 1:
             routes.COMMUNICATORS[tuple(self.ranks)] = communicator(self)
+        if PAIRS.operations and self.world_size > 1:
+            PAIRS.peers[tuple(self.ranks)] = communicator(self)
 
     return init
 

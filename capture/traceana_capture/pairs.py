@@ -1,0 +1,148 @@
+"""`--paired`: a collective runs on both backends back to back, on copies of its tensors; then the program's own call.
+
+Both begin together: a tiny all-reduce goes before each. The order alternates from call to call, on all ranks alike,
+because a group's calls come in one order. Times are read when the window closes, so that no call waits for the GPU.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from traceana_capture import routes
+
+# What --paired calls an operation -> c10d's functions for it.
+FUNCTIONS = {
+    "all_reduce": ("all_reduce",),
+    "broadcast": ("broadcast",),
+    "all_gather": ("all_gather_into_tensor", "all_gather_single"),
+    "reduce_scatter": ("reduce_scatter_tensor", "reduce_scatter_single"),
+    "all_to_all": ("all_to_all_single",),
+}
+SPAN = "traceana paired"
+# Relative: sums in another order differ in the last bits of a short float.
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One call on both backends; times in ns, or the events around them."""
+
+    op: str
+    message_bytes: int
+    dtype: str
+    ranks: tuple[int, ...]
+    number: int
+    first: str
+    torch: Any
+    pynccl: Any
+    agree: Any
+
+
+class Pairs:
+    """The calls that run twice more, and what was measured of them."""
+
+    def __init__(self) -> None:
+        self.operations: dict[str, str] = {}
+        self.peers: dict[tuple[int, ...], Any] = {}
+        self.measured: list[Pair] = []
+        self._calls: Counter[tuple[int, ...]] = Counter()
+
+    def choose(self, operations: list[str]) -> None:
+        """Pair these operations from now on."""
+        self.operations = {name: operation for operation in operations for name in FUNCTIONS[operation]}
+
+    def run(self, function: Callable[..., Any], values: dict[str, Any], received: str, message_bytes: int) -> None:
+        """Run c10d's `function` and PyNccl's on copies of `values`, whose tensor `received` is the result."""
+        ranks = tuple(dist.get_process_group_ranks(values.get("group")))
+        peer = self.peers.get(ranks)
+        if peer is None:
+            return
+        number = self._calls[ranks]
+        self._calls[ranks] += 1
+        copies = {name: _copied(values) for name in ("torch", "pynccl")}
+        issue: dict[str, Callable[[], Any]] = {
+            "torch": lambda: function(**copies["torch"] | {"async_op": False}),
+            "pynccl": lambda: routes.ROUTES[function.__name__](peer, copies["pynccl"], _stream(values[received])),
+        }
+        order = ("torch", "pynccl") if number % 2 == 0 else ("pynccl", "torch")
+        with torch.profiler.record_function(SPAN):
+            times = {name: _timed(issue[name], values[received], values.get("group")) for name in order}
+            agree = _agree(copies["torch"][received], copies["pynccl"][received])
+        self.measured.append(
+            Pair(
+                op=self.operations[function.__name__],
+                message_bytes=message_bytes,
+                dtype=str(values[received].dtype).removeprefix("torch."),
+                ranks=ranks,
+                number=number,
+                first=order[0],
+                torch=times["torch"],
+                pynccl=times["pynccl"],
+                agree=agree,
+            )
+        )
+
+    def export(self) -> list[dict[str, Any]]:
+        """What was measured, in words that JSON has; waits for the GPU."""
+        if any(isinstance(pair.torch, tuple) for pair in self.measured):
+            torch.cuda.synchronize()
+        return [
+            {
+                "op": pair.op,
+                "message_bytes": pair.message_bytes,
+                "dtype": pair.dtype,
+                "ranks": pair.ranks,
+                "number": pair.number,
+                "first": pair.first,
+                "torch_ns": _nanoseconds(pair.torch),
+                "pynccl_ns": _nanoseconds(pair.pynccl),
+                "agree": bool(pair.agree),
+            }
+            for pair in self.measured
+        ]
+
+
+PAIRS = Pairs()
+
+
+def _copied(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
+
+
+def _stream(tensor: torch.Tensor) -> Any:
+    return torch.cuda.current_stream() if tensor.is_cuda else None
+
+
+def _timed(issue: Callable[[], Any], near: torch.Tensor, group: Any) -> Any:
+    """Nanoseconds of a call on the host, or the CUDA events before and after it."""
+    dist.all_reduce(torch.zeros(1, device=near.device), group=group)
+    if not near.is_cuda:
+        begin = time.perf_counter_ns()
+        issue()
+        return time.perf_counter_ns() - begin
+    event: Any = torch.cuda.Event
+    start, end = event(enable_timing=True), event(enable_timing=True)
+    start.record()
+    issue()
+    end.record()
+    return start, end
+
+
+def _nanoseconds(measured: int | tuple[Any, Any]) -> int:
+    if isinstance(measured, int):
+        return measured
+    start, end = measured
+    milliseconds: float = start.elapsed_time(end)
+    return round(milliseconds * 1e6)
+
+
+def _agree(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Whether both backends gave the same, but for rounding; a tensor, so that nobody waits for it."""
+    if not one.is_floating_point():
+        return (one == other).all()
+    return torch.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).all()

@@ -1,0 +1,49 @@
+"""Sessions of torch.profiler, and what a window asks of the process that they run in."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+_has_context: Any = getattr(torch._C, "_cuda_hasPrimaryContext", None)
+
+
+def of_profiler(settings: dict[str, Any], *, all_threads: bool) -> Any:
+    """A session that is not started yet."""
+    return profile(
+        activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])],
+        record_shapes=settings["shapes"],
+        with_stack=settings["stacks"],
+        profile_memory=settings["memory"],
+        experimental_config=torch._C._profiler._ExperimentalConfig(profile_all_threads=all_threads),
+    )
+
+
+def cuda_is_settled() -> bool:
+    """Whether there is no CUDA, or the program chose its device; a session before that would take memory of GPU 0."""
+    if not torch.cuda.is_available():
+        return True
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return started and bool(_has_context(torch.cuda.current_device()))
+
+
+def gpu() -> str | None:
+    """Its name; a program that left CUDA alone must not be given a context."""
+    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+
+
+def start(profiler: Any) -> None:
+    """Start the session without a word."""
+    with warnings.catch_warnings():
+        # torch 2.11 warns of cycles, which a window that opens once has none of; a guest stays silent.
+        warnings.simplefilter("ignore")
+        profiler.start()
+
+
+def own_bytes() -> int:
+    """Resident memory of this process that belongs to no file; the profiler's events are in it."""
+    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,53 @@
+"""Two gloo ranks whose collectives also go to a stand-in for PyNccl, which is given where an adapter would give it."""
+
+import sys
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+CALLS = 16
+WRONG = 5
+
+
+class StandIn:
+    """PyNccl's methods by way of gloo, 20 ms slower, and one call with a wrong result."""
+
+    calls = 0
+
+    def all_reduce(self, tensor: torch.Tensor, op: Any, stream: None) -> torch.Tensor:
+        time.sleep(0.02)
+        result = tensor.clone()
+        dist.all_reduce(result, op)
+        self.calls += 1
+        return result + (self.calls == WRONG)
+
+    def all_to_all_single(self, received: torch.Tensor, sent: torch.Tensor, *_: Any) -> None:
+        raise RuntimeError("not in this stand-in")
+
+
+def rank_main(rank: int, port: str) -> None:
+    from traceana_capture.pairs import PAIRS
+
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    PAIRS.peers[0, 1] = StandIn()
+    mine = torch.full((256,), float(rank))
+    for _ in range(CALLS):
+        value = mine.clone()
+        dist.all_reduce(value)
+        assert value.eq(1.0).all(), "the program must go on with its own result"
+    dist.broadcast(mine, 0)
+    exchanged = torch.empty(256)
+    dist.all_to_all_single(exchanged, mine)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    spawn = torch.multiprocessing.get_context("spawn")
+    ranks = [spawn.Process(target=rank_main, args=(rank, sys.argv[1])) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    sys.exit(max(abs(process.exitcode or 0) for process in ranks))

@@ -1,0 +1,78 @@
+"""`--paired` from the program to the report, with a stand-in for PyNccl on gloo."""
+
+import gzip
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tests.analysis import Outcome, analyze
+from tests.capturing import free_port
+from tests.integration import paired_ranks
+from traceana.capture import session
+from traceana.capture.options import Options
+from traceana.trace.paired import read_paired_calls
+
+CALLS = paired_ranks.CALLS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("paired")
+    argv = (sys.executable, paired_ranks.__file__, free_port())
+    options = Options(argv=argv, nccl={}, backend="torch", paired=("all_reduce", "all_to_all"))
+    with mock.patch("traceana.capture.backends.check_machine"):
+        assert session.capture(options, folder, "run") == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def outcome(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return analyze(tmp_path_factory.mktemp("report"), folder)
+
+
+def collectives(folder: Path, rank: int) -> list[dict[str, Any]]:
+    trace = json.loads(gzip.decompress((folder / f"rank{rank}.json.gz").read_bytes()))
+    return [event for event in trace["traceEvents"] if "Collective name" in event.get("args", {})]
+
+
+def test_each_rank_measures_every_call_on_both_backends_in_alternating_order(folder: Path) -> None:
+    calls = read_paired_calls(folder)
+    assert [(call.number, call.first) for call in calls[:CALLS]] == [
+        (number, "torch" if number % 2 == 0 else "pynccl") for number in range(CALLS)
+    ]
+    assert Counter((call.op, call.message_bytes, call.dtype) for call in calls) == {
+        ("all_reduce", 1024, "float32"): 2 * CALLS
+    }
+    assert all(call.pynccl_ns > 20_000_000 for call in calls)
+
+
+def test_the_trace_holds_the_programs_own_calls_only(folder: Path) -> None:
+    for rank in range(2):
+        sized = Counter(event["args"]["Collective name"] for event in collectives(folder, rank))
+        assert sized == {"allreduce": CALLS, "broadcast": 1, "all_to_all": 1}
+
+
+def test_the_report_judges_the_pairs_and_names_results_that_differ(outcome: Outcome) -> None:
+    (row,) = outcome.run["paired"]
+    assert (row["op"], row["message_bytes"], row["pairs"], row["disagreeing"]) == ("all_reduce", 1024, CALLS, 1)
+    assert row["verdict"] == "slower"
+    assert row["ci_high"] < 1
+    assert "1 differ" in outcome.html
+
+
+def test_run_json_counts_pairs_and_a_backend_that_cannot_ends_the_pairing_alone(folder: Path) -> None:
+    run = json.loads((folder / "run.json").read_text())
+    assert (run["exit_code"], run["backend"]["paired"]) == (0, ["all_reduce", "all_to_all"])
+    assert run["backend"]["pairs"] == 2 * CALLS
+
+
+def test_a_run_that_pairs_slowed_is_compared_with_none(folder: Path, tmp_path: Path) -> None:
+    others = Path(__file__).parents[1] / "traces" / "h100"
+    report = analyze(tmp_path, folder, others / "torch-2r", others / "pynccl-2r").report
+    assert [run["label"] for run in report["runs"]] == ["run", "torch", "pynccl"]
+    assert [(pair["baseline"], pair["candidate"]) for pair in report["comparisons"]] == [("torch", "pynccl")]

@@ -1,0 +1,100 @@
+"""Calls that ran on both backends back to back: the ratio of two times that share their moment.
+
+A collective is over when its last rank is, so its time is the longest of its ranks. Two calls, one with each backend
+first, make a unit, so that what the first of a pair pays cancels out.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceana.compare.estimate import Difference, Sample, Spread, estimate
+from traceana.compare.verdict import Case, Judgement, judge
+from traceana.report import PairedRow
+from traceana.trace.paired import PairedCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Collective:
+    """One call of a whole group; times in ns."""
+
+    torch_ns: int
+    pynccl_ns: int
+    agree: bool
+
+
+_Key = tuple[str, int, str, int]
+"""Operation, message size in bytes, dtype, ranks in the group."""
+
+
+def paired_rows(calls: Sequence[PairedCall]) -> tuple[PairedRow, ...]:
+    """Torch.distributed over PyNccl for each operation and size; one family of verdicts."""
+    kinds = _collectives(calls)
+    cases = [_case(collectives) for collectives in kinds.values()]
+    return tuple(
+        PairedRow(
+            op=op,
+            message_bytes=message_bytes,
+            dtype=dtype,
+            group_size=group_size,
+            pairs=len(collectives),
+            disagreeing=sum(not collective.agree for collective in collectives),
+            torch_p50_ns=_middle([collective.torch_ns for collective in collectives]),
+            pynccl_p50_ns=_middle([collective.pynccl_ns for collective in collectives]),
+            speedup=_speedup(case, collectives),
+            ci_low=judgement.ci_low,
+            ci_high=judgement.ci_high,
+            verdict=judgement.verdict,
+            reason=_reason(case, judgement),
+        )
+        for ((op, message_bytes, dtype, group_size), collectives), case, judgement in zip(
+            kinds.items(), cases, judge(cases), strict=True
+        )
+    )
+
+
+def _collectives(calls: Sequence[PairedCall]) -> dict[_Key, list[_Collective]]:
+    """The groups' calls in order of time, by kind; those that not all ranks measured are left out."""
+    ranks: dict[tuple[tuple[int, ...], int], list[PairedCall]] = defaultdict(list)
+    for call in calls:
+        ranks[call.ranks, call.number].append(call)
+    kinds: dict[_Key, list[_Collective]] = defaultdict(list)
+    for (group, _), same in sorted(ranks.items()):
+        if len(same) == len(group):
+            key = (same[0].op, same[0].message_bytes, same[0].dtype, len(group))
+            kinds[key].append(
+                _Collective(
+                    torch_ns=max(call.torch_ns for call in same),
+                    pynccl_ns=max(call.pynccl_ns for call in same),
+                    agree=all(call.agree for call in same),
+                )
+            )
+    return dict(sorted(kinds.items()))
+
+
+def _case(collectives: Sequence[_Collective]) -> Case:
+    ratios = np.array([math.log(max(one.torch_ns, 1) / max(one.pynccl_ns, 1)) for one in collectives])
+    found = estimate([Sample(log_ns=ratios, unit=np.arange(len(ratios)) // 2)], by_repeats=False)
+    if found is None:
+        return Case(difference=None, lack="too few pairs to tell")
+    spread = Spread(error=math.sqrt(found.variance), df=found.df, run_variance=found.run_variance)
+    return Case(difference=Difference(log_ratio=found.log_ns, spreads=(spread,)))
+
+
+def _reason(case: Case, judgement: Judgement) -> str | None:
+    if judgement.verdict != "cannot tell":
+        return None
+    return case.lack or "the interval leaves room for 5 % or more; a longer window gives more pairs"
+
+
+def _speedup(case: Case, collectives: Sequence[_Collective]) -> float:
+    if case.difference is not None:
+        return math.exp(case.difference.log_ratio)
+    return sum(one.torch_ns for one in collectives) / max(sum(one.pynccl_ns for one in collectives), 1)
+
+
+def _middle(values: Sequence[int]) -> int:
+    return sorted(values)[(len(values) - 1) // 2]
