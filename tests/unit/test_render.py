@@ -16,7 +16,7 @@ from traceana.render.html import render
 from traceana.render.operations import spreads
 from traceana.render.perf import perf_tables
 from traceana.render.ranking import ranking
-from traceana.render.runs import baseline_first, run_marks
+from traceana.render.runs import baseline_first, marked_runs
 from traceana.render.setup import SetupRow, setup_table
 from traceana.render.sites import site_table
 from traceana.render.spans import span_rows
@@ -181,7 +181,7 @@ def test_repeats_share_their_side_s_colour_and_column() -> None:
         for repeat in (1, 2, 3)
     ]
     report = reports.report(*runs)
-    assert {mark.label: mark.colour for mark in run_marks(report)} == {
+    assert {mark.label: mark.colour for mark, _ in marked_runs(report)} == {
         run.label: 0 if run.side == "torch" else 1 for run in runs
     }
     table = setup_table(report)
@@ -294,7 +294,7 @@ def test_the_baseline_comes_first_in_colours_and_columns() -> None:
     report = reports.report(fast, slow, comparisons=(reports.compare(slow, fast),))
     assert [mark.label for mark in site_table(report).sides] == ["torch", "pynccl"]
     assert site_table(report).rows[0].ratio == pytest.approx(1.3, rel=0.1)
-    assert [mark.colour for mark in run_marks(report)] == [1, 0]
+    assert [mark.colour for mark, _ in marked_runs(report)] == [1, 0]
 
 
 def test_charts_draw_the_baseline_s_repeats_first() -> None:

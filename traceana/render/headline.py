@@ -2,7 +2,7 @@
 
 from traceana import units
 from traceana.compare.sentence import opening, qualification, worth_in_words
-from traceana.render.answer import Figure, Headline, Window, exposed_share, window
+from traceana.render.answer import Figure, Headline, exposed_share, window
 from traceana.render.run_answer import run_answer
 from traceana.report import Comparison, ComparisonRow, Report
 
@@ -107,23 +107,14 @@ def _end_to_end_figure(report: Report, comparison: Comparison) -> Figure:
 
 
 def _exposed_change_figure(report: Report, comparison: Comparison, question: str) -> Figure:
-    before, after = (_side_window(report, side) for side in (comparison.baseline, comparison.candidate))
+    sides = (comparison.baseline, comparison.candidate)
+    before, after = (window(run for run in report.runs if run.side == side) for side in sides)
     return Figure(
         question=question,
         value=f"{exposed_share(before)} → {exposed_share(after)}",
         caption="of the window is exposed communication",
         detail="no step is marked on both sides",
         term="exposed",
-    )
-
-
-def _side_window(report: Report, side: str) -> Window:
-    windows = [window(run) for run in report.runs if run.side == side]
-    return Window(
-        span_ns=sum(one.span_ns for one in windows),
-        comm_ns=sum(one.comm_ns for one in windows),
-        overlapped_comm_ns=sum(one.overlapped_comm_ns for one in windows),
-        exposed_comm_ns=sum(one.exposed_comm_ns for one in windows),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from traceana.render.runs import RunMark, side_marks
+from traceana.render.runs import RunMark, runs_by_side
 from traceana.report import PerfDump, Report
 
 REQUEST = "whole request"
@@ -34,8 +34,7 @@ class PerfTables:
 def perf_tables(report: Report) -> PerfTables:
     """The whole request, then its stages, in the order of the dumps; and the peaks of allocated memory."""
     dumps = {
-        mark: [dump for run in report.runs if run.side == side for dump in run.perf_dumps]
-        for side, mark in side_marks(report).items()
+        mark: [dump for run in of_side for dump in run.perf_dumps] for mark, of_side in runs_by_side(report).items()
     }
     found = {mark: of_side for mark, of_side in dumps.items() if of_side}
     return PerfTables(

@@ -13,7 +13,7 @@ def run_answer(run: RunReport) -> Headline:
             second="The traces hold no communication kernel and no collective that traceana knows.",
             figures=(),
         )
-    times = window(run)
+    times = window([run])
     costliest = max(run.operations, key=lambda operation: operation.duration_ns.sum)
     hidden = units.percent(times.overlapped_comm_ns, times.comm_ns)
     return Headline(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.answer import window
-from traceana.render.runs import RunMark, shorten, side_marks
+from traceana.render.runs import RunMark, runs_by_side, shorten
 from traceana.report import Report, RunReport, Setup
 
 LONGEST = 2000
@@ -69,13 +69,12 @@ class _Fact:
 
 def setup_table(report: Report) -> SetupTable:
     """Backend, command, hardware, versions, NCCL's settings and choices, environment and window."""
-    marks = side_marks(report)
-    sides = [[run for run in report.runs if run.side == side] for side in marks]
-    rows = [_row(fact, sides) for fact in _facts(report.runs)]
+    sides = runs_by_side(report)
+    rows = [_row(fact, list(sides.values())) for fact in _facts(report.runs)]
     known = [row for row in rows if any(value != units.UNKNOWN for value in row.values)]
     several = len(sides) > 1
     return SetupTable(
-        sides=tuple(marks.values()),
+        sides=tuple(sides),
         rows=tuple(row for row in known if not (several and row.equal)),
         equal=tuple(row for row in known if several and row.equal),
         without_record=tuple(run.label for run in report.runs if run.setup is None),
@@ -183,4 +182,4 @@ def _ranks(run: RunReport) -> str:
 
 def _window(run: RunReport) -> str:
     kind = "on the host, no GPU activity" if any(rank.source == "cpu" for rank in run.ranks) else "a rank"
-    return f"{units.duration(window(run).span_ns / max(1, len(run.ranks)))} {kind}"
+    return f"{units.duration(window([run]).span_ns / max(1, len(run.ranks)))} {kind}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import median
 
-from traceana.render.runs import RunMark, side_marks
+from traceana.render.runs import RunMark, runs_by_side
 from traceana.report import CallSite, Report, RunReport
 
 
@@ -47,18 +47,17 @@ _Key = tuple[str | None, str, int | None]
 
 def site_table(report: Report) -> SiteTable:
     """All call sites of all sides."""
-    marks = side_marks(report)
+    runs = runs_by_side(report)
     unsized = {(site.site, site.op) for run in report.runs for site in run.call_sites if site.message_bytes is None}
-    runs = [[run for run in report.runs if run.side == side] for side in marks]
-    ranks = [max(1, sum(len(run.ranks) for run in of_side)) for of_side in runs]
-    sides = [_by_key(of_side, unsized) for of_side in runs]
+    ranks = [max(1, sum(len(run.ranks) for run in of_side)) for of_side in runs.values()]
+    sides = [_by_key(of_side, unsized) for of_side in runs.values()]
     rows = [
         _row(key, [found.get(key, []) for found in sides], ranks)
         for key in dict.fromkeys(key for found in sides for key in found)
     ]
     rows.sort(key=lambda row: -sum(cell.exposed_ns for cell in row.cells if cell))
     mixed = any(row.basis != "transfer" for row in rows)
-    return SiteTable(sides=tuple(marks.values()), rows=tuple(rows), mixed=mixed)
+    return SiteTable(sides=tuple(runs), rows=tuple(rows), mixed=mixed)
 
 
 def _key(site: CallSite, unsized: set[tuple[str | None, str]]) -> _Key:
