@@ -33,10 +33,11 @@ class PerfTables:
 
 def perf_tables(report: Report) -> PerfTables:
     """The whole request, then its stages, in the order of the dumps; and the peaks of allocated memory."""
-    dumps = {
-        mark: [dump for run in of_side for dump in run.perf_dumps] for mark, of_side in runs_by_side(report).items()
+    found = {
+        mark: dumps
+        for mark, runs in runs_by_side(report).items()
+        if (dumps := [dump for run in runs for dump in run.perf_dumps])
     }
-    found = {mark: of_side for mark, of_side in dumps.items() if of_side}
     return PerfTables(
         sides=tuple(found),
         times=tuple(_rows(list(found.values()), _times)),
