@@ -67,6 +67,25 @@ def test_a_run_s_noise_is_told_where_nothing_is_compared() -> None:
     assert "Noisy. torch : rank 1 computes slower" in Page(render(reports.report(noisy))).text
 
 
+def test_of_many_doubts_three_are_told_at_once() -> None:
+    slow, fast = reports.two_runs().runs
+    noisy = replace(reports.compare(slow, fast), noise=tuple(f"run {number} is slow" for number in range(5)))
+    page = render(reports.report(slow, fast, comparisons=(noisy,)))
+    before, _, after = page.partition("<summary>2 more</summary>")
+    assert "run 2 is slow" in before
+    assert "run 3 is slow" not in before
+    assert "run 4 is slow" in after
+
+
+def test_where_most_rows_cannot_tell_the_answer_is_not_no() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    verdicts = ("no difference", *["cannot tell"] * (len(plain.rows) - 1))
+    rows = tuple(replace(row, verdict=verdict) for row, verdict in zip(plain.rows, verdicts, strict=True))
+    text = Page(render(reports.report(slow, fast, comparisons=(replace(plain, rows=rows),)))).text
+    assert "Is pynccl faster? Cannot tell" in text
+
+
 def test_a_wrong_backend_is_an_error_at_the_top() -> None:
     (run,) = reports.one_run().runs
     assert run.setup is not None
@@ -104,7 +123,7 @@ def test_the_best_candidate_is_one_that_these_runs_can_tell_of() -> None:
     lucky = replace(lucky, rows=tuple(replace(row, verdict="cannot tell") for row in lucky.rows))
     even = replace(even, rows=tuple(replace(row, verdict="no difference") for row in even.rows))
     text = Page(render(reports.report(*runs, comparisons=(lucky, even)))).text
-    assert "Best of 2 candidates: even and torch do not differ at all 5 sizes." in text
+    assert "Best of 2 candidates: even and torch are equally fast at all 5 sizes." in text
 
 
 def test_the_costliest_call_is_not_said_to_take_most_of_the_time() -> None:

@@ -59,7 +59,7 @@ def _faster_figure(comparison: Comparison) -> Figure:
     verdicts = {row.verdict for row in comparison.rows}
     certain = bool(comparison.certain)
     speedup = units.ratio(mix_speedup(comparison))
-    unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
+    unsure = "Not measurably" if verdicts == {"no difference"} else "Cannot tell"
     return Figure(
         question=f"Is {comparison.candidate} faster?",
         value=speedup if certain else unsure,
