@@ -28,10 +28,10 @@ class StandIn:
 
 
 def rank_main(rank: int, port: str) -> None:
-    from traceana_capture.pairs import PAIRS
+    from traceana_capture.pairs import PAIRS, Peer
 
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    PAIRS.peers[0, 1] = StandIn()
+    PAIRS.peers[0, 1] = Peer(pynccl=StandIn(), host_group=None)
     mine = torch.full((256,), float(rank))
     for _ in range(CALLS):
         value = mine.clone()
