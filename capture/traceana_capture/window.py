@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from traceana_capture import routes, session
+from traceana_capture import routes, session, sigterm
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
 from traceana_capture.pairs import PAIRS
@@ -232,6 +232,7 @@ class Window:
         """There will be no window any more."""
         CALLS.finish()
         PAIRS.measured.clear()
+        sigterm.release()
 
     def _export(self, reason: str) -> dict[str, Any]:
         trace = Path(self.settings["workdir"]) / f"{os.getpid()}.json"
