@@ -7,7 +7,6 @@ those that another thread than the main one opens, can be closed from anywhere.
 
 import contextlib
 import functools
-import json
 import os
 import signal
 import threading
@@ -18,9 +17,10 @@ from typing import Any
 
 import torch
 
-from traceana_capture import routes, session, sigterm
+from traceana_capture import session, sigterm
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
+from traceana_capture.export import export
 from traceana_capture.pairs import PAIRS
 
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
@@ -221,10 +221,12 @@ class Window:
             if self._stopper is not None:
                 return
             self._stopper, CALLS.recording = threading.get_ident(), False
+            profiler, self.profiler = self.profiler, None
             try:
                 self.control.send(event="exporting")
-                self.control.send(**self._export(reason))
+                self.control.send(**export(profiler, self._mark.with_suffix(".json"), reason))
             finally:
+                self._mark.unlink(missing_ok=True)
                 self._finish()
                 self._done.set()
 
@@ -233,21 +235,6 @@ class Window:
         CALLS.finish()
         PAIRS.measured.clear()
         sigterm.release()
-
-    def _export(self, reason: str) -> dict[str, Any]:
-        trace = Path(self.settings["workdir"]) / f"{os.getpid()}.json"
-        try:
-            self.profiler.stop()
-            self.profiler.export_chrome_trace(str(trace))
-            facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
-            trace.with_suffix(".calls").write_text(json.dumps(facts))
-        except Exception as error:  # whatever it is, the program goes on
-            return {"event": "failed", "reason": f"the export failed: {error!r}"}
-        finally:
-            # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
-            self.profiler.profiler = self.profiler = None
-            self._mark.unlink(missing_ok=True)
-        return {"event": "done", "reason": reason, "trace": str(trace)}
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""

@@ -244,6 +244,23 @@ print("worked")
     )
 
 
+@pytest.mark.parametrize("error", ["RuntimeError", "KeyboardInterrupt"])
+def test_a_session_that_does_not_stop_crashes_nothing(tmp_path: Path, error: str) -> None:
+    program = f"""
+work()
+def stop(self): raise {error}("no end")
+torch.profiler.profile.stop = stop
+try: dist.destroy_process_group()
+except KeyboardInterrupt: pass
+print("worked", torch.autograd.profiler._is_profiler_enabled)
+with torch.autograd.profiler.profile() as own: x @ x
+print(len(own.function_events) > 0)
+"""
+    rank, stdout, _ = capture(tmp_path, program)
+    assert stdout == "worked False\nTrue\n"
+    assert rank["outcome"] == "missing"
+
+
 def test_a_subgroups_end_is_not_the_windows(tmp_path: Path) -> None:
     program = "work(2); dist.destroy_process_group(dist.new_group([0])); work(3)"
     rank, _, _ = capture(tmp_path, program)

@@ -88,6 +88,11 @@ def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> No
     assert run_file(tmp_path)["nccl"]["set"] == {"NCCL_PROTO": "Simple"}
 
 
+def test_ranks_that_the_run_does_not_have_are_named(tmp_path: Path) -> None:
+    _, _, stderr = run(tmp_path, workload("--steps", "1"), "--ranks", "0,2,3")
+    assert "no rank 2–3; the ranks are 0–1" in stderr
+
+
 def test_torchrun(tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     code, stdout, stderr = run(tmp_path, [*torchrun, WORKLOAD, "--torchrun", "--seq", "64"])

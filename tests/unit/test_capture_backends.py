@@ -185,6 +185,11 @@ def test_pairs_need_a_backend_of_the_programs_own() -> None:
         backends.check_machine("asis", ("all_reduce",))
 
 
+def test_pairs_need_all_ranks() -> None:
+    with pytest.raises(TraceanaError, match="--paired needs all ranks"):
+        backends.check_machine("torch", ["all_to_all"], [0])
+
+
 def kernel(name: str, **args: object) -> dict[str, Any]:
     return {"cat": "kernel", "name": name, "args": args}
 
