@@ -54,7 +54,8 @@ def _wait(pipe: socket.socket, close: Callable[[str], None]) -> None:
     while signal.SIGTERM not in pipe.recv(64):
         pass
     close("SIGTERM")
-    if signal.getsignal(signal.SIGTERM) is _handled_by_the_thread:
+    # Closing may have released it already; a handler that the program has set since has had the signal itself.
+    if signal.getsignal(signal.SIGTERM) in (_handled_by_the_thread, signal.SIG_DFL):
         _restore()
         os.kill(os.getpid(), signal.SIGTERM)
 

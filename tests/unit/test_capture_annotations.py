@@ -66,6 +66,49 @@ def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
     assert {(r["dtype"], r["Group size"], r["traceana library"]) for r in recorded} == {("Half", 2, "NCCL 2.28.9")}
 
 
+def test_a_group_inside_a_group_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCCL launches the kernel at the outermost end."""
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    fresh = calls.Calls()
+    fresh.recording = True
+    monkeypatch.setattr("traceana_capture.pynccl.CALLS", fresh)
+    library = module.NCCLLibrary()
+    comm = library.ncclCommInitRank(2, 0, 0)
+    library.ncclGroupStart()
+    library.ncclGroupStart()
+    library.ncclSend(0, 100, HALF, 1, comm)
+    library.ncclGroupEnd()
+    library.ncclSend(0, 50, HALF, 1, comm)
+    library.ncclGroupEnd()
+    facts = fresh.export()
+    (call,) = [record(facts["keys"], call) for call in facts["calls"]]
+    assert (call["Collective name"], call["In msg nelems"]) == ("send", 150)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_call_that_carries_another_is_not_counted_again(monkeypatch: pytest.MonkeyPatch, inside: bool) -> None:
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    fresh = calls.Calls()
+    counted: list[None] = []
+    fresh.before = lambda: counted.append(None)
+    fresh.inside.call = inside
+    monkeypatch.setattr("traceana_capture.pynccl.CALLS", fresh)
+    module.NCCLLibrary().ncclAllReduce(0, 0, 100, HALF, 0, 7)
+    assert len(counted) == (not inside)
+
+
+def test_wrong_arguments_give_the_librarys_own_error(recorded: list[dict[str, Any]]) -> None:
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    with pytest.raises(TypeError, match="missing 3 required positional arguments"):
+        module.NCCLLibrary().ncclAllGather(0, 0)
+
+
 def test_keys_go_onto_the_kernels_that_the_call_launched(recorded: list[dict[str, Any]]) -> None:
     def launch(ts: float, correlation: int, tid: int = 1) -> dict[str, Any]:
         return {

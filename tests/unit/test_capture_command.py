@@ -1,6 +1,7 @@
 """`traceana capture --help`: one screen that names every option once, under a heading."""
 
 import re
+from pathlib import Path
 
 import click
 from click.testing import CliRunner
@@ -23,3 +24,9 @@ def test_help_fits_a_screen_and_names_every_option_once() -> None:
         "What carries the collectives:",
         "Runs:",
     ]
+
+
+def test_every_option_is_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "capture.md").read_text()
+    options = [parameter.opts[-1] for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option for option in options if f"`{option}" not in page] == []
