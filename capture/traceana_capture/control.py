@@ -52,5 +52,7 @@ class Control:
             self._socket = None
 
     def forget(self) -> None:
-        """In a forked child: the connection is the parent's."""
+        """In a forked child: the connection is the parent's, and must not outlive it here."""
+        if self._socket is not None:
+            self._socket.close()
         self._socket = None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture import routes
+from traceana_capture import pairs, routes
 from traceana_capture.adapters import sglang_diffusion
 
 from traceana.capture import backends
@@ -57,6 +57,7 @@ class GroupCoordinator:
     ) -> None:
         self.ranks, self.world_size, self.device = ranks, len(ranks), "cuda:0"
         self.shm_handle: int | None = 3
+        self.cpu_group = "host group"
         self.custom = use_srt_custom_allreduce
         self.device_communicator = None
         if use_device_communicator:
@@ -132,6 +133,19 @@ def test_a_disabled_communicator_gets_no_calls(module: Any) -> None:
     communicator.disabled = True
     tensor = on_gpu(torch.zeros(4))
     assert not routes.send("all_reduce", tensor, {"tensor": tensor})
+
+
+def test_pairs_get_the_communicator_and_the_ranks_group_on_the_host(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = pairs.Pairs()
+    fresh.choose(["all_to_all"])
+    monkeypatch.setattr(sglang_diffusion, "PAIRS", fresh)
+    sglang_diffusion.choose_backend(module, "torch")
+    coordinator = module.GroupCoordinator([0, 1], use_device_communicator=False)
+    peer = pairs.Peer(pynccl=coordinator.device_communicator.pynccl_comm, host_group="host group")
+    assert fresh.peers == {(0, 1): peer}
+    assert routes.COMMUNICATORS == {}
 
 
 def test_asis_changes_nothing(module: Any) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -57,3 +58,19 @@ def test_who_is_not_accepted_yet_is_heard_too(tmp_path: Path) -> None:
         client.close()
     ranks.close()
     assert ranks.workers.keys() == set(range(50))
+
+
+def test_a_forked_child_does_not_keep_the_connection_open(tmp_path: Path) -> None:
+    ranks = Ranks(tmp_path)
+    control = Control(str(tmp_path / "control"))
+    control.connect(lambda _reason: None)
+    connection = control._socket
+    assert connection is not None
+    child = os.fork()
+    if not child:
+        control.forget()
+        os._exit(connection.fileno() != -1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert connection.fileno() != -1
+    connection.close()
+    ranks.close()
