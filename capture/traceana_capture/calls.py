@@ -61,8 +61,6 @@ class Calls:
 
     def begin_graph(self) -> None:
         """From here on, calls belong to a CUDA graph: nothing is launched, so they count at its replays."""
-        if self.over:
-            return
         self.graphs.append([])
         self.capturing += 1
 
@@ -72,16 +70,15 @@ class Calls:
 
     def finish(self) -> None:
         """There will be no window any more: note nothing, and keep nothing and no process group alive."""
-        self.recording, self.over, self.capturing = False, True, 0
+        self.recording, self.over = False, True
         self.calls, self.host, self.graphs = {}, [], []
         forget_groups()
 
     def span(self, keys: dict[str, Any], sent: int, received: int, sequence: int | None) -> Any:
         """A profiler span that stands for the call; nothing outside the window and inside a CUDA graph's capture."""
-        if self.capturing:
+        if self.capturing and not self.over:
             self.graphs[-1].append((keys, sent, received, None))
-            return NO_SPAN
-        if not self.recording:
+        if self.capturing or not self.recording:
             return NO_SPAN
         number = next(self._numbers)
         self.calls[number] = (keys, sent, received, sequence)
@@ -89,6 +86,8 @@ class Calls:
 
     def take_back(self) -> None:
         """The latest call did nothing."""
+        if self.over:
+            return
         if self.capturing:
             self.graphs[-1].pop()
         elif self.calls:

@@ -110,3 +110,15 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
     seen = set(zip(kernels["collective_name"], kernels["in_msg_nelems"].astype(int), strict=True))
     assert seen == {*STEP, *LAYER}
     assert set(kernels["group_size"].astype(int)) == {2}
+
+
+def test_a_graph_after_the_window_is_known_as_one_and_leaves_nothing() -> None:
+    """Ranks whose windows ended at different times must agree on what is inside a graph."""
+    calls = Calls()
+    calls.finish()
+    calls.begin_graph()
+    assert calls.capturing
+    with calls.span(record("allreduce", 0), 4, 4, 9):
+        calls.take_back()
+    calls.end_graph()
+    assert (calls.capturing, calls.graphs) == (0, [[]])
