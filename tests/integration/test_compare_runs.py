@@ -323,3 +323,10 @@ def test_a_run_named_twice_is_one(repeats: Path) -> None:
     again = repeats / ".." / repeats.name / "old.1"
     done = command(repeats / "old.1", repeats / "old.1", again)
     assert "old.1 is the only side here" in str(done.exception)
+
+
+def test_analyze_says_the_verdict_too(repeats: Path, tmp_path: Path) -> None:
+    outcome = analyze(tmp_path / "report", repeats, "--baseline", "old")
+    (comparison,) = outcome.report["comparisons"]
+    assert f"new against old: {comparison['sentence']}" in outcome.stdout
+    assert "slower" in comparison["sentence"]
