@@ -330,3 +330,13 @@ def test_analyze_says_the_verdict_too(repeats: Path, tmp_path: Path) -> None:
     (comparison,) = outcome.report["comparisons"]
     assert f"new against old: {comparison['sentence']}" in outcome.stdout
     assert "slower" in comparison["sentence"]
+
+
+def test_a_rank_is_missed_among_runs_of_as_many_ranks_only() -> None:
+    random = np.random.default_rng(4)
+    a, b = (side(label, Truth(run_noise=0.002), random) for label in ("a", "b"))
+    half = [replace(run, report=replace(run.report, world_size=2)) for run in b.runs]
+    assert compare(a, replace(b, runs=tuple(half))).end_to_end[0].verdict == "no difference"
+    half[3] = replace(half[3], report=replace(half[3].report, missing_ranks=(1,)))
+    step = compare(a, replace(b, runs=tuple(half))).end_to_end[0]
+    assert step.reason == "b.4 lacks rank 1, and another run has other ranks"

@@ -80,7 +80,7 @@ def mixture_doubt(a: SideCalls, b: SideCalls) -> str | None:
     worlds = [side.reports[0].world_size for side in (a.side, b.side)]
     if worlds[0] != worlds[1]:
         return f"sizes are unknown, and {worlds[0]} ranks need not send what {worlds[1]} send"
-    if abs(b.a_rank / a.a_rank - 1) <= TELLING:
+    if abs(b.a_rank - a.a_rank) <= TELLING * a.a_rank:
         return None
     return f"sizes are unknown and mixed, and a rank makes {a.a_rank:g} calls against {b.a_rank:g}: other work"
 
@@ -110,8 +110,7 @@ def doubt(baseline: Side, candidate: Side) -> str | None:
 def _other_ranks(baseline: Side, candidate: Side) -> str | None:
     """A step is as long as on its slowest rank, and who waits for whom differs from rank to rank."""
     runs = (*baseline.reports, *candidate.reports)
-    absent = {run.missing_ranks for run in runs if run.world_size == runs[0].world_size}
-    if len(absent) < 2:
+    if len({(run.world_size, run.missing_ranks) for run in runs}) == len({run.world_size for run in runs}):
         return None
     run = max(runs, key=lambda run: len(run.missing_ranks))
     return f"{run.label} lacks rank {units.number_ranges(run.missing_ranks)}, and another run has other ranks"
