@@ -1,7 +1,7 @@
 """Does it matter to the program? Step, request and exposed communication of both sides, as cases to judge."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,11 +84,15 @@ def of_runs(
         names = [{base_name(step.name) for run in side for step in steps(run)} for side in (baseline, candidate)]
         if not names[0] & names[1]:
             continue
+        every = [[[time(step) for step in steps(run)] for run in side] for side in (baseline, candidate)]
         both = [
             [[time(step) for step in steps(run) if not step.warm_up] for run in side] for side in (baseline, candidate)
         ]
         if metric != "exposed" or any(any(run) for side in both for run in side):
-            found.append(_measured(metric, min(names[0] & names[1]), both, repeats, doubt))
+            measured = _measured(metric, min(names[0] & names[1]), both, repeats, doubt)
+            # Where nothing steady is left, the first one is all that there is to show.
+            a, b = (ns or middle_ns(_samples(side)) for ns, side in zip(measured.times_ns, every, strict=True))
+            found.append(replace(measured, times_ns=(a, b)))
     dumps = ([run.perf_dumps for run in baseline], [run.perf_dumps for run in candidate])
     return found + of_perf_dumps(*dumps, repeats=repeats, doubt=None)
 
