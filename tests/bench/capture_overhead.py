@@ -1,7 +1,7 @@
 """What capture costs: no profiler, plain torch.profiler with the same activities, and capture.
 
-Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda] [--ranks N] [--operators N]`. The kinds take turns,
-so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export is from
+Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda] [--ranks N] [--operators N]`. The kinds
+take turns, so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export is from
 the window's end until the program goes on, with the trace on disk as plain JSON.
 """
 
