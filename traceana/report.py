@@ -428,11 +428,11 @@ class ComparisonRow:
     Times and statistics are of the steady state: the first step and the first call of each kind are left out and
     counted as warm-up. `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high`
     bound it at 95 % for this row alone; the p50s whose quotient it is are geometric means, over runs or else stretches
-    of a run, of medians. `p_value` is against "equally fast", adjusted by Holm over all rows of the
-    comparison. `basis` says what was compared: `transfer`, or `duration` where fewer than 90 % were matched across
-    ranks. `verdict` is faster, slower, no difference, or cannot tell; then `reason` says why and `runs_needed` how many
-    runs a side would settle it, where that can be estimated. `expected_low` and `expected_high` are the speed-ups that
-    the guide expects at this size.
+    of a run, of medians, and it is 0 without a time to divide by. `p_value` is against "equally fast", adjusted by Holm
+    over all rows of the comparison. `basis` says what was compared: `transfer`, or `duration` where fewer than 90 %
+    were matched across ranks. `verdict` is faster, slower, no difference, or cannot tell; then `reason` says why and
+    `runs_needed` how many runs a side would settle it, where that can be estimated. `expected_low` and `expected_high`
+    are the speed-ups that the guide expects at this size.
     """
 
     op: str
@@ -466,7 +466,8 @@ class ComparisonRow:
 class StepComparison:
     """One end-to-end time on both sides; fields as in ComparisonRow.
 
-    `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included),
+    `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included; in the
+    speed-up less than 1 % of a step counts as 1 %, and the p50s are plain medians),
     `perf request` (the whole request by sglang's perf dumps) or `perf step` (its denoising steps). `name` is the
     span's. Counts are of steady executions over all runs.
     """

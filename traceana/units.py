@@ -84,8 +84,8 @@ def percent(part: float, whole: float) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A quotient of two times: "1.24×"."""
-    return UNKNOWN if value is None else f"{_three_figures(value)}×"
+    """A quotient of two times: "1.24×"; "–" where there is none, which 0 says too."""
+    return UNKNOWN if not value else f"{_three_figures(value)}×"
 
 
 def ratio_range(low: float | None, high: float | None) -> str:

@@ -106,6 +106,20 @@ def test_a_speed_up_under_compute_is_worth_nothing() -> None:
     assert "nothing is saved" in comparison.sentence
 
 
+def test_exposed_communication_that_vanishes_has_a_quotient_that_says_so_and_no_more() -> None:
+    """All of it under compute on one side: a quotient of nanoseconds would be in the millions."""
+    comparison = compared(1, Truth(run_noise=0.002), Truth(run_noise=0.002, hidden=1.0))
+    (exposed,) = [one for one in comparison.end_to_end if one.metric == "exposed"]
+    assert exposed.candidate_p50_ns == 0
+    assert exposed.baseline_p50_ns > 1_000_000
+    step = next(one for one in comparison.end_to_end if one.metric == "step")
+    share = exposed.baseline_p50_ns / step.candidate_p50_ns
+    assert exposed.speedup == pytest.approx(100 * share, rel=0.05)
+    assert exposed.verdict == "faster"
+    hidden = compared(1, Truth(hidden=1.0), Truth(hidden=1.0))
+    assert "exposed" not in {one.metric for one in hidden.end_to_end}
+
+
 def test_rows_are_ordered_by_what_they_are_worth() -> None:
     comparison = compared(1, PLAIN, Truth(gain={SMALL: 0.3, LARGE: 0.3}))
     worths = [abs(row.worth_ns) for row in comparison.rows]

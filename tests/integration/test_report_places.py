@@ -5,6 +5,8 @@ import shlex
 from html import unescape
 from pathlib import Path
 
+import pytest
+
 from tests.analysis import analyze
 from tests.synthetic import Call, Run, write_run
 from traceana.perfetto.places import find
@@ -29,3 +31,13 @@ def test_every_command_of_a_report_finds_its_place(tmp_path: Path) -> None:
     found = {at: find(planned, at) for at in places}
     assert all(place.start_ns < place.end_ns for place in found.values())
     assert found["worst-wait"] == found["worst-wait all_to_all"] != found["worst-wait all_reduce"]
+
+
+@pytest.mark.parametrize(("name", "title"), [("denoise_step", "denoise_step 2"), ("TimestepEmbedding", "whole window")])
+def test_the_strip_shows_a_step_and_no_module_that_is_named_like_one(tmp_path: Path, name: str, title: str) -> None:
+    write_run(tmp_path / "run", Run(world_size=2, calls=CALLS, steps=5, step_name=name))
+    outcome = analyze(tmp_path / "out", tmp_path / "run")
+    timeline, whole = outcome.run["timeline"], title == "whole window"
+    assert timeline["title"] == title
+    assert (f"--at &#39;{title}&#39;" in outcome.html) != whole
+    assert (timeline["duration_ns"] > outcome.run["ranks"][0]["span_ns"] / 2) == whole

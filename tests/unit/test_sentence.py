@@ -47,7 +47,7 @@ def plain(text: str) -> str:
         ),
         pytest.param(
             compared("slower", "slower"),
-            "pynccl is slower than torch at all 2 sizes: all_to_all 1 MiB (0.8×) and all_to_all 2 MiB (0.8×); "
+            "pynccl is slower than torch at both sizes: all_to_all 1 MiB (0.8×) and all_to_all 2 MiB (0.8×); "
             "it costs 2.00 ms a step.",
             id="slower everywhere",
         ),
@@ -75,7 +75,12 @@ def plain(text: str) -> str:
             id="no sizes",
         ),
         pytest.param(
-            compared("no difference", "cannot tell"), "pynccl and torch do not differ at 1 of 2 sizes.", id="even"
+            compared("no difference", "cannot tell"),
+            "pynccl and torch are equally fast at 1 of 2 sizes; at the other 1 these runs cannot tell.",
+            id="half even",
+        ),
+        pytest.param(
+            compared("no difference", "no difference"), "pynccl and torch are equally fast at both sizes.", id="even"
         ),
         pytest.param(
             compared("cannot tell", "cannot tell"), "Whether pynccl or torch is faster, these runs cannot tell.", id="?"
@@ -91,6 +96,7 @@ def test_what_qualifies_it() -> None:
     assert told.startswith("That is 5 % of torch's exposed communication, waiting left out. At 1 of 2 sizes these runs")
     assert "cannot tell" not in qualification(compared("faster", "no difference"))
     assert not qualification(compared("cannot tell")).startswith("At")
+    assert not qualification(compared("no difference", "cannot tell")).startswith("At")
 
 
 def test_the_report_s_sentence_is_both() -> None:

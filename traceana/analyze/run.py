@@ -65,7 +65,7 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
-        timeline=timeline(ranks, matching.clocks.offset_ns, steps or requests),
+        timeline=timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests),
         coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
         steps=run_steps.times(spans, steps, lone_is_warm_up=True),
         requests=run_steps.times(spans, requests, lone_is_warm_up=False),

@@ -6,6 +6,7 @@ import numpy as np
 
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
+from traceana.analyze.spans import SpanTimes
 from traceana.analyze.steps import Executions
 from traceana.report import Timeline, TimelineRow, TimelineSlice
 from traceana.trace.columns import Ints
@@ -14,13 +15,11 @@ _MOST_PIXELS = 600
 
 
 def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> Timeline | None:
-    """A step in the middle of the run, or the whole window where there are no steps; None without activity."""
+    """The middle one of `steps`, or the whole window where there is none; None without activity."""
     active = {rank: result for rank, result in ranks.items() if result.split.span_ns}
     if not active:
         return None
-    title, extents = _extents(active, steps)
-    start = min(extents[rank][0] - offsets.get(rank, 0) for rank in active)
-    end = max(extents[rank][1] - offsets.get(rank, 0) for rank in active)
+    title, start, end = _window(active, offsets, steps)
     rows = [
         TimelineRow(rank=rank, slices=_slices(result, start + offsets.get(rank, 0), end + offsets.get(rank, 0)))
         for rank, result in sorted(active.items())
@@ -28,25 +27,31 @@ def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps:
     return Timeline(title=title, duration_ns=end - start, rows=tuple(rows))
 
 
-def _extents(ranks: Mapping[int, RankResult], steps: Executions) -> tuple[str, dict[int, tuple[int, int]]]:
-    """What is shown, and on each rank's clock the first start and the last end of what it launched in it."""
-    if not len(steps):
-        return "whole window", {rank: _extent(result) for rank, result in ranks.items()}
-    rows = {rank: int(steps.rows[rank][len(steps) // 2]) for rank in ranks}
-    first = min(ranks)
-    return ranks[first].spans.names[rows[first]], {
-        rank: (int(result.spans.device_start_ns[rows[rank]]), int(result.spans.device_end_ns[rows[rank]]))
-        for rank, result in ranks.items()
-    }
+def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> tuple[str, int, int]:
+    """From the first activity that any rank launched in the step to the end of the last one, on the common clock."""
+    middle = len(steps) // 2
+    rows = {rank: steps.rows[rank][middle] for rank in ranks if rank in steps.rows} if len(steps) else {}
+    if rows:
+        lowest = min(rows)
+        title = ranks[lowest].spans.names[rows[lowest]]
+        extents = [_step_extent(ranks[rank].spans, row, offsets.get(rank, 0)) for rank, row in rows.items()]
+    else:
+        title = "whole window"
+        extents = [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
+    return title, min(start for start, _ in extents), max(end for _, end in extents)
 
 
-def _extent(result: RankResult) -> tuple[int, int]:
+def _step_extent(spans: SpanTimes, row: int, offset: int) -> tuple[int, int]:
+    return int(spans.device_start_ns[row]) - offset, int(spans.device_end_ns[row]) - offset
+
+
+def _extent(result: RankResult, offset: int) -> tuple[int, int]:
     sets = [
         s
         for s in (result.occupation.compute, result.occupation.communication, result.occupation.memory)
         if len(s.start)
     ]
-    return min(int(s.start[0]) for s in sets), max(int(s.end[-1]) for s in sets)
+    return min(int(s.start[0]) for s in sets) - offset, max(int(s.end[-1]) for s in sets) - offset
 
 
 def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from traceana.compare.estimate import FEWEST_UNITS, Difference, Sample, differen
 from traceana.compare.verdict import Case, Judgement
 from traceana.report import PerfDump, RunReport, StepComparison, StepTime
 
+_LEAST_EXPOSED = 0.01
 PerfDumps = Sequence[Sequence[PerfDump]]
 """Of one side, run by run."""
 
@@ -45,8 +47,10 @@ class Measured:
 
 
 def speedup(found: Difference | None, times_ns: tuple[int, int]) -> float:
-    """The estimate, or the plain quotient where there is none."""
-    return float(np.exp(found.log_ratio)) if found else times_ns[0] / max(times_ns[1], 1)
+    """The estimate, or the plain quotient where there is none; 0 where there is no time to divide by."""
+    if found:
+        return float(np.exp(found.log_ratio))
+    return times_ns[0] / times_ns[1] if times_ns[1] else 0.0
 
 
 def case_of(
@@ -74,31 +78,46 @@ def of_runs(
     baseline: Sequence[RunReport], candidate: Sequence[RunReport], *, repeats: bool, doubt: str | None
 ) -> list[Measured]:
     """What both sides mark, in the order in which it decides: request, step, exposed communication."""
-    sources: tuple[tuple[str, _Steps, _Time], ...] = (
-        ("request", lambda run: run.requests, lambda step: step.duration_ns),
-        ("step", lambda run: run.steps, lambda step: step.duration_ns),
-        ("exposed", lambda run: run.steps, lambda step: step.exposed_comm_ns),
-    )
     found = []
-    for metric, steps, time in sources:
-        names = [{base_name(step.name) for run in side for step in steps(run)} for side in (baseline, candidate)]
-        if not names[0] & names[1]:
-            continue
-        every = [[[time(step) for step in steps(run)] for run in side] for side in (baseline, candidate)]
-        both = [
-            [[time(step) for step in steps(run) if not step.warm_up] for run in side] for side in (baseline, candidate)
-        ]
-        if metric != "exposed" or any(any(run) for side in both for run in side):
-            measured = _measured(metric, min(names[0] & names[1]), both, repeats, doubt)
-            # Where nothing steady is left, the first one is all that there is to show.
-            a, b = (ns or middle_ns(_samples(side)) for ns, side in zip(measured.times_ns, every, strict=True))
-            found.append(replace(measured, times_ns=(a, b)))
+    for metric, executions in (("request", _requests), ("step", _steps)):
+        both = [[executions(run) for run in side] for side in (baseline, candidate)]
+        if name := _common_name(both):
+            steady = [[[step for step in run if not step.warm_up] for run in side] for side in both]
+            found.append(_measured(metric, name, _each(steady, _duration), repeats, doubt))
+            if metric == "step" and any(step.exposed_comm_ns for side in steady for run in side for step in run):
+                found.append(_exposed(name, steady, repeats, doubt))
     dumps = ([run.perf_dumps for run in baseline], [run.perf_dumps for run in candidate])
     return found + of_perf_dumps(*dumps, repeats=repeats, doubt=None)
 
 
-_Steps = Callable[[RunReport], Sequence[StepTime]]
-_Time = Callable[[StepTime], int]
+def _requests(run: RunReport) -> Sequence[StepTime]:
+    return run.requests
+
+
+def _steps(run: RunReport) -> Sequence[StepTime]:
+    return run.steps
+
+
+def _common_name(both: Sequence[Sequence[Sequence[StepTime]]]) -> str | None:
+    """The span's, where both sides have it."""
+    ours, theirs = ({base_name(step.name) for run in side for step in run} for side in both)
+    return min(ours & theirs, default=None)
+
+
+def _each(both: Sequence[Sequence[Sequence[StepTime]]], time: Callable[[StepTime], int]) -> list[list[list[int]]]:
+    return [[[time(step) for step in run] for run in side] for side in both]
+
+
+def _duration(step: StepTime) -> int:
+    return step.duration_ns
+
+
+def _exposed(name: str, both: Sequence[Sequence[Sequence[StepTime]]], repeats: bool, doubt: str | None) -> Measured:
+    """Exposed communication; less than 1 % of a step counts as 1 %: a quotient of next to nothing means nothing."""
+    counted = _each(both, lambda step: max(step.exposed_comm_ns, round(_LEAST_EXPOSED * step.duration_ns)))
+    times = [[step.exposed_comm_ns for run in side for step in run] for side in both]
+    shown = [round(median(side)) if side else 0 for side in times]
+    return replace(_measured("exposed", name, counted, repeats, doubt), times_ns=(shown[0], shown[1]))
 
 
 def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool, doubt: str | None) -> list[Measured]:

@@ -58,19 +58,25 @@ def call_reasons(
         found.append(f"one side gives no message sizes: {', '.join(unsized)} compared over all calls, sizes mixed")
     if "send_recv" in unsized:
         found.append("send_recv holds all-to-alls too: NCCL runs both as one kernel, which the names cannot tell apart")
-    a, b = _counts(ours, unsized), _counts(theirs, unsized)
+    a, b = _counts(ours, theirs, unsized), _counts(theirs, ours, unsized)
     for op in sorted(a.keys() | b.keys()):
         if a[op] != b[op]:
             found.append(f"other calls a rank: {a[op]:g} {op} against {b[op]:g}")
     return found
 
 
-def _counts(calls: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Calls of every operation on a mean rank of a run."""
+def _counts(
+    calls: Mapping[Key, SideCalls], others: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Calls of every operation on a mean rank of a run, without a kind that one side alone has and calls once.
+
+    A communicator that tries itself out as it starts, as PyNccl's does, makes no other program.
+    """
     merged = {name: op for op, names in unsized.items() for name in names}
     counts: dict[str, float] = defaultdict(float)
-    for (op, _), of_key in calls.items():
-        counts[merged.get(op, op)] += of_key.a_rank
+    for key, of_key in calls.items():
+        if key in others or of_key.a_rank > 1:
+            counts[merged.get(key[0], key[0])] += of_key.a_rank
     # Calls on some ranks alone make fractions, whose sums differ in the last digits.
     return defaultdict(float, {op: round(count, 3) for op, count in counts.items()})
 

@@ -31,12 +31,15 @@ def opening(comparison: Comparison) -> str:
     unsure = len(_with(rows, "cannot tell"))
     if unsure == len(rows):
         return f"Whether {b} or {a} is faster, these runs cannot tell."
-    return f"{b} and {a} do not differ at {_count(len(rows) - unsure, rows)}."
+    if not unsure:
+        return f"{b} and {a} are equally fast at {_count(len(rows), rows)}."
+    even = _count(len(rows) - unsure, rows)
+    return f"{b} and {a} are equally fast at {even}; at the other {unsure} these runs cannot tell."
 
 
 def qualification(comparison: Comparison) -> str:
     """What is not said by the answer: shares, where these runs cannot tell, end to end, and what intervals cover."""
-    parts = (_share(comparison), _unsure(comparison.rows), _end_to_end(comparison), _basis(comparison))
+    parts = (_share(comparison), _unsure(comparison), _end_to_end(comparison), _basis(comparison))
     return " ".join(part for part in parts if part)
 
 
@@ -45,11 +48,12 @@ def _with(rows: Sequence[ComparisonRow], verdict: str) -> list[ComparisonRow]:
 
 
 def _count(some: int, rows: Sequence[ComparisonRow]) -> str:
-    """ "2 of 6 sizes", "all 6 sizes", "its only size"; operations where no row has a size."""
+    """ "2 of 6 sizes", "all 6 sizes", "both sizes", "their only size"; operations where no row has a size."""
     noun = "size" if any(row.message_bytes is not None for row in rows) else "operation"
     if len(rows) == 1:
         return f"their only {noun}"
-    return f"all {len(rows)} {noun}s" if some == len(rows) else f"{some} of {len(rows)} {noun}s"
+    every = "both" if len(rows) == 2 else f"all {len(rows)}"
+    return f"{every} {noun}s" if some == len(rows) else f"{some} of {len(rows)} {noun}s"
 
 
 def _differences(comparison: Comparison) -> str:
@@ -90,9 +94,9 @@ def _share(comparison: Comparison) -> str:
     return f"That is {units.percent(worth, before)} of {comparison.baseline}'s exposed communication, waiting left out."
 
 
-def _unsure(rows: Sequence[ComparisonRow]) -> str:
-    unsure = len(_with(rows, "cannot tell"))
-    return f"At {_count(unsure, rows)} these runs cannot tell." if 0 < unsure < len(rows) else ""
+def _unsure(comparison: Comparison) -> str:
+    unsure = len(_with(comparison.rows, "cannot tell"))
+    return f"At {_count(unsure, comparison.rows)} these runs cannot tell." if unsure and comparison.certain else ""
 
 
 def _end_to_end(comparison: Comparison) -> str:

@@ -1,5 +1,6 @@
 """What the first screen is made of, for one run as for a comparison."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from traceana import units
@@ -28,7 +29,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Sums over the ranks of a run; shares of the window are quotients of these."""
+    """Sums over ranks; shares of the window are quotients of these."""
 
     span_ns: int
     comm_ns: int
@@ -36,13 +37,14 @@ class Window:
     exposed_comm_ns: int
 
 
-def window(run: RunReport) -> Window:
-    """The run's ranks added up."""
+def window(runs: Iterable[RunReport]) -> Window:
+    """All ranks of some runs added up."""
+    ranks = [rank for run in runs for rank in run.ranks]
     return Window(
-        span_ns=sum(rank.span_ns for rank in run.ranks),
-        comm_ns=sum(rank.comm_ns for rank in run.ranks),
-        overlapped_comm_ns=sum(rank.overlapped_comm_ns for rank in run.ranks),
-        exposed_comm_ns=sum(rank.exposed_comm_ns for rank in run.ranks),
+        span_ns=sum(rank.span_ns for rank in ranks),
+        comm_ns=sum(rank.comm_ns for rank in ranks),
+        overlapped_comm_ns=sum(rank.overlapped_comm_ns for rank in ranks),
+        exposed_comm_ns=sum(rank.exposed_comm_ns for rank in ranks),
     )
 
 

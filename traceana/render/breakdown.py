@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.ranks import drawn_ranks
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.render.scales import Axis, LinearScale, linear_scale, time_axis
 from traceana.render.stack import stack
 from traceana.report import RankReport, Report
@@ -89,7 +89,7 @@ def breakdown(report: Report) -> Breakdown:
 
 def _by_rank(report: Report) -> dict[int, list[tuple[RunMark, RankReport]]]:
     by_rank: dict[int, list[tuple[RunMark, RankReport]]] = {}
-    for mark, run in zip(run_marks(report), report.runs, strict=True):
+    for mark, run in marked_runs(report):
         for rank in run.ranks:
             by_rank.setdefault(rank.rank, []).append((mark, rank))
     return dict(sorted(by_rank.items()))

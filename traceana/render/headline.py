@@ -2,7 +2,7 @@
 
 from traceana import units
 from traceana.compare.sentence import opening, qualification, worth_in_words
-from traceana.render.answer import Figure, Headline, Window, exposed_share, window
+from traceana.render.answer import Figure, Headline, exposed_share, window
 from traceana.render.run_answer import run_answer
 from traceana.report import Comparison, ComparisonRow, Report
 
@@ -11,23 +11,25 @@ def headline(report: Report) -> Headline:
     """What the report says: of the best candidate where runs were compared, else of the first run."""
     comparisons = [comparison for comparison in report.comparisons if comparison.rows]
     if comparisons:
-        return _of_comparison(report, max(comparisons, key=mix_speedup))
+        return _of_comparison(report, max(comparisons, key=lambda one: (bool(_decided(one)), mix_speedup(one) or 0)))
     if report.runs:
         return run_answer(report.runs[0])
     return Headline(sentence="No run could be read.", second="", figures=())
 
 
-def mix_speedup(comparison: Comparison) -> float:
-    """Time of the baseline's calls over the time they would take at the candidate's medians."""
-    rows = _telling(comparison)
+def mix_speedup(comparison: Comparison) -> float | None:
+    """Time of the baseline's calls over the time they would take at the candidate's medians; None without a call.
+
+    Rows that cannot tell count only where all cannot: too few calls make a median of little worth.
+    """
+    rows = _decided(comparison) or comparison.rows
     baseline = sum(row.baseline_count * row.baseline_p50_ns for row in rows)
     candidate = sum(row.baseline_count * row.candidate_p50_ns for row in rows)
-    return baseline / candidate if candidate else 1.0
+    return baseline / candidate if candidate else None
 
 
-def _telling(comparison: Comparison) -> list[ComparisonRow]:
-    """The rows with a verdict, or all where none has one: too few calls make a median of little worth."""
-    return [row for row in comparison.rows if row.verdict != "cannot tell"] or list(comparison.rows)
+def _decided(comparison: Comparison) -> list[ComparisonRow]:
+    return [row for row in comparison.rows if row.verdict != "cannot tell"]
 
 
 def _of_comparison(report: Report, comparison: Comparison) -> Headline:
@@ -57,7 +59,7 @@ def _faster_figure(comparison: Comparison) -> Figure:
     verdicts = {row.verdict for row in comparison.rows}
     certain = bool(comparison.certain)
     speedup = units.ratio(mix_speedup(comparison))
-    unsure = "Not measurably" if "no difference" in verdicts else "Cannot tell"
+    unsure = "Not measurably" if verdicts == {"no difference"} else "Cannot tell"
     return Figure(
         question=f"Is {comparison.candidate} faster?",
         value=speedup if certain else unsure,
@@ -105,23 +107,14 @@ def _end_to_end_figure(report: Report, comparison: Comparison) -> Figure:
 
 
 def _exposed_change_figure(report: Report, comparison: Comparison, question: str) -> Figure:
-    before, after = (_side_window(report, side) for side in (comparison.baseline, comparison.candidate))
+    sides = (comparison.baseline, comparison.candidate)
+    before, after = (window(run for run in report.runs if run.side == side) for side in sides)
     return Figure(
         question=question,
         value=f"{exposed_share(before)} → {exposed_share(after)}",
         caption="of the window is exposed communication",
         detail="no step is marked on both sides",
         term="exposed",
-    )
-
-
-def _side_window(report: Report, side: str) -> Window:
-    windows = [window(run) for run in report.runs if run.side == side]
-    return Window(
-        span_ns=sum(one.span_ns for one in windows),
-        comm_ns=sum(one.comm_ns for one in windows),
-        overlapped_comm_ns=sum(one.overlapped_comm_ns for one in windows),
-        exposed_comm_ns=sum(one.exposed_comm_ns for one in windows),
     )
 
 

@@ -38,7 +38,6 @@ def render(report: Report) -> str:
     report = runs.baseline_first(report)
     templates = environment()
     style, script = (asset(templates, name) for name in ("report.css", "report.js"))
-    marks = runs.run_marks(report)
     return templates.get_template("report.html.j2").render(
         report=report,
         style=Markup(style),
@@ -46,8 +45,7 @@ def render(report: Report) -> str:
         policy=_policy(style, script),
         glossary=GLOSSARY,
         headline=headline.headline(report),
-        marks=marks,
-        runs=tuple(zip(marks, report.runs, strict=True)),
+        runs=runs.marked_runs(report),
         sides=tuple(runs.side_marks(report).values()),
         setup=setup.setup_table(report),
         gaps=unknowns.gaps(report),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.runs import RunMark, run_marks, shorten
+from traceana.render.runs import RunMark, marked_runs, shorten
 from traceana.render.scales import Axis, LinearScale, LogScale, linear_scale, log_axis, log_scale, time_axis
 from traceana.render.stack import stack
 from traceana.report import Operation, Report
@@ -105,9 +105,7 @@ def operation_rows(report: Report) -> tuple[OperationRow, ...]:
 def _operations(report: Report) -> list[tuple[RunMark, Operation, int]]:
     """Every operation with its run and the number of ranks that were read."""
     return [
-        (mark, operation, max(1, len(run.ranks)))
-        for mark, run in zip(run_marks(report), report.runs, strict=True)
-        for operation in run.operations
+        (mark, operation, max(1, len(run.ranks))) for mark, run in marked_runs(report) for operation in run.operations
     ]
 
 

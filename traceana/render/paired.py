@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.report import PairedRow, Report
 
 
@@ -16,5 +16,4 @@ class MarkedPair:
 
 def paired_rows(report: Report) -> tuple[MarkedPair, ...]:
     """The rows of all runs, in the report's order."""
-    marked = zip(run_marks(report), report.runs, strict=True)
-    return tuple(MarkedPair(mark=mark, data=row) for mark, run in marked for row in run.paired)
+    return tuple(MarkedPair(mark=mark, data=row) for mark, run in marked_runs(report) for row in run.paired)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from traceana.render.runs import RunMark, side_marks
+from traceana.render.runs import RunMark, runs_by_side
 from traceana.report import PerfDump, Report
 
 REQUEST = "whole request"
@@ -33,11 +33,11 @@ class PerfTables:
 
 def perf_tables(report: Report) -> PerfTables:
     """The whole request, then its stages, in the order of the dumps; and the peaks of allocated memory."""
-    dumps = {
-        mark: [dump for run in report.runs if run.side == side for dump in run.perf_dumps]
-        for side, mark in side_marks(report).items()
+    found = {
+        mark: dumps
+        for mark, runs in runs_by_side(report).items()
+        if (dumps := [dump for run in runs for dump in run.perf_dumps])
     }
-    found = {mark: of_side for mark, of_side in dumps.items() if of_side}
     return PerfTables(
         sides=tuple(found),
         times=tuple(_rows(list(found.values()), _times)),

@@ -14,7 +14,7 @@ class Ranked:
 
     baseline: RunMark
     candidate: RunMark
-    speedup: float
+    speedup: float | None
     verdicts: str
     worth_ns: int
     worth_per: str
@@ -28,7 +28,7 @@ def ranking(report: Report) -> tuple[Ranked, ...]:
         return ()
     marks = side_marks(report)
     ranked = [_ranked(comparison, marks) for comparison in report.comparisons]
-    return tuple(sorted(ranked, key=lambda one: -one.speedup))
+    return tuple(sorted(ranked, key=lambda one: -(one.speedup or 0)))
 
 
 def _ranked(comparison: Comparison, marks: dict[str, RunMark]) -> Ranked:

@@ -13,13 +13,13 @@ def run_answer(run: RunReport) -> Headline:
             second="The traces hold no communication kernel and no collective that traceana knows.",
             figures=(),
         )
-    times = window(run)
+    times = window([run])
     costliest = max(run.operations, key=lambda operation: operation.duration_ns.sum)
     hidden = units.percent(times.overlapped_comm_ns, times.comm_ns)
     return Headline(
         sentence=f"{run.label} communicates for {units.percent(times.comm_ns, times.span_ns)} of its window; "
         f"{hidden} of that is hidden under compute.",
-        second=f"{units.sized(costliest.op, costliest.message_bytes)} takes most of it. "
+        second=f"{units.sized(costliest.op, costliest.message_bytes)} takes the largest part. "
         "Add a second run to compare backends.",
         figures=(_exposed_figure(run, times), _costliest_figure(run, costliest), _wait_figure(run)),
     )

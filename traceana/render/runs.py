@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from traceana.report import Report
+from traceana.report import Report, RunReport
 
 RUN_COLOURS = 8
 """How many colours and markers report.css defines; later sides begin again, told apart by their label."""
@@ -29,10 +29,15 @@ def side_marks(report: Report) -> dict[str, RunMark]:
     return {side: RunMark(label=side, colour=index % RUN_COLOURS) for index, side in enumerate(sides)}
 
 
-def run_marks(report: Report) -> tuple[RunMark, ...]:
-    """A mark per run, in the report's order."""
+def marked_runs(report: Report) -> tuple[tuple[RunMark, RunReport], ...]:
+    """Every run with its mark, in the report's order."""
     sides = side_marks(report)
-    return tuple(RunMark(label=run.label, colour=sides[run.side].colour) for run in report.runs)
+    return tuple((RunMark(label=run.label, colour=sides[run.side].colour), run) for run in report.runs)
+
+
+def runs_by_side(report: Report) -> dict[RunMark, list[RunReport]]:
+    """Every side's mark with its runs, the baseline first."""
+    return {mark: [run for run in report.runs if run.side == side] for side, mark in side_marks(report).items()}
 
 
 def shorten(text: str, limit: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.answer import window
-from traceana.render.runs import RunMark, shorten, side_marks
+from traceana.render.runs import RunMark, runs_by_side, shorten
 from traceana.report import Report, RunReport, Setup
 
 LONGEST = 2000
@@ -69,13 +69,12 @@ class _Fact:
 
 def setup_table(report: Report) -> SetupTable:
     """Backend, command, hardware, versions, NCCL's settings and choices, environment and window."""
-    marks = side_marks(report)
-    sides = [[run for run in report.runs if run.side == side] for side in marks]
-    rows = [_row(fact, sides) for fact in _facts(report.runs)]
+    sides = runs_by_side(report)
+    rows = [_row(fact, list(sides.values())) for fact in _facts(report.runs)]
     known = [row for row in rows if any(value != units.UNKNOWN for value in row.values)]
     several = len(sides) > 1
     return SetupTable(
-        sides=tuple(marks.values()),
+        sides=tuple(sides),
         rows=tuple(row for row in known if not (several and row.equal)),
         equal=tuple(row for row in known if several and row.equal),
         without_record=tuple(run.label for run in report.runs if run.setup is None),
@@ -112,7 +111,7 @@ def _facts(runs: tuple[RunReport, ...]) -> list[_Fact]:
         *_named(runs, _pairs(lambda setup: setup.window), "window: {}"),
         _Fact(name="window recorded", value=_window, free=True),
         _Fact(name="calls", value=lambda run: units.count(run.coverage.collectives)),
-        _Fact(name="exit code", value=_of_setup(lambda setup: str(setup.exit_code))),
+        _Fact(name="exit code", value=_of_setup(lambda setup: "" if setup.exit_code is None else str(setup.exit_code))),
         _Fact(name="started", value=_of_setup(lambda setup: setup.started or ""), free=True),
         _Fact(name="folder", value=lambda run: run.path, free=True),
     ]
@@ -183,4 +182,4 @@ def _ranks(run: RunReport) -> str:
 
 def _window(run: RunReport) -> str:
     kind = "on the host, no GPU activity" if any(rank.source == "cpu" for rank in run.ranks) else "a rank"
-    return f"{units.duration(window(run).span_ns / max(1, len(run.ranks)))} {kind}"
+    return f"{units.duration(window([run]).span_ns / max(1, len(run.ranks)))} {kind}"

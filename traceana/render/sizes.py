@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from traceana import units
-from traceana.render.runs import RunMark, run_marks, shorten
+from traceana.render.runs import RunMark, marked_runs, shorten
 from traceana.render.scales import Axis, LogScale, log_axis, log_scale
 from traceana.report import Bucket, Operation, Report
 
@@ -115,7 +115,7 @@ def _buckets(report: Report, scheme: str) -> list[tuple[RunMark, Bucket]]:
     """The buckets of one scheme, operation by operation (the one that takes longest first), then by size."""
     pairs = [
         (mark, bucket)
-        for mark, run in zip(run_marks(report), report.runs, strict=True)
+        for mark, run in marked_runs(report)
         for bucket in run.buckets
         if bucket.scheme == scheme and bucket.count
     ]
@@ -142,7 +142,7 @@ def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
     """One chart per operation that has a size anywhere, largest transfer volume first."""
     sized = [
         (mark, operation)
-        for mark, run in zip(run_marks(report), report.runs, strict=True)
+        for mark, run in marked_runs(report)
         for operation in run.operations
         if operation.message_bytes and operation.busbw_gbps
     ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render import places
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.render.scales import Axis, LinearScale, Tick, linear_scale, time_axis
 from traceana.report import Report, RunReport, Span, SpanInstance
 
@@ -51,11 +51,7 @@ class SpanRow:
 
 def span_rows(report: Report) -> tuple[SpanRow, ...]:
     """All spans, those of one name under each other, the longest first."""
-    rows = [
-        _span_row(mark, run, span)
-        for mark, run in zip(run_marks(report), report.runs, strict=True)
-        for span in run.spans
-    ]
+    rows = [_span_row(mark, run, span) for mark, run in marked_runs(report) for span in run.spans]
     totals: dict[str, int] = {}
     for row in rows:
         totals[row.data.name] = totals.get(row.data.name, 0) + row.data.duration_ns.sum
@@ -88,7 +84,7 @@ def step_charts(report: Report) -> tuple[StepChart, ...]:
 
 
 def _spans(report: Report) -> list[tuple[RunMark, Span]]:
-    return [(mark, span) for mark, run in zip(run_marks(report), report.runs, strict=True) for span in run.spans]
+    return [(mark, span) for mark, run in marked_runs(report) for span in run.spans]
 
 
 def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:

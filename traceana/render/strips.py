@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.render.scales import Axis, LogScale, Tick, round_step
 from traceana.report import Report, StepTime
 
@@ -41,15 +41,14 @@ class Strips:
 
 def strips(report: Report) -> Strips:
     """A strip per run that has steps, all on one axis; the first MOST_DOTS executions of each."""
-    marks = {run.label: mark for mark, run in zip(run_marks(report), report.runs, strict=True)}
-    stepped = [run for run in report.runs if run.steps]
-    times = [step.duration_ns for run in stepped for step in run.steps if step.duration_ns > 0] or [1]
+    stepped = [(mark, run) for mark, run in marked_runs(report) if run.steps]
+    times = [step.duration_ns for _, run in stepped for step in run.steps if step.duration_ns > 0] or [1]
     scale = LogScale(low=min(times) * 0.97, high=max(times) * 1.03)
     names = [row.name for comparison in report.comparisons for row in comparison.end_to_end if row.metric == "step"]
     return Strips(
         name=names[0] if names else "step",
         axis=_axis(scale),
-        rows=tuple(_strip(marks[run.label], index, run.steps[:MOST_DOTS], scale) for index, run in enumerate(stepped)),
+        rows=tuple(_strip(mark, index, run.steps[:MOST_DOTS], scale) for index, (mark, run) in enumerate(stepped)),
         height=len(stepped) * ROW_HEIGHT,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from traceana import units
 from traceana.render import places
 from traceana.render.ranks import drawn_ranks
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.render.scales import Axis, Tick, round_step
 from traceana.report import Report, RunReport, TimelineRow
 from traceana.report import Timeline as TimelineData
@@ -49,9 +49,7 @@ class Timeline:
 def timelines(report: Report) -> tuple[Timeline, ...]:
     """A timeline per run that has one; all share the longest's axis, so lengths can be compared."""
     found = [
-        (mark, run, run.timeline)
-        for mark, run in zip(run_marks(report), report.runs, strict=True)
-        if run.timeline and run.timeline.duration_ns > 0
+        (mark, run, run.timeline) for mark, run in marked_runs(report) if run.timeline and run.timeline.duration_ns > 0
     ]
     longest = max((data.duration_ns for _, _, data in found), default=0)
     drawn = drawn_ranks(report)
@@ -90,7 +88,7 @@ def _strip(row: TimelineRow, longest_ns: int) -> Strip:
     return Strip(
         rank=row.rank,
         paths=tuple(Path(kind=STYLES[kind], outline=_outline(cells, kind)) for kind in kinds),
-        title=f"rank {row.rank}: {summary or 'nothing ran'}",
+        title=f"rank {row.rank}: {f'about {summary}' if summary else 'nothing ran'}",
     )
 
 

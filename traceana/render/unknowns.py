@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.report import Report, RunReport
 
 UNKNOWN_BACKEND = "unknown"
@@ -39,11 +39,10 @@ class _Check:
 
 def gaps(report: Report) -> tuple[Gap, ...]:
     """Every kind of gap that any run has, the gravest first."""
-    runs = list(zip(run_marks(report), report.runs, strict=True))
     found = []
     for check in CHECKS:
         details: dict[str, list[RunMark]] = {}
-        for mark, run in runs:
+        for mark, run in marked_runs(report):
             for detail in check.details(run):
                 details.setdefault(detail, []).append(mark)
         if details:

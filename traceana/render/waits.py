@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render import places
-from traceana.render.runs import RunMark, run_marks
+from traceana.render.runs import RunMark, marked_runs
 from traceana.report import Clock, RankWait, Report, RunReport
 
 SHADES = 6
@@ -79,7 +79,7 @@ def waits(report: Report) -> tuple[Waits, ...]:
     for wait in (wait for run in report.runs for wait in run.waits):
         totals[wait.op] = totals.get(wait.op, 0) + wait.wait_ns
     ops = sorted(totals, key=lambda op: -totals[op])
-    return tuple(_waits(mark, run, ops, worst) for mark, run in zip(run_marks(report), report.runs, strict=True))
+    return tuple(_waits(mark, run, ops, worst) for mark, run in marked_runs(report))
 
 
 def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
