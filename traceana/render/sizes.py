@@ -16,7 +16,7 @@ LABEL_LIMIT = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """One bucket of one run: a marker at p50 and a line to p95."""
+    """One bucket of one run: a marker at `p50` and a line to `p95`, in percent of the axis, `y` pixels from the top."""
 
     run: RunMark
     op: str
@@ -28,7 +28,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeLabel:
-    """An operation's name or a bucket's bounds beside its rows."""
+    """An operation's name or a bucket's bounds beside its rows, `y` pixels from the top."""
 
     text: str
     y: float
@@ -37,7 +37,7 @@ class RangeLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
-    """The chart of all buckets; empty where no call has a size."""
+    """The chart of all buckets, `height` in pixels; empty where no call has a size."""
 
     axis: Axis
     ranges: tuple[Range, ...]

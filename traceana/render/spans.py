@@ -13,7 +13,7 @@ STEP_TICKS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One numbered execution: places of its time and of its exposed communication, from the top."""
+    """One numbered execution, in percent: `at` along the axis, its time and exposed communication from the top."""
 
     at: float
     time: float
