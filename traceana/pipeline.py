@@ -45,19 +45,24 @@ class Analysis:
     runs: tuple[AnalyzedRun, ...]
 
 
-def analyze(paths: Sequence[Path], settings: Settings, progress: Progress) -> Analysis:
-    """Analyze everything below `paths`. Raises TraceanaError where no rank of a run could be read."""
-    runs, passed_over = read_runs(paths, settings, progress)
+def analyze(
+    paths: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None] = lambda: None
+) -> Analysis:
+    """Analyze everything below `paths`; `meanwhile` runs here while other processes read.
+
+    Raises TraceanaError where no rank of a run could be read.
+    """
+    runs, passed_over = read_runs(paths, settings, progress, meanwhile)
     return conclude(runs, settings.baseline, passed_over)
 
 
 def read_runs(
-    paths: Sequence[Path], settings: Settings, progress: Progress
+    paths: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
     """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
     found = discover(paths)
     _check_baseline(found, settings.baseline)
-    results = _measure(found, settings, progress)
+    results = _measure(found, settings, progress, meanwhile)
     return [_join(files, results, settings) for files in found.runs], found.passed_over
 
 
@@ -81,9 +86,12 @@ def _check_baseline(found: Discovery, baseline: str | None) -> None:
         raise TraceanaError(f"--baseline {baseline}: no such run; the runs are {', '.join(labels)}")
 
 
-def _measure(found: Discovery, settings: Settings, progress: Progress) -> dict[Path, RankResult | TraceanaError]:
+def _measure(
+    found: Discovery, settings: Settings, progress: Progress, meanwhile: Callable[[], None]
+) -> dict[Path, RankResult | TraceanaError]:
     files = [file.path for run in found.runs for file in run.ranks]
-    results = each(partial(measure_rank, own_patterns=settings.own_patterns), files, settings.workers, progress)
+    measure = partial(measure_rank, own_patterns=settings.own_patterns)
+    results = each(measure, files, settings.workers, progress, meanwhile=meanwhile)
     return dict(zip(files, results, strict=True))
 
 
@@ -93,10 +101,12 @@ def each(
     workers: int,
     progress: Progress,
     name: Callable[[Item], object] = lambda item: item,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Result | TraceanaError]:
     """Results of a top-level function, called in a pool on every item; a TraceanaError takes its result's place."""
     with _executor(min(workers or os.cpu_count() or 1, len(items))) as executor:
         tasks: dict[Future[Result], Item] = {executor.submit(function, item): item for item in items}
+        meanwhile()
         for done, task in enumerate(as_completed(tasks), start=1):
             progress(done, len(items), str(name(tasks[task])))
         results: list[Result | TraceanaError] = []

@@ -1,6 +1,6 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,41 +58,31 @@ class Calls:
 
 def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[int, Ints]) -> Calls:
     """Put the ranks' calls one below the other, in rank order; `steps` gives each call's step by rank."""
+    ordered = sorted(ranks.items())
+    offsets, numbers = matching.clocks.offset_ns, _collective_numbers(ranks, matching)
+    split = {rank: matching.per_rank(rank, len(calls)) for rank, calls in ordered}
     signatures: dict[Signature, int] = {}
-    columns: list[list[Ints]] = [[] for _ in range(9)]
-    numbers = _collective_numbers(ranks, matching)
-    for rank, calls in sorted(ranks.items()):
-        matched, wait, transfer = matching.per_rank(rank, len(calls))
-        codes = [signatures.setdefault(signature, len(signatures)) for signature in calls.signatures]
-        rows = (
-            np.full(len(calls), rank, dtype=np.int64),
-            calls.start_ns - matching.clocks.offset_ns.get(rank, 0),
-            calls.end_ns - calls.start_ns,
-            calls.exposed_ns,
-            wait,
-            transfer,
-            matched.astype(np.int64),
-            numbers[rank],
-            np.array(codes, dtype=np.int64)[calls.signature],
-        )
-        for column, values in zip(columns, rows, strict=True):
-            column.append(values)
-    step = np.concatenate([steps[rank] for rank in sorted(ranks)])
-    seq = np.concatenate([calls.seq for _, calls in sorted(ranks.items())])
-    sites, site = _sites([calls for _, calls in sorted(ranks.items())])
-    rank_, start, duration, exposed, wait_, transfer_, matched_, number, signature = map(np.concatenate, columns)
+    codes = {rank: [signatures.setdefault(s, len(signatures)) for s in calls.signatures] for rank, calls in ordered}
+
+    def stacked(column: Callable[[int, Collectives], Ints]) -> Ints:
+        return np.concatenate([column(rank, calls) for rank, calls in ordered])
+
+    of_rank = stacked(lambda rank, calls: np.full(len(calls), rank, dtype=np.int64))
+    signature = stacked(lambda rank, calls: np.array(codes[rank], dtype=np.int64)[calls.signature])
+    collective, step = stacked(lambda rank, _: numbers[rank]), stacked(lambda rank, _: steps[rank])
+    sites, site = _sites([calls for _, calls in ordered])
     return Calls(
-        rank=rank_,
-        start_ns=start,
-        duration_ns=duration,
-        exposed_ns=exposed,
-        wait_ns=wait_,
-        transfer_ns=transfer_,
-        matched=matched_ == 1,
-        collective=number,
-        seq=seq,
+        rank=of_rank,
+        start_ns=stacked(lambda rank, calls: calls.start_ns - offsets.get(rank, 0)),
+        duration_ns=stacked(lambda _, calls: calls.end_ns - calls.start_ns),
+        exposed_ns=stacked(lambda _, calls: calls.exposed_ns),
+        wait_ns=stacked(lambda rank, _: split[rank][0]),
+        transfer_ns=stacked(lambda rank, _: split[rank][1]),
+        matched=collective >= 0,
+        collective=collective,
+        seq=stacked(lambda _, calls: calls.seq),
         step=step,
-        warm_up=warm_up(rank_, signature, number, step),
+        warm_up=warm_up(of_rank, signature, collective, step),
         signature=signature,
         signatures=tuple(signatures),
         site=site,

@@ -13,7 +13,7 @@ import numpy as np
 from traceana.analyze.align import CallSequence, align, intersecting
 from traceana.analyze.clocks import ClockOffsets, CommonEnds, estimate, on_other_hosts
 from traceana.analyze.collectives import Collectives
-from traceana.trace.columns import Bools, Ints
+from traceana.trace.columns import Ints
 
 GroupKey = tuple[tuple[int, ...] | None, str | None, str]
 
@@ -38,18 +38,16 @@ class Matching:
     clocks: ClockOffsets
     notes: tuple[str, ...]
 
-    def per_rank(self, rank: int, calls: int) -> tuple[Bools, Ints, Ints]:
-        """For one rank's calls: which are matched, and their wait and transfer in ns (0 elsewhere)."""
-        matched = np.zeros(calls, dtype=np.bool_)
+    def per_rank(self, rank: int, calls: int) -> tuple[Ints, Ints]:
+        """For one rank's calls their wait and transfer in ns, 0 where they are not matched."""
         wait, transfer = np.zeros(calls, dtype=np.int64), np.zeros(calls, dtype=np.int64)
         for group in self.groups:
             if rank in group.ranks:
                 column = group.ranks.index(rank)
                 index = group.calls[:, column]
-                matched[index] = True
                 wait[index] = group.wait_ns[:, column]
                 transfer[index] = group.transfer_ns[:, column]
-        return matched, wait, transfer
+        return wait, transfer
 
 
 def match(ranks: Mapping[int, Collectives], world_size: int, hosts: Mapping[int, str | None]) -> Matching:

@@ -1,5 +1,6 @@
 """`traceana analyze`: traces in, report out."""
 
+import importlib
 import webbrowser
 from pathlib import Path
 
@@ -73,9 +74,6 @@ def command(
 ) -> None:
     """Analyze and say what was found."""
     from traceana.analyze.kinds import parse_pattern
-    from traceana.render.files import write
-    from traceana.render.summary import summary
-    from traceana.render.tables import markdown
 
     settings = Settings(
         baseline=baseline,
@@ -85,7 +83,11 @@ def command(
         hta=hta,
     )
     with progress_bar("reading traces") as progress:
-        analysis = analyze(paths, settings, progress)
+        analysis = analyze(paths, settings, progress, _load_renderers)
+    from traceana.render.files import write
+    from traceana.render.summary import summary
+    from traceana.render.tables import markdown
+
     report = write(analysis, output)
     _say(analysis, aside=form == "md")
     if form == "md":
@@ -93,6 +95,11 @@ def command(
     click.echo(f"report: {report}", err=form == "md")
     if open_report:
         webbrowser.open(report.resolve().as_uri())
+
+
+def _load_renderers() -> None:
+    """jinja2 and pyarrow take a tenth of the time in which a large trace is read."""
+    importlib.import_module("traceana.render.files")
 
 
 def parse_edges(text: str) -> tuple[int, ...]:
@@ -126,5 +133,7 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
             click.echo(f"  {file.file} ends early: {file.missing}", err=True)
         if coverage.skipped_events:
             click.echo(f"  {coverage.skipped_events} damaged events were left out", err=True)
+    for comparison in () if aside else analysis.report.comparisons:
+        click.echo(f"{comparison.candidate} against {comparison.baseline}: {comparison.sentence}")
     for note in analysis.report.passed_over:
         click.echo(f"passed over: {note}", err=True)

@@ -85,7 +85,7 @@ def _link_group(links: dict[int, _Links], group: MatchedGroup, number: int, arro
 
 
 def _rows(calls: Collectives, matching: Matching, rank: int, links: _Links, origin_ns: int) -> CallRows:
-    _, wait, transfer = matching.per_rank(rank, len(calls))
+    wait, transfer = matching.per_rank(rank, len(calls))
     shift = origin_ns + matching.clocks.offset_ns.get(rank, 0)
     return CallRows(
         start_ns=calls.start_ns - shift,

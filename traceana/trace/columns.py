@@ -76,5 +76,5 @@ class RankTrace:
     host_collectives: HostRows
     """Host spans that are themselves the communication (gloo); `key` indexes calls."""
     host_compute: HostRows
-    """aten operators; `key` is 0."""
+    """aten operators; `thread` and `key` are 0."""
     calls: tuple[CallMetadata, ...]

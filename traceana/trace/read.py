@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, HostRows, Ints, RankTrace
-from traceana.trace.events import Event
+from traceana.trace.events import Chunk, Event
 from traceana.trace.file import TraceFile
 from traceana.trace.header import Header
 
@@ -90,11 +90,15 @@ class _Reader:
             "python_function": self.python_function,
         }
 
-    def add(self, event: Event, start_ns: int) -> None:
-        """File one complete event under its category; others are passed over."""
-        handler = self.handlers.get(event.cat)
-        if handler is None or event.ph != "X":
-            return
+    def add(self, chunk: Chunk) -> None:
+        """File complete events under their categories; others are passed over."""
+        handlers = self.handlers
+        for event, start_ns in zip(chunk.events, chunk.starts_ns, strict=True):
+            handler = handlers.get(event.cat)
+            if handler is not None and event.ph == "X":
+                self._file(event, start_ns, handler)
+
+    def _file(self, event: Event, start_ns: int, handler: Callable[[Event, int, int], None]) -> None:
         if event.ts is None or abs(event.dur or 0.0) > _LONGEST_US:
             self.skipped += 1
             return
@@ -117,7 +121,7 @@ class _Reader:
 
     def operator(self, event: Event, start: int, duration: int) -> None:
         if event.name.startswith("aten::"):
-            self.host_compute.add(start, duration, self._thread(event), 0)
+            self.host_compute.add(start, duration, 0, 0)
         elif event.name == "record_param_comms":
             args = self._args(event)
             rows = self.host_calls if args.collective else self.bare_calls
@@ -195,8 +199,7 @@ def read_rank(path: Path) -> RankTrace:
     events = 0
     for chunk in file.chunks():
         events += len(chunk.events)
-        for event, start_ns in zip(chunk.events, chunk.starts_ns, strict=True):
-            reader.add(event, start_ns)
+        reader.add(chunk)
     file.damage.skipped_events += reader.skipped
     return _finish(reader, file, events)
 
