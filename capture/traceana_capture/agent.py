@@ -30,7 +30,8 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture import adapters, calls, direct, kills, sigterm
+    from traceana_capture import adapters, c10d, direct, kills, sigterm
+    from traceana_capture.calls import CALLS
     from traceana_capture.control import Control
     from traceana_capture.pairs import PAIRS
     from traceana_capture.triggers import Triggers
@@ -43,7 +44,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     triggers = Triggers(settings, window)
 
     def before_collective() -> None:
-        if window.finished:
+        if CALLS.over:
             return
         # Under sglang the work begins with the first request, not with the collectives of its start.
         if window.profiler is None and not adapters.owns_window():
@@ -54,11 +55,12 @@ def _prepare(settings: dict[str, Any]) -> None:
     # What closes a window comes before what opens one, lest a failure in between leave a window that nothing closes.
     _close_before_exit(dist, window)
     _give_way(torch, window)
+    _hold_during_graphs(torch, window)
     kills.hold_back(settings["workdir"])
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
     os.register_at_fork(after_in_child=sigterm.forget)
-    calls.watch_c10d()
+    c10d.watch_c10d()
     direct.watch_symmetric_memory()
     # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
     # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
@@ -66,8 +68,9 @@ def _prepare(settings: dict[str, Any]) -> None:
         os.environ.setdefault("TEARDOWN_CUPTI", "1")
     _hello_after_init(torch, dist, control, window)
     PAIRS.choose(settings["paired"])
+    PAIRS.held = window.held
     adapters.watch_imports(triggers, settings["backend"])
-    calls.CALLS.before = before_collective
+    CALLS.before = before_collective
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
@@ -91,7 +94,10 @@ def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:
         sigterm.watch(window.close)
         window.warm_up()
 
-    dist.init_process_group = dist.distributed_c10d.init_process_group = init_process_group
+    # A mesh of devices makes the default group too, by a name of its own.
+    for module in (dist, dist.distributed_c10d, dist.device_mesh):
+        if hasattr(module, "init_process_group"):
+            module.init_process_group = init_process_group
 
 
 def _versions(torch: Any) -> dict[str, str]:
@@ -114,14 +120,18 @@ def _close_before_exit(dist: Any, window: Any) -> None:
     destroy, leave = dist.destroy_process_group, os._exit
 
     @functools.wraps(destroy)
-    def destroy_process_group(*args: Any, **kwargs: Any) -> Any:
-        window.close("the process group ended")
+    def destroy_process_group(group: Any = None) -> Any:
+        if group in (None, dist.group.WORLD):
+            window.close("the process group ended")
         forget_groups()
-        return destroy(*args, **kwargs)
+        return destroy(group)
 
+    @functools.wraps(leave)
     def _exit(status: int) -> Any:
-        window.leave()
-        leave(status)
+        try:
+            window.leave()
+        finally:
+            leave(status)
 
     dist.destroy_process_group = dist.distributed_c10d.destroy_process_group = destroy_process_group
     # Children of fork and forkserver leave through os._exit and never run atexit.
@@ -130,9 +140,7 @@ def _close_before_exit(dist: Any, window: Any) -> None:
 
 
 def _give_way(torch: Any, window: Any) -> None:
-    """Close ours before the program's own profiler starts, and hold the stop back during a CUDA graph's capture."""
-    from traceana_capture.calls import CALLS
-
+    """Close ours before the program's own profiler starts."""
     kind = torch.autograd.profiler.profile
     prepare = kind._prepare_trace
 
@@ -144,23 +152,30 @@ def _give_way(torch: Any, window: Any) -> None:
         return prepare(self)
 
     kind._prepare_trace = _prepare_trace
+
+
+def _hold_during_graphs(torch: Any, window: Any) -> None:
+    """Hold the window's start and end back while a CUDA graph is captured, which both would break."""
+    from traceana_capture.calls import CALLS
+
     graph = torch.cuda.CUDAGraph
     begin, end = graph.capture_begin, graph.capture_end
 
     def over() -> None:
-        window.graph_captures -= 1
         CALLS.end_graph()
-        window.check()
+        window.release()
 
+    @functools.wraps(begin)
     def capture_begin(self: Any, *args: Any, **kwargs: Any) -> Any:
-        window.graph_captures += 1
+        window.hold()
         CALLS.begin_graph()
         try:
             return begin(self, *args, **kwargs)
-        except Exception:
+        except BaseException:
             over()
             raise
 
+    @functools.wraps(end)
     def capture_end(self: Any) -> Any:
         try:
             return end(self)

@@ -11,10 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
-from traceana_capture.calls import CALLS, shared_keys
+from traceana_capture.calls import CALLS, NO_SPAN, shared_keys
 
 CUSTOM, IPC, SYMMETRIC = "custom all-reduce", "CUDA IPC", "symmetric memory"
 USP = "sglang.multimodal_gen.runtime.layers.usp"
@@ -87,20 +86,22 @@ def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str
         if torch.compiler.is_compiling() or CALLS.inside.call:
             return original(*args, **kwargs)
         CALLS.before()
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
-        if not (CALLS.recording or CALLS.capturing) or not tensors:
+        span = noted(args, kwargs) if CALLS.recording or CALLS.capturing else None
+        if span is None:
             return original(*args, **kwargs)
-        group = getattr(args[0], "group", None) if method else _ulysses_group()
-        # What it issues in turn is not a call of its own.
-        CALLS.inside.call = True
-        try:
-            with described(word, tensors, group or _world(), backend, _version(package)):
-                result = original(*args, **kwargs)
-        finally:
-            CALLS.inside.call = False
+        with CALLS.inside, span:
+            result = original(*args, **kwargs)
         if result is None:
             CALLS.take_back()
         return result
+
+    def noted(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        try:
+            group = getattr(args[0], "group", None) if method else _ulysses_group()
+            return described(word, tensors, group or c10d._get_default_group(), backend, _version(package))
+        except Exception:  # another version's arguments; the call has no size then
+            return None
 
     return call
 
@@ -110,39 +111,46 @@ def _ulysses_group() -> Any:
     return state.get_sp_group().ulysses_group if state is not None else None
 
 
-def _world() -> Any:
-    return c10d._get_default_group()
+class Operator(torch._ops.OpOverloadPacket):
+    """An operator of torch.ops that notes its calls.
 
+    The operator's own object becomes one of these: torch's compiler keeps tables of operators, and knows it in them.
+    """
 
-class Operator:
-    """Stands for an operator of torch.ops: notes its calls, and is the operator in all else."""
-
-    def __init__(self, packet: Any, word: str, sent: str) -> None:
-        self._packet, self._word = packet, word
-        names = [argument.name for argument in packet.default._schema.arguments]
-        self._sent, self._group = (sent, names.index(sent)), ("group_name", names.index("group_name"))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._packet, name)
+    traceana_word: str
+    traceana_arguments: tuple[tuple[str, int], ...]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the operator, with a span around it while the window is open."""
         if torch.compiler.is_compiling():
-            return self._packet(*args, **kwargs)
+            return super().__call__(*args, **kwargs)
         CALLS.before()
         if not (CALLS.recording or CALLS.capturing):
-            return self._packet(*args, **kwargs)
-        tensor, name = (args[at] if len(args) > at else kwargs[key] for key, at in (self._sent, self._group))
+            return super().__call__(*args, **kwargs)
+        with _span_of(self, args, kwargs):
+            return super().__call__(*args, **kwargs)
+
+
+def _span_of(operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        tensor, name = (args[at] if len(args) > at else kwargs[key] for key, at in operator.traceana_arguments)
         group = c10d._resolve_process_group(name)  # type: ignore[attr-defined]
-        with described(self._word, [tensor], group, SYMMETRIC, f"torch {torch.__version__}"):
-            return self._packet(*args, **kwargs)
+        return described(operator.traceana_word, [tensor], group, SYMMETRIC, f"torch {torch.__version__}")
+    except Exception:  # wrong arguments, of which the operator tells
+        return NO_SPAN
+
+
+def note(packet: Any, word: str, sent: str) -> None:
+    """Have the operator note its calls."""
+    names = [argument.name for argument in packet.default._schema.arguments]
+    packet.traceana_word = word
+    packet.traceana_arguments = tuple((name, names.index(name)) for name in (sent, "group_name"))
+    packet.__class__ = Operator
 
 
 def watch_symmetric_memory() -> None:
-    """Stand in for the operators that this torch has."""
-    if not dist.is_available():
-        return
+    """Have the operators that this torch has note their calls."""
     for name, (word, sent) in OPERATORS.items():
         packet = getattr(torch.ops.symm_mem, name, None)
         if packet is not None:
-            setattr(torch.ops.symm_mem, name, Operator(packet, word, sent))
+            note(packet, word, sent)

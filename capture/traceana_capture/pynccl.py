@@ -3,8 +3,10 @@
 Signatures are those of sglang 0.5.23; arguments are found by name, because they drift between versions.
 """
 
+import contextlib
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -59,12 +61,25 @@ class Communicator:
         return CALLS.span(self.keys(operation, datatype), sent, received, number)
 
 
+class _Open(threading.local):
+    """The groups that this thread began, one inside another, and their point-to-point calls."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.calls: list[tuple[str, Arguments]] = []
+
+    def take(self) -> list[tuple[str, Arguments]]:
+        """The calls of the group that ends."""
+        calls, self.calls = self.calls, []
+        return calls
+
+
 class Library:
-    """What is known of one NCCLLibrary class: its communicators and the point-to-point calls of the open group."""
+    """What is known of one NCCLLibrary class."""
 
     def __init__(self) -> None:
         self.communicators: dict[int, Communicator] = {}
-        self.grouped: list[tuple[str, Arguments]] | None = None
+        self.open = _Open()
 
     def communicator(self, handle: Any) -> Communicator:
         """The communicator with this handle; one of unknown size when it was made before we came."""
@@ -106,21 +121,31 @@ def _named(original: Callable[..., Any], library: Library) -> Any:
     @functools.wraps(original)
     def init(self: Any, world_size: int, *args: Any, **kwargs: Any) -> Any:
         communicator = original(self, world_size, *args, **kwargs)
-        library.add(communicator, world_size, self.ncclGetVersion())
+        with contextlib.suppress(Exception):  # another version's names
+            library.add(communicator, world_size, self.ncclGetVersion())
         return communicator
 
     return init
 
 
-def _reader(original: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Arguments]:
-    """Reads a call's arguments without the cost of binding them to the signature."""
+def _before() -> None:
+    """A collective comes, unless it is how a call of c10d is carried, which came already."""
+    if not CALLS.inside.call:
+        CALLS.before()
+
+
+def _reader(original: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Arguments | None]:
+    """Reads a call's arguments without the cost of binding them to the signature; None where they are wrong."""
     names = list(inspect.signature(original).parameters)
     count = next(name for name in COUNTS if name in names)
     wanted = [(name, names.index(name)) for name in (count, "datatype", "comm")]
 
-    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        elements, datatype, comm = (args[at] if len(args) > at else kwargs[name] for name, at in wanted)
-        return int(elements), int(datatype), comm
+    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
+        try:
+            elements, datatype, comm = (args[at] if len(args) > at else kwargs[name] for name, at in wanted)
+            return int(elements), int(datatype), comm
+        except (KeyError, TypeError, ValueError):
+            return None
 
     return read
 
@@ -132,8 +157,11 @@ def _collective(original: Callable[..., Any], names: tuple[str, int, int], libra
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        CALLS.before()
-        count, datatype, comm = read(args, kwargs)
+        _before()
+        arguments = read(args, kwargs)
+        if arguments is None:
+            return original(*args, **kwargs)
+        count, datatype, comm = arguments
         group = library.communicator(comm)
         with group.span(operation, datatype, count * (sent or group.size), count * (received or group.size)):
             return original(*args, **kwargs)
@@ -148,11 +176,13 @@ def _point_to_point(original: Callable[..., Any], method: str, library: Library)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        if library.grouped is not None:
-            library.grouped.append((operation, read(args, kwargs)))
+        arguments = read(args, kwargs)
+        if library.open.depth and arguments is not None:
+            library.open.calls.append((operation, arguments))
+        if library.open.depth or arguments is None:
             return original(*args, **kwargs)
-        CALLS.before()
-        count, datatype, comm = read(args, kwargs)
+        _before()
+        count, datatype, comm = arguments
         with library.communicator(comm).span(operation, datatype, count, count):
             return original(*args, **kwargs)
 
@@ -162,19 +192,20 @@ def _point_to_point(original: Callable[..., Any], method: str, library: Library)
 def _group_start(original: Callable[..., Any], library: Library) -> Any:
     @functools.wraps(original)
     def start(self: Any) -> Any:
-        CALLS.before()
-        library.grouped = []
+        _before()
+        library.open.depth += 1
         return original(self)
 
     return start
 
 
 def _group_end(original: Callable[..., Any], library: Library) -> Any:
-    """The group's kernel is launched by its end, so the end carries the sum of the group's calls."""
+    """The kernel of a group is launched by the end of the outermost, which carries the sum of its calls."""
 
     @functools.wraps(original)
     def end(self: Any) -> Any:
-        calls, library.grouped = library.grouped or [], None
+        library.open.depth = max(0, library.open.depth - 1)
+        calls = [] if library.open.depth else library.open.take()
         with _whole(library, calls):
             return original(self)
 

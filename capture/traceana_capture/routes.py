@@ -9,6 +9,12 @@ import torch.distributed as dist
 # What adapters did in this process, and the communicators that they found, by global ranks.
 ADAPTERS: list[str] = []
 COMMUNICATORS: dict[tuple[int, ...], Any] = {}
+# What PyNccl knows of NCCL's types and reductions, in sglang 0.5.23.
+DTYPES = frozenset(
+    [torch.int8, torch.uint8, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64, torch.bfloat16]
+)
+_OPS = dist.ReduceOp
+REDUCTIONS = (_OPS.SUM, _OPS.PRODUCT, _OPS.MAX, _OPS.MIN, _OPS.AVG)
 
 
 def took(adapter: str) -> None:
@@ -29,11 +35,31 @@ class Issued:
         return True
 
 
-def communicator(tensor: torch.Tensor, group: Any) -> Any:
-    """The communicator that takes this call, or None."""
-    if not COMMUNICATORS or tensor.device.type != "cuda":
-        return None
-    return COMMUNICATORS.get(tuple(dist.get_process_group_ranks(group)))
+def carries(function: str, tensors: list[torch.Tensor], values: dict[str, Any]) -> bool:
+    """Whether PyNccl can do the call; it checks less than c10d, and would read or write beyond a tensor's end."""
+    return (
+        len({(tensor.dtype, tensor.device) for tensor in tensors}) == 1
+        and tensors[0].dtype in DTYPES
+        and all(tensor.numel() for tensor in tensors)
+        and all(tensor.is_contiguous() for tensor in tensors)
+        and values.get("op", dist.ReduceOp.SUM) in REDUCTIONS
+        and _fits(function, tensors, values)
+    )
+
+
+def _fits(function: str, tensors: list[torch.Tensor], values: dict[str, Any]) -> bool:
+    """Whether a gather's or scatter's tensors have sizes that belong together; PyNccl checks those of all-to-all."""
+    if not function.startswith(("all_gather", "reduce_scatter")):
+        return True
+    received, sent = (tensor.numel() for tensor in tensors)
+    size = len(dist.get_process_group_ranks(values.get("group")))
+    return received == sent * size if function.startswith("all_gather") else received * size == sent
+
+
+def _communicator(group: Any) -> Any:
+    """The communicator of the group's ranks, or None; sglang disables one for a while at times."""
+    found = COMMUNICATORS.get(tuple(dist.get_process_group_ranks(group)))
+    return None if getattr(found, "disabled", False) else found
 
 
 def _source(values: dict[str, Any]) -> int:
@@ -79,10 +105,16 @@ ROUTES: dict[str, Callable[[Any, dict[str, Any], Any], None]] = {
 }
 
 
-def send(function: str, tensor: torch.Tensor, values: dict[str, Any]) -> Issued | None:
-    """Issue the call through PyNccl; None when no communicator takes it. `values` are in the signature's order."""
-    route, pynccl = ROUTES.get(function), communicator(tensor, values.get("group"))
-    if route is None or pynccl is None:
-        return None
-    route(pynccl, values, torch.cuda.current_stream())
-    return Issued()
+def send(function: str, tensor: torch.Tensor, values: dict[str, Any]) -> bool:
+    """Issue the call through PyNccl, where a communicator takes it; `values` are in the signature's order."""
+    if function not in ROUTES or tensor.device.type != "cuda":
+        return False
+    tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    try:
+        pynccl = _communicator(values.get("group"))
+        possible = pynccl is not None and carries(function, tensors, values)
+    except Exception:  # a group that is none: c10d says it better
+        return False
+    if possible:
+        ROUTES[function](pynccl, values, torch.cuda.current_stream())
+    return possible

@@ -28,8 +28,26 @@ def watch(close: Callable[[str], None]) -> None:
     threading.Thread(target=_wait, args=(_pipe[0], close), daemon=True).start()
 
 
-def _handled_by_the_thread(_number: int, _frame: FrameType | None) -> None:
-    pass
+def _handled_by_the_thread(number: int, _frame: FrameType | None) -> None:
+    """The thread knows already, unless the program's event loop took the descriptor for itself."""
+    descriptor = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(descriptor)
+    if _pipe is not None and descriptor != _pipe[1].fileno():
+        _pipe[1].send(bytes([number]))
+
+
+def release() -> None:
+    """The window is over: SIGTERM as it was, which ends the process even in a call that never comes back."""
+    if _pipe is not None and signal.getsignal(signal.SIGTERM) is _handled_by_the_thread:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        else:
+            _restore()
+
+
+def _restore() -> None:
+    # Only the main thread may call signal.signal; 0 is SIG_DFL.
+    ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))
 
 
 def _wait(pipe: socket.socket, close: Callable[[str], None]) -> None:
@@ -37,8 +55,7 @@ def _wait(pipe: socket.socket, close: Callable[[str], None]) -> None:
         pass
     close("SIGTERM")
     if signal.getsignal(signal.SIGTERM) is _handled_by_the_thread:
-        # Only the main thread may call signal.signal; 0 is SIG_DFL.
-        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))
+        _restore()
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,6 +1,7 @@
 """Decides when the window opens and closes: a request, a collective, a named function, or a count of steps."""
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -79,11 +80,25 @@ def _wrap(module: ModuleType, path: str, before: Callable[[], None], after: Call
     owner: Any = module
     for name in owners:
         owner = getattr(owner, name, None)
-    original = getattr(owner, last, None)
-    if original is None:
-        sys.stderr.write(f"traceana: {module.__name__} has no {path}, so the window does not open\n")
+    original = inspect.getattr_static(owner, last, None)
+    # What a static method or a class method wraps; both bind otherwise than a function does.
+    binding = type(original) if isinstance(original, (staticmethod, classmethod)) else None
+    function = original.__func__ if isinstance(original, (staticmethod, classmethod)) else original
+    if not inspect.isroutine(function) or _is_lazy(function):
+        what = "is missing" if original is None else "is no plain function or method"
+        sys.stderr.write(f"traceana: {module.__name__}:{path} {what}, so the window does not open\n")
         return
-    setattr(owner, last, around(original, before, after))
+    wrapped = around(function, before, after)
+    setattr(owner, last, binding(wrapped) if binding else wrapped)
+
+
+def _is_lazy(function: Any) -> bool:
+    """Whether a call returns at once and the work follows."""
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
 
 
 def around(original: Callable[..., Any], before: Callable[[], None], after: Callable[[], None]) -> Any:

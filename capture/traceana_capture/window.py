@@ -7,20 +7,20 @@ those that another thread than the main one opens, can be closed from anywhere.
 
 import contextlib
 import functools
-import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from traceana_capture import routes, session
+from traceana_capture import session, sigterm
 from traceana_capture.calls import CALLS
 from traceana_capture.control import Control
+from traceana_capture.export import export
 from traceana_capture.pairs import PAIRS
 
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
@@ -37,8 +37,7 @@ class Window:
         self.settings = settings
         self.control = control
         self.profiler: Any = None
-        self.finished = False
-        self.graph_captures = 0
+        self.holds = 0
         self.collectives = 0
         self._warm = False
         self._due = 0.0
@@ -63,18 +62,26 @@ class Window:
 
     def open(self) -> None:
         """Start recording, unless the delay, counted from the first call, is not over."""
-        if self.profiler is not None or self.finished or not self._chosen():
+        # A session's start would break a CUDA graph's capture.
+        if self.profiler is not None or CALLS.over or self.holds or not self._chosen():
             return
         with self._lock:
-            if torch.autograd.profiler._is_profiler_enabled:
-                self._say_why_not("the program's own profiler was running")
-                return
-            self.warm_up()
-            if not self._due:
-                self._due = time.monotonic() + self.settings["delay_s"]
-                self._open_in(self.settings["delay_s"])
-            if time.monotonic() < self._due or self.profiler is not None:
-                return
+            try:
+                self._open()
+            except Exception as error:  # whatever it is, the program goes on
+                self._finish()
+                self._mark.unlink(missing_ok=True)
+                self.control.send(event="failed", reason=f"the profiler did not start: {error!r}")
+
+    def _open(self) -> None:
+        if torch.autograd.profiler._is_profiler_enabled:
+            self._say_why_not("the program's own profiler was running")
+            return
+        self.warm_up()
+        if not self._due:
+            self._due = time.monotonic() + self.settings["delay_s"]
+            self._open_in(self.settings["delay_s"])
+        if time.monotonic() >= self._due and self.profiler is None:
             self._record()
 
     def _open_in(self, delay_s: float) -> None:
@@ -102,11 +109,12 @@ class Window:
             signal.signal(WAKE, lambda *_: self.check())
         profiler = session.of_profiler(self.settings, all_threads=everywhere)
         session.start(profiler)
-        self.profiler = profiler
         CALLS.recording = True
         with contextlib.suppress(OSError):
             self._mark.touch()
         self.control.send(event="recording", gpu=session.gpu())
+        # From here on the window may be closed at any moment, by a signal that the main thread gets.
+        self.profiler = profiler
         threading.Thread(target=self._bound, daemon=True).start()
 
     @property
@@ -125,9 +133,9 @@ class Window:
             return False
         ranks = self.settings["ranks"]
         if ranks and torch.distributed.get_rank() not in ranks:
-            self.finished = True
+            self._finish()
             self.control.send(event="left out", reason="not among --ranks")
-        return not self.finished
+        return not CALLS.over
 
     def _bound(self) -> None:
         """In a thread of its own: end the window in time for the export to happen in a healthy process."""
@@ -151,11 +159,29 @@ class Window:
         elif self._asked:
             self.check()
 
+    def hold(self) -> None:
+        """Do not close until `release`: a stop would break a CUDA graph's capture."""
+        self.holds += 1
+
+    def release(self) -> None:
+        """Do what was asked for meanwhile."""
+        self.holds = max(0, self.holds - 1)
+        self.check()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Between `hold` and `release`."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
     def check(self) -> None:
         """Do what another thread asked for, if this one may."""
         if self._asked and self._may_stop():
             self._stop(self._asked)
-        elif self._due and self.graph_captures:
+        elif self._due and self.holds:
             self._open_in(LOOK_S)
         elif self._due:
             self.open()
@@ -184,42 +210,38 @@ class Window:
 
     def leave(self) -> None:
         """The process ends, so a CUDA graph that is being captured is lost anyway."""
-        self.graph_captures = 0
+        self.holds = 0
         self.close("the process ended")
 
     def _may_stop(self) -> bool:
-        return not self.graph_captures and self._owner in (None, threading.get_ident())
+        return not self.holds and self._owner in (None, threading.get_ident())
 
     def _stop(self, reason: str) -> None:
         with self._lock:
             if self._stopper is not None:
                 return
-            self._stopper, self.finished, CALLS.recording = threading.get_ident(), True, False
-            self.control.send(event="exporting")
-            self.control.send(**self._export(reason))
-            self._done.set()
+            self._stopper, CALLS.recording = threading.get_ident(), False
+            profiler, self.profiler = self.profiler, None
+            try:
+                self.control.send(event="exporting")
+                self.control.send(**export(profiler, self._mark.with_suffix(".json"), reason))
+            finally:
+                self._mark.unlink(missing_ok=True)
+                self._finish()
+                self._done.set()
 
-    def _export(self, reason: str) -> dict[str, Any]:
-        trace = Path(self.settings["workdir"]) / f"{os.getpid()}.json"
-        try:
-            self.profiler.stop()
-            self.profiler.export_chrome_trace(str(trace))
-            facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
-            trace.with_suffix(".calls").write_text(json.dumps(facts))
-        except Exception as error:  # whatever it is, the program goes on
-            return {"event": "failed", "reason": f"the export failed: {error!r}"}
-        finally:
-            # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
-            self.profiler.profiler = self.profiler = None
-            self._mark.unlink(missing_ok=True)
-        return {"event": "done", "reason": reason, "trace": str(trace)}
+    def _finish(self) -> None:
+        """There will be no window any more."""
+        CALLS.finish()
+        PAIRS.measured.clear()
+        sigterm.release()
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
         self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
-        self.finished = self.profiler is not None
-        if self.finished:
+        CALLS.over = self.profiler is not None
+        if CALLS.over:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
             torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False
             self.profiler = None

@@ -1,4 +1,7 @@
-"""Two gloo ranks whose collectives also go to a stand-in for PyNccl, which is given where an adapter would give it."""
+"""Two gloo ranks whose collectives also go to a stand-in for PyNccl, which is given where an adapter would give it.
+
+With "alone" rank 1's window ends before rank 0's, and the work goes on.
+"""
 
 import sys
 import time
@@ -27,16 +30,24 @@ class StandIn:
         raise RuntimeError("not in this stand-in")
 
 
-def rank_main(rank: int, port: str) -> None:
-    from traceana_capture.pairs import PAIRS
+def rank_main(rank: int, port: str, alone: bool) -> None:
+    from traceana_capture.pairs import PAIRS, Peer
 
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    PAIRS.peers[0, 1] = StandIn()
+    PAIRS.peers[0, 1] = Peer(pynccl=StandIn(), host_group=None)
     mine = torch.full((256,), float(rank))
     for _ in range(CALLS):
         value = mine.clone()
         dist.all_reduce(value)
         assert value.eq(1.0).all(), "the program must go on with its own result"
+    if rank == 1 and alone:
+        # Its window gives way, and the other rank's does not.
+        with torch.profiler.profile():
+            pass
+    for _ in range(CALLS if alone else 0):
+        value = mine.clone()
+        dist.all_reduce(value)
+        assert value.eq(1.0).all()
     dist.broadcast(mine, 0)
     exchanged = torch.empty(256)
     dist.all_to_all_single(exchanged, mine)
@@ -45,7 +56,7 @@ def rank_main(rank: int, port: str) -> None:
 
 if __name__ == "__main__":
     spawn = torch.multiprocessing.get_context("spawn")
-    ranks = [spawn.Process(target=rank_main, args=(rank, sys.argv[1])) for rank in range(2)]
+    ranks = [spawn.Process(target=rank_main, args=(rank, sys.argv[1], "alone" in sys.argv)) for rank in range(2)]
     for process in ranks:
         process.start()
     for process in ranks:

@@ -1,5 +1,6 @@
 """Every way a run can end: each rank's trace is complete, or named with its reason; nothing is left half-written."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -161,13 +162,44 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path: Path) 
     assert "cannot write" in stderr
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
-def test_an_unwritable_folder_is_refused_before_the_run(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run").chmod(0o500)
-    code, stdout, stderr = run(tmp_path, ["echo", "ran"])
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A file system of memory on the folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    yield
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nobody may write to: root writes anywhere but on a read-only file system."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        folder.chmod(0o500)
+        yield folder
+        return
+    with mounted(folder, "ro"):
+        yield folder
+
+
+def test_an_unwritable_folder_is_refused_before_the_run(read_only: Path) -> None:
+    code, stdout, stderr = run(read_only, ["echo", "ran"])
     assert (code, stdout) == (2, "")
     assert "cannot write" in stderr
+    assert list(read_only.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run", ".run.scratch"])
+def test_a_file_in_the_place_of_a_folder_is_refused_and_kept(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    code, stdout, stderr = run(tmp_path, ["echo", "ran"])
+    assert (code, stdout) == (2, "")
+    assert "choose another folder with -o" in stderr
+    assert {path.name: path.is_file() and path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 
 
 def test_files_that_may_not_grow_leave_a_reason(tmp_path: Path) -> None:
@@ -183,12 +215,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 128 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(disk)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no small disk to fill: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with mounted(disk, "size=128k"):
+        yield disk
 
 
 def test_a_full_disk_leaves_a_reason(small_disk: Path) -> None:

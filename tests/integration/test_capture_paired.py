@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from tests.analysis import Outcome, analyze
-from tests.capturing import free_port
+from tests.capturing import LIMIT_S, free_port
 from tests.integration import paired_ranks
 from traceana.capture import session
 from traceana.capture.options import Options
@@ -20,14 +20,18 @@ from traceana.trace.paired import read_paired_calls
 CALLS = paired_ranks.CALLS
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("paired")
-    argv = (sys.executable, paired_ranks.__file__, free_port())
-    options = Options(argv=argv, nccl={}, backend="torch", paired=("all_reduce", "all_to_all"))
+def captured(folder: Path, *how: str) -> Path:
+    argv = (sys.executable, paired_ranks.__file__, free_port(), *how)
+    paired = ("all_reduce", "all_to_all")
+    options = Options(argv=argv, nccl={}, backend="torch", paired=paired, timeout_s=LIMIT_S)
     with mock.patch("traceana.capture.backends.check_machine"):
         assert session.capture(options, folder, "run") == 0
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return captured(tmp_path_factory.mktemp("paired"))
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +86,9 @@ def test_a_run_that_pairs_slowed_is_compared_with_none(folder: Path, tmp_path: P
     report = analyze(tmp_path, folder, others / "torch-2r", others / "pynccl-2r").report
     assert [run["label"] for run in report["runs"]] == ["run", "torch", "pynccl"]
     assert [(pair["baseline"], pair["candidate"]) for pair in report["comparisons"]] == [("torch", "pynccl")]
+
+
+def test_ranks_whose_windows_do_not_end_together_pair_together(tmp_path: Path) -> None:
+    run = json.loads((captured(tmp_path, "alone") / "run.json").read_text())
+    assert run["backend"]["pairs"] == 2 * CALLS
+    assert "the program started its own profiler" in [rank["reason"] for rank in run["ranks"]]

@@ -203,3 +203,117 @@ for number in range(5):
     rank, _, _ = capture(tmp_path, program, "--warmup", "2", "--steps", "2")
     assert (rank["outcome"], rank["reason"]) == ("complete", "the steps were over")
     assert sized(events(tmp_path)) == 2 + 3
+
+
+def test_wrong_arguments_give_torchs_own_errors(tmp_path: Path) -> None:
+    program = """
+work()
+calls = [
+    lambda: dist.all_reduce("x"),
+    lambda: dist.all_reduce(),
+    lambda: dist.all_reduce(x, bogus=1),
+    lambda: dist.all_reduce(x, group=[]),
+    lambda: dist.all_gather([], x),
+    lambda: dist.all_to_all([], []),
+    lambda: dist.all_to_all_single(x, (1, 2)),
+    lambda: dist.broadcast(x),
+]
+for call in calls:
+    try: call()
+    except Exception as error: print(type(error).__name__, str(error).splitlines()[0])
+"""
+    alone = subprocess.run([sys.executable, "-c", BEGIN + program], check=True, capture_output=True, text=True)
+    rank, stdout, _ = capture(tmp_path, program)
+    assert rank["outcome"] == "complete"
+    assert stdout == alone.stdout
+    assert len(stdout.splitlines()) == 8
+
+
+def test_a_profiler_that_does_not_start_costs_the_trace_only(tmp_path: Path) -> None:
+    program = """
+def start(self): raise RuntimeError("no profiler here")
+torch.profiler.profile.start = start
+work()
+print("worked")
+"""
+    rank, stdout, _ = capture(tmp_path, program)
+    assert stdout == "worked\n"
+    assert (rank["outcome"], rank["reason"]) == (
+        "missing",
+        "the profiler did not start: RuntimeError('no profiler here')",
+    )
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "KeyboardInterrupt"])
+def test_a_session_that_does_not_stop_crashes_nothing(tmp_path: Path, error: str) -> None:
+    program = f"""
+work()
+def stop(self): raise {error}("no end")
+torch.profiler.profile.stop = stop
+try: dist.destroy_process_group()
+except KeyboardInterrupt: pass
+print("worked", torch.autograd.profiler._is_profiler_enabled)
+with torch.autograd.profiler.profile() as own: x @ x
+print(len(own.function_events) > 0)
+"""
+    rank, stdout, _ = capture(tmp_path, program)
+    assert stdout == "worked False\nTrue\n"
+    assert rank["outcome"] == "missing"
+
+
+def test_a_subgroups_end_is_not_the_windows(tmp_path: Path) -> None:
+    program = "work(2); dist.destroy_process_group(dist.new_group([0])); work(3)"
+    rank, _, _ = capture(tmp_path, program)
+    assert (rank["outcome"], rank["reason"]) == ("complete", "the process ended")
+    # The new group's barrier is a collective too.
+    assert sized(events(tmp_path)) >= 2 + 3
+
+
+def test_nothing_is_kept_alive_after_the_window(tmp_path: Path) -> None:
+    program = """
+from traceana_capture.calls import CALLS, kind, shared_keys
+import gc, weakref
+group = dist.new_group([0], backend="gloo")
+dist.all_reduce(x, group=group)
+gone = weakref.ref(group)
+dist.destroy_process_group()
+del group
+gc.collect()
+print(gone() is None, CALLS.host, CALLS.calls, kind.cache_info().currsize, shared_keys.cache_info().currsize)
+"""
+    assert capture(tmp_path, program)[1] == "True [] {} 0 0\n"
+
+
+def test_compiled_code_stays_whole(tmp_path: Path) -> None:
+    program = """
+work()
+def step(x):
+    dist.all_reduce(x)
+    return x + 1
+print(torch.compile(step, backend="eager", fullgraph=True)(torch.ones(4)).sum())
+"""
+    rank, stdout, _ = capture(tmp_path, program)
+    assert rank["outcome"] == "complete"
+    assert stdout == "tensor(8.)\n"
+
+
+def test_an_event_loop_does_not_take_sigterm_away(tmp_path: Path) -> None:
+    program = """
+import asyncio, signal
+work()
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(30)
+    print("survived")
+child = os.fork()
+if not child:
+    dist.destroy_process_group()
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    work()
+    asyncio.run(main())
+print(os.waitpid(child, 0)[1])
+"""
+    command = [sys.executable, "-m", "traceana", "capture", "-o", str(tmp_path), "--", sys.executable, "-c"]
+    done = subprocess.run([*command, BEGIN + program], check=True, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.stdout == "15\n"

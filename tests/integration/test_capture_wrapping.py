@@ -88,6 +88,11 @@ def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> No
     assert run_file(tmp_path)["nccl"]["set"] == {"NCCL_PROTO": "Simple"}
 
 
+def test_ranks_that_the_run_does_not_have_are_named(tmp_path: Path) -> None:
+    _, _, stderr = run(tmp_path, workload("--steps", "1"), "--ranks", "0,2,3")
+    assert "no rank 2–3; the ranks are 0–1" in stderr
+
+
 def test_torchrun(tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     code, stdout, stderr = run(tmp_path, [*torchrun, WORKLOAD, "--torchrun", "--seq", "64"])
@@ -229,3 +234,56 @@ def test_two_captures_in_one_process(tmp_path: Path) -> None:
         "one/rank0.json.gz",
         "two/rank0.json.gz",
     ]
+
+
+STEPS = """
+import torch, torch.distributed as dist
+
+def step():
+    dist.all_reduce(torch.ones(8))
+
+class Model:
+    @staticmethod
+    def fixed(): step()
+    @classmethod
+    def of_class(kind): step()
+    async def later(self): step()
+"""
+STEPPING = """
+from steps import Model, step, dist
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+for _ in range(4):
+    step(); Model.fixed(); Model().fixed(); Model.of_class(); Model().of_class()
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"), [("step", 2), ("Model.fixed", 2), ("Model.of_class", 2), ("Model", 0), ("Model.later", 0)]
+)
+def test_steps_of_a_module_that_imports_torch_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, calls: int
+) -> None:
+    (tmp_path / "steps.py").write_text(STEPS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    options = ("--step-on", f"steps:{function}", "--warmup", "1", "--steps", "2")
+    code, _, stderr = run(tmp_path / "traces", [sys.executable, "-c", STEPPING], *options)
+    ranks = check(tmp_path / "traces", stderr)
+    assert code == 0
+    assert complete(ranks) == ((0,) if calls else ())
+    assert ("is no plain function or method" in stderr) == (not calls)
+
+
+MESH = """
+import torch, torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+init_device_mesh("cpu", (1,))
+dist.all_reduce(torch.ones(8))
+"""
+
+
+def test_a_mesh_of_devices_sets_the_process_group_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "RANK": "0", "WORLD_SIZE": "1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _, _, stderr = run(tmp_path, [sys.executable, "-c", MESH])
+    assert complete(check(tmp_path, stderr)) == (0,)

@@ -1,5 +1,8 @@
 """Adapters of sglang's language runtime, vLLM and diffusers, by stand-ins of what they wrap."""
 
+import importlib
+import importlib.abc
+import importlib.machinery
 import sys
 import types
 from typing import Any
@@ -125,10 +128,48 @@ def test_requests_open_the_window_but_warm_ups_do_not() -> None:
     module: Any = types.ModuleType(vllm.WORKER)
     module.Worker = type("Worker", (), {"execute_model": lambda self, batch: batch})
     vllm.wrap(module, made, "asis")
-    module.Worker().execute_model(types.SimpleNamespace(is_warmup=True))
+    warm_up = types.SimpleNamespace(is_warmup=True)
+    module.Worker().execute_model(warm_up)
+    module.Worker().execute_model([warm_up, warm_up])
     assert window.events == []
     module.Worker().execute_model("batch")
     assert window.events == ["open"]
+
+
+def test_a_span_that_cannot_be_named_after_its_arguments_costs_only_the_name() -> None:
+    hook = hooks.Hook(owner="Stage", method="run", span=sglang_diffusion.denoise_step, step=True)
+    run = hooks.hooked(lambda self, value: value + 1, hook, triggers()[0])
+    with torch.profiler.profile() as profiler:
+        assert run(None, 1) == 2
+    assert "run" in {event.name for event in profiler.events()}
+
+
+def test_a_module_that_is_not_as_it_was_loads_all_the_same(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "changed"
+    package.mkdir()
+    (package / "pynccl_wrapper.py").write_text("value = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    adapters.watch_imports(triggers()[0], "asis")
+    assert importlib.import_module("changed.pynccl_wrapper").value == 3
+    assert "changed.pynccl_wrapper is not as we know it" in capsys.readouterr().err
+
+
+def test_modules_are_found_as_the_program_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+        def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+            return importlib.machinery.ModuleSpec(fullname, self) if fullname == "made_up_steps" else None
+
+        def exec_module(self, module: Any) -> None:
+            module.step = lambda: 3
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
+    made, window = triggers(step_on="made_up_steps:step", steps=1)
+    adapters.watch_imports(made, "asis")
+    assert importlib.import_module("made_up_steps").step() == 3
+    assert window.events == ["open", "close"]
 
 
 def test_a_missing_method_is_named(capsys: pytest.CaptureFixture[str]) -> None:

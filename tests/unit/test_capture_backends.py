@@ -32,12 +32,21 @@ class Communicator:
         self.calls.append(("all_to_all_single", output, input_, received, sent, stream))
 
 
-class CudaTensor:
-    device = torch.device("cuda")
+class CudaTensor(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
     value: Any = None
 
-    def copy_(self, value: Any) -> None:
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+    def copy_(self, value: Any) -> None:  # type: ignore[override]
         self.value = value
+
+
+def on_gpu(tensor: torch.Tensor) -> Any:
+    return tensor.as_subclass(CudaTensor)
 
 
 class GroupCoordinator:
@@ -78,20 +87,51 @@ def test_torch_turns_the_other_ways_off(module: Any) -> None:
 def test_pynccl_takes_cuda_tensors_of_the_same_ranks(module: Any) -> None:
     sglang_diffusion.choose_backend(module, "pynccl")
     coordinator = module.GroupCoordinator([0, 1], use_device_communicator=False)
-    tensor: Any = CudaTensor()
-    issued = routes.send("all_reduce", tensor, {"tensor": tensor, "op": dist.ReduceOp.MAX})
-    assert issued is not None
-    assert issued.wait()
+    tensor, other = on_gpu(torch.zeros(4)), on_gpu(torch.zeros(4))
+    assert routes.send("all_reduce", tensor, {"tensor": tensor, "op": dist.ReduceOp.MAX})
     assert tensor.value == "reduced"
-    routes.send("broadcast", tensor, {"tensor": tensor, "src": 1})
-    routes.send("all_to_all_single", tensor, {"output": "o", "input": "i", "input_split_sizes": [1, 2]})
+    assert routes.send("broadcast", tensor, {"tensor": tensor, "src": 1})
+    assert routes.send("all_to_all_single", tensor, {"output": other, "input": tensor, "input_split_sizes": [1, 2]})
     assert coordinator.device_communicator.pynccl_comm.calls == [
         ("all_reduce", dist.ReduceOp.MAX, "stream"),
         ("broadcast", 1, "stream"),
-        ("all_to_all_single", "o", "i", None, [1, 2], "stream"),
+        ("all_to_all_single", other, tensor, None, [1, 2], "stream"),
     ]
-    assert routes.send("gather", tensor, {}) is None
-    assert routes.send("all_reduce", torch.zeros(1), {}) is None
+
+
+LEFT_TO_TORCH: dict[str, tuple[str, dict[str, Any]]] = {
+    "no route": ("gather", {"tensor": on_gpu(torch.zeros(4))}),
+    "on the host": ("all_reduce", {"tensor": torch.zeros(4)}),
+    "a type that PyNccl does not know": ("broadcast", {"tensor": on_gpu(torch.zeros(4, dtype=torch.bool)), "src": 0}),
+    "a reduction that PyNccl does not know": (
+        "all_reduce",
+        {"tensor": on_gpu(torch.zeros(4)), "op": dist.ReduceOp.BAND},
+    ),
+    "gaps in memory": ("all_reduce", {"tensor": on_gpu(torch.zeros(4, 4)[:, :2])}),
+    "nothing to send": ("all_reduce", {"tensor": on_gpu(torch.zeros(0))}),
+    "too small for what comes": (
+        "all_gather_into_tensor",
+        {"output_tensor": on_gpu(torch.zeros(4)), "input_tensor": on_gpu(torch.zeros(4))},
+    ),
+    "two types": (
+        "all_gather_into_tensor",
+        {"output_tensor": on_gpu(torch.zeros(8)), "input_tensor": on_gpu(torch.zeros(4, dtype=torch.int8))},
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "values"), LEFT_TO_TORCH.values(), ids=LEFT_TO_TORCH)
+def test_what_pynccl_cannot_do_is_left_to_torch(module: Any, function: str, values: dict[str, Any]) -> None:
+    routes.COMMUNICATORS[0, 1] = Communicator()
+    assert not routes.send(function, next(iter(values.values())), values)
+    assert routes.COMMUNICATORS[0, 1].calls == []
+
+
+def test_a_disabled_communicator_gets_no_calls(module: Any) -> None:
+    routes.COMMUNICATORS[0, 1] = communicator = Communicator()
+    communicator.disabled = True
+    tensor = on_gpu(torch.zeros(4))
+    assert not routes.send("all_reduce", tensor, {"tensor": tensor})
 
 
 def test_asis_changes_nothing(module: Any) -> None:
@@ -143,6 +183,11 @@ def test_pynccl_without_a_gpu_is_refused_before_the_run(monkeypatch: pytest.Monk
 def test_pairs_need_a_backend_of_the_programs_own() -> None:
     with pytest.raises(TraceanaError, match="add --backend torch or --backend pynccl"):
         backends.check_machine("asis", ("all_reduce",))
+
+
+def test_pairs_need_all_ranks() -> None:
+    with pytest.raises(TraceanaError, match="--paired needs all ranks"):
+        backends.check_machine("torch", ["all_to_all"], [0])
 
 
 def kernel(name: str, **args: object) -> dict[str, Any]:

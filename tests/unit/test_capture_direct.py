@@ -81,33 +81,42 @@ def test_a_missing_function_is_named(capsys: pytest.CaptureFixture[str]) -> None
     assert "has no QuickAllReduce.quick_all_reduce" in capsys.readouterr().err
 
 
-def test_operators_of_symmetric_memory(noted: calls.Calls) -> None:
+@pytest.fixture
+def operators() -> Iterator[list[Any]]:
+    """Torch's operators of symmetric memory while they note their calls."""
+    known = [getattr(torch.ops.symm_mem, name, None) for name in direct.OPERATORS]
+    packets = [packet for packet in known if packet is not None]
+    direct.watch_symmetric_memory()
+    yield packets
+    for packet in packets:
+        packet.__class__ = torch._ops.OpOverloadPacket
+
+
+def test_operators_of_symmetric_memory(
+    noted: calls.Calls, operators: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch._ops.OpOverloadPacket, "__call__", lambda *_, **__: None)
     group = dist.group.WORLD.group_name  # type: ignore[union-attr]
-    for name, (word, sent) in direct.OPERATORS.items():
-        packet = getattr(torch.ops.symm_mem, name, None)
-        if packet is None:
-            continue
-        operator = direct.Operator(packet, word, sent)
-        assert operator.default is packet.default
-        operator._packet = lambda *_: None
-        names = [argument.name for argument in packet.default._schema.arguments]
+    for operator in operators:
+        (sent, _), _ = operator.traceana_arguments
+        names = [argument.name for argument in operator.default._schema.arguments]
         operator(*(torch.ones(10) if n == sent else group if n == "group_name" else None for n in names))
     found = [r for r in records(noted) if r is not None]
     assert {r["Collective name"] for r in found} >= {"allreduce", "_allgather_base", "broadcast"}
     assert {(r["In msg nelems"], r["traceana backend"]) for r in found} == {(10, "symmetric memory")}
 
 
-def test_the_real_operators_are_stood_in_for_where_torch_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_tells_itself_what_is_wrong_with_its_arguments(noted: calls.Calls, operators: list[Any]) -> None:
+    with pytest.raises(RuntimeError, match="multimem_all_reduce_"):
+        torch.ops.symm_mem.multimem_all_reduce_(torch.ones(1))
+    assert records(noted) == []
+
+
+def test_torchs_compiler_knows_the_operators(operators: list[Any]) -> None:
     before = torch.ops.symm_mem.multimem_all_reduce_
-    try:
-        direct.watch_symmetric_memory()
-        assert isinstance(torch.ops.symm_mem.multimem_all_reduce_, direct.Operator)
-        assert str(torch.ops.symm_mem.multimem_all_reduce_.default) == str(before.default)
-    finally:
-        for name in direct.OPERATORS:
-            operator = getattr(torch.ops.symm_mem, name, None)
-            if isinstance(operator, direct.Operator):
-                setattr(torch.ops.symm_mem, name, operator._packet)
+    assert before in operators
+    assert isinstance(before, torch._ops.OpOverloadPacket)
+    assert before.default.overloadpacket is before
 
 
 def facts(backend: str, name: str = "allreduce", elements: int = 7) -> dict[str, Any]:

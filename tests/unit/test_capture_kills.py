@@ -51,6 +51,35 @@ def test_it_does_not_wait_for_ever(
     assert rank.wait(10) == -signal.SIGKILL
 
 
+def test_a_rank_is_waited_for_once(
+    tmp_path: Path, rank: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kills, "GRACE_S", 0.2)
+    (tmp_path / f"{rank.pid}.window").touch()
+    exports = kills._Exports(tmp_path)
+    exports.wait([rank.pid])
+    (tmp_path / f"{rank.pid}.flush").unlink()
+    exports.wait([rank.pid])
+    assert not (tmp_path / f"{rank.pid}.flush").exists()
+
+
+def test_all_ranks_together_have_one_grace(tmp_path: Path, rank: subprocess.Popen[bytes]) -> None:
+    (tmp_path / f"{rank.pid}.window").touch()
+    exports = kills._Exports(tmp_path)
+    exports.left_s = 0.1
+    exports.wait([rank.pid])
+    assert exports.left_s <= 0
+
+
+def test_a_group_by_its_negative_number(
+    tmp_path: Path, rank: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kills, "GRACE_S", 0.1)
+    (tmp_path / f"{rank.pid}.window").touch()
+    os.kill(-rank.pid, signal.SIGKILL)
+    assert (tmp_path / f"{rank.pid}.flush").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_else_is_held(tmp_path: Path, rank: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Not SIGTERM, at which a rank exports by itself, and no process without a window."""

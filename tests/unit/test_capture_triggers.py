@@ -71,7 +71,7 @@ def test_steps_count_from_the_start_function() -> None:
 
 def test_a_function_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     triggers(start_on="program:Missing.method")
-    assert "program has no Missing.method" in capsys.readouterr().err
+    assert "program:Missing.method is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["program", "program:", ":begin", "a b:c", "__main__:begin"])

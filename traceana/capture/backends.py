@@ -41,8 +41,10 @@ def environment(asked: str) -> dict[str, str]:
     return {**dict.fromkeys((*NO_IPC, *NO_VLLM), "0"), VLLM_PYNCCL: "1" if asked == "torch" else "0"}
 
 
-def check_machine(asked: str, paired: Sequence[str]) -> None:
-    """Raise TraceanaError when the backend, or a pair of backends, cannot run on this machine."""
+def check_machine(asked: str, paired: Sequence[str], ranks: Sequence[int] = ()) -> None:
+    """Raise TraceanaError when the backend, or a pair of backends, cannot run on this machine, or for these ranks."""
+    if paired and ranks:
+        raise TraceanaError("--paired needs all ranks, because they exchange the extra calls too; leave --ranks out")
     if paired and asked == "asis":
         raise TraceanaError("--paired needs to know the program's own backend; add --backend torch or --backend pynccl")
     if (paired or asked == "pynccl") and not any(Path(device).exists() for device in GPU_DEVICES):

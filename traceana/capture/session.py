@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from traceana import __version__
+from traceana import __version__, units
 from traceana.capture import backends, runfile
 from traceana.capture.collect import Collected, collect
 from traceana.capture.control import Ranks, Worker
@@ -52,7 +52,7 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
 
     Raises TraceanaError where the run cannot start.
     """
-    backends.check_machine(options.backend, options.paired)
+    backends.check_machine(options.backend, options.paired, options.ranks)
     _check_command(options.argv[0])
     with claimed(output, run_name(label, repeat), force) as claim, signals() as asked:
         try:
@@ -107,6 +107,10 @@ def settle(
     except OSError as error:
         click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
     _report(run, why)
+    unknown = [rank for rank in plan.options.ranks if rank >= run.world_size > 0]
+    if unknown:
+        known = units.number_ranges(range(run.world_size))
+        click.echo(f"traceana: --ranks: no rank {units.number_ranges(unknown)}; the ranks are {known}", err=True)
     if any(rank.file for rank in run.ranks) and sys.stderr.isatty():
         click.echo(f"traceana: the traces are in {claim.folder}", err=True)
 

@@ -10,12 +10,13 @@ from traceana.capture import repeats
 from traceana.capture.folder import run_name
 from traceana.capture.nccl import PRESETS, preset_lines, settings_of
 from traceana.capture.options import BACKENDS, PAIRED, Options, function_name, rank_list
+from traceana.commands.sections import SectionedCommand
 
 _EXAMPLES = """
 \b
 Examples:
   traceana capture -- python generate.py
-  traceana capture --label torch --backend torch -- sglang generate --model-path M --prompt P --num-gpus 2 ...
+  traceana capture --warmup 1 --steps 3 -- sglang generate --model-path M --prompt P --num-gpus 2 ...
   traceana capture --backend torch --versus pynccl --repeat 3 -- sglang generate ...
   traceana capture --label ll --nccl-preset ll -- torchrun --nproc-per-node 2 train.py
   traceana capture --warmup 3 --steps 5 --step-on train.loop:step -- bash run.sh
@@ -28,40 +29,86 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
         context.exit()
 
 
-@click.command("capture", epilog=_EXAMPLES)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("traces"), show_default=True)
-@click.option("--label", help="Name of the run and of its folder.  [default: run]")
-@click.option("--repeat", type=click.IntRange(min=1), default=1, help="Run CMD so often: folders LABEL.1, LABEL.2, …")
+_SECTIONS = {
+    "When to record": (
+        "delay",
+        "duration",
+        "warmup",
+        "steps",
+        "step_on",
+        "start_on",
+        "max_collectives",
+        "max_memory",
+    ),
+    "What to record": ("ranks", "shapes", "stacks", "memory", "all_threads"),
+    "What carries the collectives": ("backend", "paired", "nccl", "presets", "list_presets"),
+    "Runs": (),
+}
+
+
+@click.command("capture", cls=SectionedCommand, sections=_SECTIONS, epilog=_EXAMPLES)
 @click.option(
-    "--versus",
-    type=click.Choice([*BACKENDS[1:], *PRESETS]),
-    help="Run CMD with this backend or preset too, in turn with the first: folders named after each.",
+    "--delay", type=click.FloatRange(min=0), metavar="S", default=0.0, help="Wait so many seconds after that moment."
 )
-@click.option("--duration", type=click.FloatRange(min=0.01), default=10.0, show_default=True, help="Window, seconds.")
-@click.option("--timeout", type=click.FloatRange(min=0.01), help="End the whole run after so many seconds.")
-@click.option("--delay", type=click.FloatRange(min=0), default=0.0, help="Seconds to let pass before the window.")
-@click.option("--ranks", default="", metavar="0,3", help="Record only these ranks.")
-@click.option("--stacks", is_flag=True, help="Record Python stacks (much larger).")
-@click.option("--memory", is_flag=True, help="Record allocations.")
-@click.option("--all-threads", is_flag=True, help="Record operators of all threads, not of the main thread only.")
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0.01),
+    metavar="S",
+    default=10.0,
+    show_default=True,
+    help="Close after so many seconds at most.",
+)
+@click.option("--warmup", type=click.IntRange(min=0), metavar="N", default=0, help="Open after so many steps.")
+@click.option("--steps", type=click.IntRange(min=0), metavar="N", default=0, help="Close after so many recorded steps.")
+@click.option("--step-on", default="", metavar="MODULE:FUNCTION", help="A step is a call of this.")
+@click.option(
+    "--start-on", default="", metavar="MODULE:FUNCTION", help="Wait for a call of this, and count steps from there."
+)
 @click.option(
     "--max-collectives",
     type=click.IntRange(min=1),
+    metavar="N",
     default=20_000,
     show_default=True,
-    help="End the window after these.",
+    help="Close after so many.",
 )
 @click.option(
     "--max-memory",
     type=click.IntRange(min=1),
+    metavar="MIB",
     default=1024,
     show_default=True,
-    metavar="MIB",
-    help="End the window when a rank's process has grown by this; its trace is about twice as large.",
+    help="Close when a rank has grown by this.",
 )
-@click.option("--shapes", is_flag=True, help="Record operators' input shapes (slower, larger).")
+@click.option("--ranks", default="", metavar="0,3", help="Only these ranks.")
+@click.option("--shapes", is_flag=True, help="Also the shapes of operators' inputs (slower, larger).")
+@click.option("--stacks", is_flag=True, help="Also Python's stacks (much larger).")
+@click.option("--memory", is_flag=True, help="Also allocations.")
+@click.option("--all-threads", is_flag=True, help="Operators of all threads, and ranks that hang in a call.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    metavar="NAME",
+    default="asis",
+    show_default=True,
+    help="torch or pynccl (sglang, vLLM); asis changes nothing.",
+)
+@click.option(
+    "--paired",
+    multiple=True,
+    type=click.Choice(PAIRED),
+    metavar="OPERATION",
+    help="Run these on both backends too, such as all_to_all (sglang).",
+)
 @click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
-@click.option("--nccl-preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Set several at once.")
+@click.option(
+    "--nccl-preset",
+    "presets",
+    multiple=True,
+    type=click.Choice(list(PRESETS)),
+    metavar="NAME",
+    help="Set several at once; may be repeated.",
+)
 @click.option(
     "--list-presets",
     is_flag=True,
@@ -71,24 +118,29 @@ def _list_presets(context: click.Context, _option: click.Parameter, asked: bool)
     help="Say what each preset does and leave.",
 )
 @click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="asis",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("traces"),
     show_default=True,
-    help="What carries the collectives of sglang and vLLM.",
+    help="The folder of the runs.",
+)
+@click.option("--label", metavar="NAME", help="Name of the run and of its folder.  [default: run]")
+@click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
+@click.option(
+    "--repeat", type=click.IntRange(min=1), metavar="N", default=1, help="Run CMD so often: folders NAME.1, NAME.2, …"
 )
 @click.option(
-    "--paired",
-    multiple=True,
-    type=click.Choice(PAIRED),
-    help="Also run each such call on both backends, back to back, on copies of its tensors (sglang); may be repeated.",
+    "--versus",
+    type=click.Choice([*BACKENDS[1:], *PRESETS]),
+    metavar="NAME",
+    help="Run CMD with this backend or preset too, in turn with the first.",
 )
-@click.option("--warmup", type=click.IntRange(min=0), default=0, help="Steps to let pass before the window.")
-@click.option("--steps", type=click.IntRange(min=0), default=0, help="End the window after so many steps.")
-@click.option("--start-on", default="", metavar="MODULE:FUNCTION", help="Open the window when this is called.")
-@click.option("--step-on", default="", metavar="MODULE:FUNCTION", help="A step is a call of this.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.01), metavar="S", help="End the whole run after so many seconds."
+)
 @click.option("--open", "open_traces", is_flag=True, help="Show the traces in Perfetto afterwards.")
-@click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD …")
 def command(
     output: Path,
@@ -117,10 +169,10 @@ def command(
     force: bool,
     argv: tuple[str, ...],
 ) -> None:
-    """Run CMD unchanged and leave one trace per rank and run.json in OUTPUT/LABEL.
+    """Run CMD unchanged and leave one trace per rank and run.json in DIR/NAME.
 
-    The window opens at the first collective (under sglang: the first request) and lasts --duration seconds at most.
-    With --warmup or --steps it opens at a step: a denoising step under sglang, elsewhere a call of --step-on.
+    Recording begins at the first request (sglang, vLLM), a pipeline's first call (diffusers), or the first collective.
+    A step is a denoising step (sglang, diffusers), an optimizer's step, or a call of --step-on.
     """
     options = Options(
         argv=argv,

@@ -35,7 +35,7 @@ def install(module: ModuleType, hooks: tuple[Hook, ...], triggers: Triggers) -> 
 
 def hooked(original: Any, hook: Hook, triggers: Triggers) -> Any:
     """The method with its span, and its triggers around that, which a warm-up request does not touch."""
-    spanned = _spanned(original, hook.span)
+    spanned = _spanned(original, hook)
     if hook.work:
         real = around(spanned, triggers.work, lambda: None)
     elif hook.step and not triggers.step_on:
@@ -45,25 +45,43 @@ def hooked(original: Any, hook: Hook, triggers: Triggers) -> Any:
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        warm = any(getattr(value, "is_warmup", False) for value in (*args[1:], *kwargs.values()))
+        warm = any(map(_is_warm_up, (*args[1:], *kwargs.values())))
         return (spanned if warm else real)(*args, **kwargs)
 
     return call
 
 
-def _spanned(original: Any, name: Callable[..., str]) -> Any:
+def _is_warm_up(value: Any) -> bool:
+    """Whether a request, or each of a batch of them, is one that a server sends to itself."""
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_warm_up, value))
+    return getattr(value, "is_warmup", False) is True
+
+
+def _name(hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    try:
+        return hook.span(*args, **kwargs)
+    except Exception:  # another version's arguments
+        return hook.method
+
+
+def _spanned(original: Any, hook: Hook) -> Any:
     import torch
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        with torch.profiler.record_function(name(*args, **kwargs)):
+        with torch.profiler.record_function(_name(hook, args, kwargs)):
             return original(*args, **kwargs)
 
     return call
 
 
-def refusal(backend: str, reason: str) -> RuntimeError:
+class Refusal(RuntimeError):
+    """Ends a run whose backend cannot be chosen."""
+
+
+def refusal(backend: str, reason: str) -> Refusal:
     """The error that ends a run whose backend cannot be chosen."""
-    return RuntimeError(f"traceana: --backend {backend} cannot be done: {reason}; use --backend asis")
+    return Refusal(f"traceana: --backend {backend} cannot be done: {reason}; use --backend asis")

@@ -9,7 +9,7 @@ from typing import Any
 
 from traceana_capture import routes
 from traceana_capture.adapters.hooks import Hook, install, refusal
-from traceana_capture.pairs import PAIRS
+from traceana_capture.pairs import PAIRS, Peer
 from traceana_capture.triggers import Triggers
 
 RUNTIME = "sglang.multimodal_gen.runtime."
@@ -78,7 +78,7 @@ def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> 
         if backend == "pynccl" and self.world_size > 1:
             routes.COMMUNICATORS[tuple(self.ranks)] = communicator(self)
         if PAIRS.operations and self.world_size > 1:
-            PAIRS.peers[tuple(self.ranks)] = communicator(self)
+            PAIRS.peers[tuple(self.ranks)] = Peer(pynccl=communicator(self), host_group=self.cpu_group)
 
     return init
 
