@@ -1,13 +1,10 @@
 """Writes what a window recorded: the profiler's trace as plain JSON, and beside it what is known of its calls."""
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from traceana_capture import routes
+from traceana_capture import routes, session
 from traceana_capture.calls import CALLS
 from traceana_capture.pairs import PAIRS
 
@@ -22,15 +19,7 @@ def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
     except Exception as error:  # whatever it is, the program goes on
         return {"event": "failed", "reason": f"the export failed: {error!r}"}
     finally:
-        _end_anyway()
+        session.end_anyway()
         # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
         profiler.profiler = None
     return {"event": "done", "reason": reason, "trace": str(trace)}
-
-
-def _end_anyway() -> None:
-    """A session that failed to stop, or that Ctrl-C cut off, would crash the interpreter at its end."""
-    if torch.autograd.profiler._is_profiler_enabled:
-        with contextlib.suppress(Exception):
-            torch._C._autograd._disable_profiler()
-        torch.autograd.profiler._is_profiler_enabled = False

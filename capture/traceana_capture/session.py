@@ -1,5 +1,6 @@
 """Sessions of torch.profiler, and what a window asks of the process that they run in."""
 
+import contextlib
 import os
 import warnings
 from pathlib import Path
@@ -43,7 +44,18 @@ def start(profiler: Any) -> None:
         profiler.start()
 
 
+def end_anyway() -> None:
+    """End a session that failed to start or stop, or that Ctrl-C cut off: it would crash the interpreter at its end."""
+    if torch.autograd.profiler._is_profiler_enabled:
+        with contextlib.suppress(Exception):
+            torch._C._autograd._disable_profiler()
+        torch.autograd.profiler._is_profiler_enabled = False
+
+
 def own_bytes() -> int:
-    """Resident memory of this process that belongs to no file; the profiler's events are in it."""
-    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    """Resident memory of this process that belongs to no file; the profiler's events are in it. 0 if not known."""
+    try:
+        _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return 0
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

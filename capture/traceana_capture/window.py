@@ -37,13 +37,11 @@ class Window:
         self.settings = settings
         self.control = control
         self.profiler: Any = None
-        self.holds = 0
-        self.collectives = 0
-        self._warm = False
+        self.holds = self.collectives = 0
+        self._warm = self._opening = self._in_the_way = False
         self._due = 0.0
         self._owner: int | None = None
         self._asked = ""
-        self._why_not = ""
         self._stopper: int | None = None
         self._done = threading.Event()
         self._lock = threading.RLock()
@@ -66,16 +64,30 @@ class Window:
         if self.profiler is not None or CALLS.over or self.holds or not self._chosen():
             return
         with self._lock:
+            # The lock lets the delay's signal in, which comes to the thread that may be opening already.
+            if self._opening or CALLS.over:
+                return
+            self._opening = True
             try:
                 self._open()
             except Exception as error:  # whatever it is, the program goes on
-                self._finish()
-                self._mark.unlink(missing_ok=True)
-                self.control.send(event="failed", reason=f"the profiler did not start: {error!r}")
+                self._give_up(f"the profiler did not start: {error!r}")
+            finally:
+                self._opening = False
+
+    def _give_up(self, reason: str) -> None:
+        self.profiler = None
+        session.end_anyway()
+        with contextlib.suppress(OSError):
+            self._mark.unlink(missing_ok=True)
+        self._finish()
+        self.control.send(event="failed", reason=reason)
 
     def _open(self) -> None:
         if torch.autograd.profiler._is_profiler_enabled:
-            self._say_why_not("the program's own profiler was running")
+            if not self._in_the_way:
+                self._in_the_way = True
+                self.control.send(event="waiting", reason="the program's own profiler was running")
             return
         self.warm_up()
         if not self._due:
@@ -95,11 +107,6 @@ class Window:
         timer = threading.Timer(delay_s, opens)
         timer.daemon = True
         timer.start()
-
-    def _say_why_not(self, reason: str) -> None:
-        if self._why_not != reason:
-            self._why_not = reason
-            self.control.send(event="waiting", reason=reason)
 
     def _record(self) -> None:
         main = threading.current_thread() is threading.main_thread()
@@ -122,11 +129,6 @@ class Window:
         """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
         return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
 
-    @property
-    def _flush_request(self) -> Path:
-        """What `kills` asks with."""
-        return self._mark.with_suffix(".flush")
-
     def _chosen(self) -> bool:
         """Whether this process is a rank, and one that was asked for."""
         if not torch.distributed.is_initialized():
@@ -138,17 +140,17 @@ class Window:
         return not CALLS.over
 
     def _bound(self) -> None:
-        """In a thread of its own: end the window in time for the export to happen in a healthy process."""
-        end = time.monotonic() + self.settings["duration_s"]
+        """In a thread of its own: end the window in a healthy process, and at the request of `kills`."""
+        end, request = time.monotonic() + self.settings["duration_s"], self._mark.with_suffix(".flush")
         most = session.own_bytes() + (self.settings["max_memory_mib"] << 20)
         while not self._done.wait(LOOK_S if end - time.monotonic() > LOOK_S else max(0.0, end - time.monotonic())):
             if time.monotonic() >= end:
                 return self.close("the duration was over")
             if session.own_bytes() > most:
                 return self.close("the process had grown by --max-memory")
-            if self._flush_request.exists():
+            if request.exists():
                 self.close("its job was about to kill it")
-                return self._flush_request.unlink(missing_ok=True)
+                return request.unlink(missing_ok=True)
         return None
 
     def count(self) -> None:
@@ -220,13 +222,14 @@ class Window:
         with self._lock:
             if self._stopper is not None:
                 return
-            self._stopper, CALLS.recording = threading.get_ident(), False
-            profiler, self.profiler = self.profiler, None
+            self._stopper, CALLS.recording, CALLS.over = threading.get_ident(), False, True
             try:
                 self.control.send(event="exporting")
-                self.control.send(**export(profiler, self._mark.with_suffix(".json"), reason))
+                self.control.send(**export(self.profiler, self._mark.with_suffix(".json"), reason))
             finally:
-                self._mark.unlink(missing_ok=True)
+                self.profiler = None
+                with contextlib.suppress(OSError):
+                    self._mark.unlink(missing_ok=True)
                 self._finish()
                 self._done.set()
 
