@@ -19,6 +19,7 @@ from traceana.report import (
     NcclLog,
     Noise,
     Operation,
+    PairedRow,
     PerfDump,
     RankReport,
     RankWait,
@@ -249,9 +250,28 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
         ),
         call_sites=tuple(replace(site, site=text, op=text) for site in side.call_sites),
         perf_dumps=(_perf_dump(text),),
+        paired=(_pair(text),),
         noise=(Noise(kind="drift", rank=0, change=0.1, text=text),),
         timeline=replace(side.timeline, title=text),
         coverage=replace(side.coverage, truncated_files=(truncated,), failed_files=(text,), notes=(text,)),
+    )
+
+
+def _pair(text: str) -> PairedRow:
+    return PairedRow(
+        op=text,
+        message_bytes=1 << 20,
+        dtype=text,
+        group_size=2,
+        pairs=1200,
+        disagreeing=1,
+        torch_p50_ns=2,
+        pynccl_p50_ns=1,
+        speedup=2.0,
+        ci_low=None,
+        ci_high=None,
+        verdict="cannot tell",
+        reason=text,
     )
 
 

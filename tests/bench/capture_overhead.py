@@ -1,7 +1,7 @@
 """What capture costs: no profiler, plain torch.profiler with the same activities, and capture.
 
-Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda] [--operators N]`. The kinds take turns,
-so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export is from
+Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda] [--ranks N] [--operators N]`. The kinds
+take turns, so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export is from
 the window's end until the program goes on, with the trace on disk as plain JSON.
 """
 
@@ -20,7 +20,16 @@ WINDOW = ("--step-on", "tests.bench.capture_step:step", "--steps", "1", "--durat
 def measure(kind: str, options: argparse.Namespace, port: int, folder: str) -> dict[str, float]:
     """What the workload printed."""
     workload = [sys.executable, "-m", "tests.bench.capture_workload", kind, options.device, *LOOP]
-    workload += ["--operators", str(options.operators), "--port", str(port), "--trace", f"{folder}/plain.json"]
+    workload += [
+        "--ranks",
+        str(options.ranks),
+        "--operators",
+        str(options.operators),
+        "--port",
+        str(port),
+        "--trace",
+        f"{folder}/plain.json",
+    ]
     capture = [sys.executable, "-m", "traceana", "capture", "-o", folder, *WINDOW, "--"]
     command = [*(capture if kind == "capture" else []), *workload]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -33,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--operators", type=int, default=20, help="for each collective")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""One rank's loop of small operators and collectives, which times itself; started by capture_overhead.py.
+"""Ranks that loop over small operators and a collective; the first one times itself. Started by capture_overhead.py.
 
 Prints, as JSON, microseconds an iteration before the window and inside it, and the seconds until the trace is on disk.
 """
@@ -22,8 +22,9 @@ class Loop:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.tensor = torch.ones(64, 64, device=options.device)
-        # On the CPU the thread's own time, which neighbours on the machine disturb less.
-        self.clock = time.perf_counter if options.device == "cuda" else time.thread_time
+        # Alone on the CPU a thread's own time serves, which neighbours on the machine disturb less.
+        alone = options.device == "cpu" and options.ranks == 1
+        self.clock = time.thread_time if alone else time.perf_counter
 
     def run(self, calls: int) -> float:
         """Microseconds an iteration."""
@@ -47,18 +48,30 @@ class Loop:
 
 
 def main() -> None:
-    """Time the loop before the window, inside it, and its end."""
+    """Start the other ranks and be the first."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind")
     parser.add_argument("device")
     parser.add_argument("--trace", default="plain.json")
-    for name in ("operators", "port", "calls", "rounds"):
+    for name in ("ranks", "operators", "port", "calls", "rounds"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args()
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(options.port), RANK="0", WORLD_SIZE="1")
+    spawn = torch.multiprocessing.get_context("spawn")
+    others = [spawn.Process(target=measure, args=(rank, options)) for rank in range(1, options.ranks)]
+    for process in others:
+        process.start()
+    measure(0, options)
+    for process in others:
+        process.join()
+
+
+def measure(rank: int, options: argparse.Namespace) -> None:
+    """Time the loop before the window, inside it, and its end."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(options.port)}
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(options.ranks)}
     torch.set_num_threads(1)
     if options.device == "cuda":
-        torch.cuda.set_device(0)
+        torch.cuda.set_device(rank)
     dist.init_process_group("nccl" if options.device == "cuda" else "gloo")
     activities = [torch.profiler.ProfilerActivity.CPU]
     if options.device == "cuda":
@@ -72,10 +85,11 @@ def main() -> None:
     inside, end = capture_step.step(loop.best)
     if profiler is not None:
         profiler.stop()
-        profiler.export_chrome_trace(options.trace)
+        profiler.export_chrome_trace(f"{options.trace}.{rank}")
         # Capture lets go of the events at once, so this does too; the object is part of a cycle.
         profiler.profiler = None
-    print(json.dumps({"before": before, "inside": inside, "export": time.perf_counter() - end}))
+    if rank == 0:
+        print(json.dumps({"before": before, "inside": inside, "export": time.perf_counter() - end}), flush=True)
     dist.destroy_process_group()
 
 

@@ -69,6 +69,12 @@ def test_the_report_judges_the_pairs_and_names_results_that_differ(outcome: Outc
     assert "1 differ" in outcome.html
 
 
+def test_the_markdown_summary_has_the_pairs(folder: Path, tmp_path: Path) -> None:
+    lines = analyze(tmp_path, folder, "--format", "md").stdout.splitlines()
+    (row,) = [line for line in lines if line.startswith("| run | all\\_reduce")]
+    assert row.split("|")[3:6] == [" slower ", " 1\xa0KiB ", f" {CALLS} "]
+
+
 def test_run_json_counts_pairs_and_a_backend_that_cannot_ends_the_pairing_alone(folder: Path) -> None:
     run = json.loads((folder / "run.json").read_text())
     assert (run["exit_code"], run["backend"]["paired"]) == (0, ["all_reduce", "all_to_all"])

@@ -62,6 +62,12 @@ def test_every_operation_is_compared_at_its_size(pair: tuple[Outcome, Any]) -> N
     assert {(row["op"], row["message_bytes"]) for row in comparison["rows"]} == set(expected)
 
 
+def test_a_communicator_that_tries_itself_out_does_not_make_the_comparison_unfair(pair: tuple[Outcome, Any]) -> None:
+    (comparison,) = pair[0].report["comparisons"]
+    assert (comparison["comparable"], comparison["reasons"]) == (True, [])
+    assert len(comparison["only_candidate"]) == 1
+
+
 def test_bus_bandwidth_is_known_for_pynccl(pair: tuple[Outcome, Any]) -> None:
     _, pynccl = pair[0].report["runs"]
     assert all(operation["busbw_gbps"] > 0 for operation in pynccl["operations"] if operation["op"] != "broadcast")

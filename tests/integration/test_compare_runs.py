@@ -323,3 +323,20 @@ def test_a_run_named_twice_is_one(repeats: Path) -> None:
     again = repeats / ".." / repeats.name / "old.1"
     done = command(repeats / "old.1", repeats / "old.1", again)
     assert "old.1 is the only side here" in str(done.exception)
+
+
+def test_analyze_says_the_verdict_too(repeats: Path, tmp_path: Path) -> None:
+    outcome = analyze(tmp_path / "report", repeats, "--baseline", "old")
+    (comparison,) = outcome.report["comparisons"]
+    assert comparison["sentence"] in outcome.stdout
+    assert "slower" in comparison["sentence"]
+
+
+def test_a_rank_is_missed_among_runs_of_as_many_ranks_only() -> None:
+    random = np.random.default_rng(4)
+    a, b = (side(label, Truth(run_noise=0.002), random) for label in ("a", "b"))
+    half = [replace(run, report=replace(run.report, world_size=2)) for run in b.runs]
+    assert compare(a, replace(b, runs=tuple(half))).end_to_end[0].verdict == "no difference"
+    half[3] = replace(half[3], report=replace(half[3].report, missing_ranks=(1,)))
+    step = compare(a, replace(b, runs=tuple(half))).end_to_end[0]
+    assert step.reason == "b.4 lacks rank 1, and another run has other ranks"

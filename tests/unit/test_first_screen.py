@@ -122,7 +122,9 @@ def test_the_best_candidate_is_one_that_these_runs_can_tell_of() -> None:
     lucky, even = (reports.compare(runs[0], run) for run in runs[1:])
     lucky = replace(lucky, rows=tuple(replace(row, verdict="cannot tell") for row in lucky.rows))
     even = replace(even, rows=tuple(replace(row, verdict="no difference") for row in even.rows))
-    text = Page(render(reports.report(*runs, comparisons=(lucky, even)))).text
+    report = reports.report(*runs, comparisons=(lucky, even))
+    assert [one.candidate.label for one in ranking(report)] == ["even", "lucky"]
+    text = Page(render(report)).text
     assert "Best of 2 candidates: even and torch are equally fast at all 5 sizes." in text
 
 

@@ -88,7 +88,7 @@ def test_calls_by_step_and_what_is_warm_up() -> None:
         signature=np.zeros(6, dtype=np.int64),
         signatures=(),
     )
-    step = run_steps.step_of_calls(calls, ranks[0], run_steps.steps(ranks).rows[0])
+    step = run_steps.steps_of_calls({0: calls}, ranks, run_steps.steps(ranks))[0]
     assert step.tolist() == [-2, 0, -1, 1, 2, -1]
     kind = np.array([0, 0, 1, 1, 0, 0])
     warm = run_steps.warm_up(np.zeros(6, dtype=np.int64), kind, np.full(6, -1), step)

@@ -39,14 +39,11 @@ def analyze_run(
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
     hosts = {file.rank: file.host for file in files.ranks}
     world_size = stated_world_size(ranks)
-    matching = match({rank: result.collectives for rank, result in ranks.items()}, world_size, hosts)
+    collectives = {rank: result.collectives for rank, result in ranks.items()}
     spans = {rank: result.spans for rank, result in ranks.items()}
+    matching = match(collectives, world_size, hosts)
     steps, requests = run_steps.steps(spans), run_steps.requests(spans)
-    of_calls = {
-        rank: run_steps.step_of_calls(result.collectives, result.spans, steps.rows.get(rank))
-        for rank, result in ranks.items()
-    }
-    calls = gather({rank: result.collectives for rank, result in ranks.items()}, matching, of_calls)
+    calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, spans, steps))
     backends = backends_by_time(calls)
     report = RunReport(
         label=files.label,

@@ -30,10 +30,13 @@ class Executions:
         return min((len(rows) for rows in self.rows.values()), default=0)
 
 
+NO_STEPS = Executions(name="", rows={})
+
+
 def steps(ranks: Mapping[int, SpanTimes]) -> Executions:
     """The run's step: of the spans named so the one executed most often; none where it is executed only once."""
     found = _executions(ranks, _STEP)
-    return found if len(found) > 1 else Executions(name="", rows={})
+    return found if len(found) > 1 else NO_STEPS
 
 
 def requests(ranks: Mapping[int, SpanTimes]) -> Executions:
@@ -46,7 +49,7 @@ def _executions(ranks: Mapping[int, SpanTimes], named: re.Pattern[str]) -> Execu
     fit = {name for name, base in bases.items() if named.search(base) and not base.startswith(_NOT_A_STEP)}
     counts = Counter(bases[name] for name in ranks[min(ranks)].names if name in fit)
     if not counts:
-        return Executions(name="", rows={})
+        return NO_STEPS
     most = counts.most_common(1)[0][0]
     rows = {
         rank: _outermost(spans, [row for row, name in enumerate(spans.names) if bases[name] == most])
@@ -98,8 +101,14 @@ def times(ranks: Mapping[int, SpanTimes], executions: Executions, *, lone_is_war
     )
 
 
-def step_of_calls(calls: Collectives, spans: SpanTimes, rows: Ints | None) -> Ints:
-    """For one rank's calls the step during which they ran, -1 outside all steps, -2 before the first one."""
+def steps_of_calls(
+    ranks: Mapping[int, Collectives], spans: Mapping[int, SpanTimes], steps: Executions
+) -> dict[int, Ints]:
+    """By rank for each call the step during which it ran, -1 outside all steps, -2 before the first one."""
+    return {rank: _step_of_calls(calls, spans[rank], steps.rows.get(rank)) for rank, calls in ranks.items()}
+
+
+def _step_of_calls(calls: Collectives, spans: SpanTimes, rows: Ints | None) -> Ints:
     if rows is None or not len(rows):
         return np.full(len(calls), -1, dtype=np.int64)
     start = np.maximum.accumulate(spans.device_start_ns[rows])

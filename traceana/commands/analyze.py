@@ -134,6 +134,6 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
         if coverage.skipped_events:
             click.echo(f"  {coverage.skipped_events} damaged events were left out", err=True)
     for comparison in () if aside else analysis.report.comparisons:
-        click.echo(f"{comparison.candidate} against {comparison.baseline}: {comparison.sentence}")
+        click.echo(comparison.sentence)
     for note in analysis.report.passed_over:
         click.echo(f"passed over: {note}", err=True)

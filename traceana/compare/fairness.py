@@ -58,19 +58,25 @@ def call_reasons(
         found.append(f"one side gives no message sizes: {', '.join(unsized)} compared over all calls, sizes mixed")
     if "send_recv" in unsized:
         found.append("send_recv holds all-to-alls too: NCCL runs both as one kernel, which the names cannot tell apart")
-    a, b = _counts(ours, unsized), _counts(theirs, unsized)
+    a, b = _counts(ours, theirs, unsized), _counts(theirs, ours, unsized)
     for op in sorted(a.keys() | b.keys()):
         if a[op] != b[op]:
             found.append(f"other calls a rank: {a[op]:g} {op} against {b[op]:g}")
     return found
 
 
-def _counts(calls: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Calls of every operation on a mean rank of a run."""
+def _counts(
+    calls: Mapping[Key, SideCalls], others: Mapping[Key, SideCalls], unsized: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Calls of every operation on a mean rank of a run, without a kind that one side alone has and calls once.
+
+    A communicator that tries itself out as it starts, as PyNccl's does, makes no other program.
+    """
     merged = {name: op for op, names in unsized.items() for name in names}
     counts: dict[str, float] = defaultdict(float)
-    for (op, _), of_key in calls.items():
-        counts[merged.get(op, op)] += of_key.a_rank
+    for key, of_key in calls.items():
+        if key in others or of_key.a_rank > 1:
+            counts[merged.get(key[0], key[0])] += of_key.a_rank
     # Calls on some ranks alone make fractions, whose sums differ in the last digits.
     return defaultdict(float, {op: round(count, 3) for op, count in counts.items()})
 
@@ -80,7 +86,7 @@ def mixture_doubt(a: SideCalls, b: SideCalls) -> str | None:
     worlds = [side.reports[0].world_size for side in (a.side, b.side)]
     if worlds[0] != worlds[1]:
         return f"sizes are unknown, and {worlds[0]} ranks need not send what {worlds[1]} send"
-    if abs(b.a_rank / a.a_rank - 1) <= TELLING:
+    if abs(b.a_rank - a.a_rank) <= TELLING * a.a_rank:
         return None
     return f"sizes are unknown and mixed, and a rank makes {a.a_rank:g} calls against {b.a_rank:g}: other work"
 
@@ -110,8 +116,7 @@ def doubt(baseline: Side, candidate: Side) -> str | None:
 def _other_ranks(baseline: Side, candidate: Side) -> str | None:
     """A step is as long as on its slowest rank, and who waits for whom differs from rank to rank."""
     runs = (*baseline.reports, *candidate.reports)
-    absent = {run.missing_ranks for run in runs if run.world_size == runs[0].world_size}
-    if len(absent) < 2:
+    if len({(run.world_size, run.missing_ranks) for run in runs}) == len({run.world_size for run in runs}):
         return None
     run = max(runs, key=lambda run: len(run.missing_ranks))
     return f"{run.label} lacks rank {units.number_ranges(run.missing_ranks)}, and another run has other ranks"

@@ -13,7 +13,7 @@ from traceana.analyze.match import match
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import backends_by_time, stated_world_size
 from traceana.analyze.spans import SpanTimes
-from traceana.analyze.steps import step_of_calls
+from traceana.analyze.steps import NO_STEPS, steps_of_calls
 from traceana.errors import TraceanaError
 from traceana.perfetto.calls import CallRows, call_rows
 from traceana.perfetto.counter import exposed_share, step_ns
@@ -132,7 +132,7 @@ def _plan_run(
     bases = {rank: one.result.header.base_time_ns or 0 for rank, one in ranks.items()}
     origin = min(one.layout.start_ns + bases[rank] - offsets[rank] for rank, one in ranks.items())
     rows = call_rows(collectives, matching, origin, number)
-    steps = {rank: step_of_calls(one.result.collectives, one.result.spans, None) for rank, one in ranks.items()}
+    steps = steps_of_calls(collectives, {rank: one.result.spans for rank, one in ranks.items()}, NO_STEPS)
     backend = next(iter(backends_by_time(gather(collectives, matching, steps))), None)
     return origin, [
         PlannedRank(

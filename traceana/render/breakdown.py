@@ -46,7 +46,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankLabel:
-    """The name of a rank beside its bars."""
+    """The name of a rank beside its bars, `y` pixels from the top."""
 
     rank: int
     y: float

@@ -52,7 +52,7 @@ class EndToEndRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonTable:
-    """One comparison, all its intervals on one axis; `one_at` is where both sides are equally fast."""
+    """One comparison, all its intervals on one axis; at `one_at` percent of it both sides are equally fast."""
 
     data: Comparison
     baseline: RunMark

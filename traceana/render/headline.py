@@ -11,10 +11,15 @@ def headline(report: Report) -> Headline:
     """What the report says: of the best candidate where runs were compared, else of the first run."""
     comparisons = [comparison for comparison in report.comparisons if comparison.rows]
     if comparisons:
-        return _of_comparison(report, max(comparisons, key=lambda one: (bool(_decided(one)), mix_speedup(one) or 0)))
+        return _of_comparison(report, max(comparisons, key=standing))
     if report.runs:
         return run_answer(report.runs[0])
     return Headline(sentence="No run could be read.", second="", figures=())
+
+
+def standing(comparison: Comparison) -> tuple[bool, float]:
+    """What candidates are ranked by: those that these runs can tell of before others, then by their speed-up."""
+    return bool(_decided(comparison)), mix_speedup(comparison) or 0.0
 
 
 def mix_speedup(comparison: Comparison) -> float | None:

@@ -16,7 +16,7 @@ LANES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpTime:
-    """What a backend's calls of one operation take on a mean rank of a run."""
+    """What a backend's calls of one operation take on a mean rank of a run, and how much of it is exposed."""
 
     run: RunMark
     op: str
@@ -27,7 +27,7 @@ class OpTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeBar:
-    """An OpTime as it is drawn: the exposed part, then the covered one."""
+    """An OpTime as it is drawn: the exposed part, then the covered one, in percent of the axis; `y` in pixels."""
 
     run: RunMark
     op: str
@@ -40,7 +40,7 @@ class TimeBar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpLabel:
-    """The name of an operation beside its bars."""
+    """The name of an operation beside its bars, `y` pixels from the top."""
 
     op: str
     text: str
@@ -49,7 +49,7 @@ class OpLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeByOp:
-    """All operations of all runs on one axis."""
+    """All operations of all runs on one axis, `height` in pixels."""
 
     axis: Axis
     bars: tuple[TimeBar, ...]
@@ -59,7 +59,7 @@ class TimeByOp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """One bar of a histogram; `height` in percent of the tallest of its lane."""
+    """One bar of a histogram, in percent: `at` and `width` of the axis, `height` of the tallest of its lane."""
 
     at: float
     width: float
@@ -69,7 +69,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """The durations of one row of the operations table."""
+    """The durations of one row of the operations table; places of `p50` and `p95` in percent of the axis."""
 
     run: RunMark
     text: str

@@ -1,9 +1,9 @@
-"""Several candidates against one baseline, the fastest first."""
+"""Several candidates against one baseline, the fastest first, those that these runs cannot tell of last."""
 
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.headline import mix_speedup, verdicts_in_words
+from traceana.render.headline import mix_speedup, standing, verdicts_in_words
 from traceana.render.runs import RunMark, side_marks
 from traceana.report import Comparison, Report
 
@@ -27,8 +27,7 @@ def ranking(report: Report) -> tuple[Ranked, ...]:
     if len(report.comparisons) < 2:
         return ()
     marks = side_marks(report)
-    ranked = [_ranked(comparison, marks) for comparison in report.comparisons]
-    return tuple(sorted(ranked, key=lambda one: -(one.speedup or 0)))
+    return tuple(_ranked(one, marks) for one in sorted(report.comparisons, key=standing, reverse=True))
 
 
 def _ranked(comparison: Comparison, marks: dict[str, RunMark]) -> Ranked:

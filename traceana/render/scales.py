@@ -58,6 +58,11 @@ class LogScale:
         return 100 * math.log(clamped / self.low) / math.log(self.high / self.low)
 
 
+def outline(places: Iterable[tuple[float, float]]) -> str:
+    """Points of an SVG polyline, in percent of the chart's width and height."""
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in places)
+
+
 def linear_scale(highest: float, *, steps: int = 10) -> LinearScale:
     """A scale from zero that holds `highest`, in about so many round steps."""
     highest = highest if highest > 0 else 1

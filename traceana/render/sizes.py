@@ -5,7 +5,7 @@ from itertools import groupby
 
 from traceana import units
 from traceana.render.runs import RunMark, marked_runs, shorten
-from traceana.render.scales import Axis, LogScale, log_axis, log_scale
+from traceana.render.scales import Axis, LogScale, log_axis, log_scale, outline
 from traceana.report import Bucket, Operation, Report
 
 HEADING_HEIGHT = 26
@@ -16,7 +16,7 @@ LABEL_LIMIT = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """One bucket of one run: a marker at p50 and a line to p95."""
+    """One bucket of one run: a marker at `p50` and a line to `p95`, in percent of the axis, `y` pixels from the top."""
 
     run: RunMark
     op: str
@@ -28,7 +28,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeLabel:
-    """An operation's name or a bucket's bounds beside its rows."""
+    """An operation's name or a bucket's bounds beside its rows, `y` pixels from the top."""
 
     text: str
     y: float
@@ -37,7 +37,7 @@ class RangeLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
-    """The chart of all buckets; empty where no call has a size."""
+    """The chart of all buckets, `height` in pixels; empty where no call has a size."""
 
     axis: Axis
     ranges: tuple[Range, ...]
@@ -49,7 +49,6 @@ class Ranges:
 class Point:
     """One operation at one size; places in percent, `y` from the top."""
 
-    run: RunMark
     at: float
     y: float
     title: str
@@ -57,9 +56,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A run's points in the order of their size."""
+    """A run's points in the order of their size, and the line through them."""
 
     run: RunMark
+    outline: str
     points: tuple[Point, ...]
 
 
@@ -166,20 +166,18 @@ def _lines(sized: list[tuple[RunMark, Operation]], sizes: LogScale, bandwidths: 
     by_run: dict[RunMark, list[Operation]] = {}
     for mark, operation in sized:
         by_run.setdefault(mark, []).append(operation)
-    return tuple(
-        Line(run=mark, points=tuple(_point(mark, operation, sizes, bandwidths) for operation in _by_size(operations)))
-        for mark, operations in by_run.items()
-    )
+    return tuple(_line(mark, operations, sizes, bandwidths) for mark, operations in by_run.items())
 
 
-def _by_size(operations: list[Operation]) -> list[Operation]:
-    return sorted(operations, key=lambda operation: operation.message_bytes or 0)
+def _line(mark: RunMark, operations: list[Operation], sizes: LogScale, bandwidths: LogScale) -> Line:
+    by_size = sorted(operations, key=lambda operation: operation.message_bytes or 0)
+    points = tuple(_point(mark, operation, sizes, bandwidths) for operation in by_size)
+    return Line(run=mark, outline=outline((point.at, point.y) for point in points), points=points)
 
 
 def _point(mark: RunMark, operation: Operation, sizes: LogScale, bandwidths: LogScale) -> Point:
     basis = operation.bandwidth_basis or "duration"
     return Point(
-        run=mark,
         at=sizes.at(operation.message_bytes or 0),
         y=100 - bandwidths.at(operation.busbw_gbps or 0),
         title=f"{mark.label}, {operation.op} of {units.size(operation.message_bytes)} {operation.dtype or ''}: "

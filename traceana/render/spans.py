@@ -1,19 +1,23 @@
 """User spans: step by step, and module by module."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
 from traceana.render import places
 from traceana.render.runs import RunMark, marked_runs
-from traceana.render.scales import Axis, LinearScale, Tick, linear_scale, time_axis
+from traceana.render.scales import Axis, LinearScale, Tick, linear_scale, outline, time_axis
 from traceana.report import Report, RunReport, Span, SpanInstance
 
 STEP_TICKS = 10
+MOST_CHARTS = 6
+MOST_MARKED = 60
+"""Executions of a run that have a marker, which says more on hover: the slowest ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One numbered execution: places of its time and of its exposed communication, from the top."""
+    """One numbered execution, in percent: `at` along the axis, its time and exposed communication from the top."""
 
     at: float
     time: float
@@ -23,10 +27,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLine:
-    """The executions of a span in one run."""
+    """The executions of a span in one run: outlines of their times, and those that have a marker."""
 
     run: RunMark
-    steps: tuple[Step, ...]
+    time: str
+    exposed: str
+    marked: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +81,13 @@ def step_ns(step: SpanInstance) -> int:
 
 
 def step_charts(report: Report) -> tuple[StepChart, ...]:
-    """A chart per span name that is numbered in any run and executed more than once."""
+    """A chart per span name that is numbered in any run and executed more than once, at most MOST_CHARTS."""
     by_name: dict[str, list[tuple[RunMark, Span]]] = {}
-    for mark, span in _spans(report):
-        if len(span.instances) > 1:
-            by_name.setdefault(span.name, []).append((mark, span))
-    return tuple(_chart(name, spans) for name, spans in by_name.items())
-
-
-def _spans(report: Report) -> list[tuple[RunMark, Span]]:
-    return [(mark, span) for mark, run in marked_runs(report) for span in run.spans]
+    for mark, run in marked_runs(report):
+        for span in run.spans:
+            if len(span.instances) > 1:
+                by_name.setdefault(span.name, []).append((mark, span))
+    return tuple(_chart(name, spans) for name, spans in [*by_name.items()][:MOST_CHARTS])
 
 
 def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
@@ -99,15 +102,17 @@ def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
         name=name,
         step_axis=Axis(title="execution", ticks=ticks),
         time_axis=time_axis(scale, "time"),
-        lines=tuple(
-            StepLine(
-                run=mark,
-                steps=tuple(
-                    _step(mark, step, _place(index, len(longest)), scale) for index, step in enumerate(span.instances)
-                ),
-            )
-            for mark, span in spans
-        ),
+        lines=tuple(_line(mark, span.instances, len(longest), scale) for mark, span in spans),
+    )
+
+
+def _line(mark: RunMark, instances: Sequence[SpanInstance], places: int, scale: LinearScale) -> StepLine:
+    steps = [_step(mark, step, _place(index, places), scale) for index, step in enumerate(instances)]
+    return StepLine(
+        run=mark,
+        time=outline((step.at, step.time) for step in steps),
+        exposed=outline((step.at, step.exposed) for step in steps),
+        marked=tuple(sorted(steps, key=lambda step: step.time)[:MOST_MARKED]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which ranks the charts draw of very many."""
+"""What the page leaves out of very many ranks and steps, and how large it is."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ from tests import reports
 from traceana.render.breakdown import breakdown
 from traceana.render.html import render
 from traceana.render.ranks import MOST_BARS, drawn_ranks
+from traceana.render.spans import MOST_CHARTS, MOST_MARKED, step_charts
 from traceana.render.timeline import timelines
 from traceana.report import Report
 
@@ -40,3 +41,17 @@ def test_ten_runs_of_64_ranks_make_a_page_that_opens_at_once() -> None:
     assert len(page.encode()) < 2_000_000
     assert "52 more ranks in the numbers below" in page
     assert page.count('<tr data-rank="63">') >= 10
+
+
+def test_of_many_steps_the_slowest_have_a_marker_and_all_are_in_the_line() -> None:
+    (run,) = reports.one_run().runs
+    one = run.spans[0].instances[0]
+    steps = tuple(replace(one, name=f"step {index}", compute_ns=1_000_000 + index) for index in range(200))
+    spans = tuple(replace(run.spans[0], name=f"kind {kind}", instances=steps) for kind in range(9))
+    charts = step_charts(reports.report(replace(run, spans=spans)))
+    assert len(charts) == MOST_CHARTS
+    (line,) = charts[0].lines
+    assert len(line.time.split()) == len(line.exposed.split()) == 200
+    assert len(line.marked) == MOST_MARKED
+    told = {step.title.split(",")[1].split(":")[0] for step in line.marked}
+    assert told == {f" step {index}" for index in range(140, 200)}
