@@ -36,12 +36,13 @@ COLLECTIVES: dict[str, tuple[str, int, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Collective:
-    """One of c10d's functions; `sent` and `received` are places among its parameters."""
+    """One of c10d's functions; `sent`, `received` and `group` are places among its parameters."""
 
     function: Callable[..., Any]
     word: str
     sent: int
     received: int
+    group: int
     parameters: list[str]
 
     def value(self, at: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -61,24 +62,31 @@ class _Collective:
     def described(self, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """What the call is; None where its arguments do not tell."""
         try:
-            source, target = self.value(self.sent, args, kwargs), self.value(self.received, args, kwargs)
-            group = self.value(self.parameters.index("group"), args, kwargs)
-            keys, number = kind(self.word, first.dtype, group, first.is_cpu)
-            elements = _elements(source)
-            return keys, elements, elements if target is source else _elements(target), number and number()
+            keys, number = kind(self.word, first.dtype, self.value(self.group, args, kwargs), first.is_cpu)
+            sent = received = _elements(self.value(self.sent, args, kwargs))
+            if self.received != self.sent:
+                received = _elements(self.value(self.received, args, kwargs))
+            return keys, sent, received, number and number()
         except Exception:  # whatever it is, c10d says it better
             return None
 
 
 def _elements(value: Any) -> int:
-    return sum(map(_elements, value)) if isinstance(value, list) else int(value.numel())
+    return sum(map(_elements, value)) if isinstance(value, list) else value.numel()
 
 
 def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     word, sent, received = names
     # signature() looks through c10d's logging decorator, which hides the parameters' names.
     parameters = list(inspect.signature(function).parameters)
-    collective = _Collective(function=function, word=word, sent=sent, received=received, parameters=parameters)
+    collective = _Collective(
+        function=function,
+        word=word,
+        sent=sent,
+        received=received,
+        group=parameters.index("group"),
+        parameters=parameters,
+    )
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
