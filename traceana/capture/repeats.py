@@ -25,7 +25,7 @@ class Side:
 def sides(options: Options, label: str | None, versus: str | None, nccl: tuple[str, ...]) -> tuple[Side, ...]:
     """The setting asked for and, where `versus` names a backend or a preset of NCCL, the one to hold against it.
 
-    `nccl` are the single KEY=VALUE settings, which hold for both. Raises TraceanaError where they do not.
+    `nccl` are the single KEY=VALUE settings, which hold for both. Raises TraceanaError where `versus` changes nothing.
     """
     if versus is None:
         return (Side(label=label or "run", options=options),)
