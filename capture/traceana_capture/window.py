@@ -183,10 +183,11 @@ class Window:
         """Do what another thread asked for, if this one may."""
         if self._asked and self._may_stop():
             self._stop(self._asked)
-        elif self._due and self.holds:
-            self._open_in(LOOK_S)
-        elif self._due:
-            self.open()
+        elif self._due and self.profiler is None and not CALLS.over:
+            if self.holds:
+                self._open_in(LOOK_S)
+            else:
+                self.open()
 
     def close(self, reason: str) -> None:
         """Stop and export, or have it done: at once, after a CUDA graph's capture, or by the thread that may."""
