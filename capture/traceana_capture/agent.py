@@ -41,16 +41,7 @@ def _prepare(settings: dict[str, Any]) -> None:
         return
     control = Control(settings["socket"])
     window = Window(settings, control)
-    triggers = Triggers(settings, window)
-
-    def before_collective() -> None:
-        if CALLS.over:
-            return
-        # Under sglang the work begins with the first request, not with the collectives of its start.
-        if window.profiler is None and not adapters.owns_window():
-            triggers.collective()
-        if window.profiler is not None:
-            window.count()
+    triggers = Triggers(settings, window, adapters.has_requests)
 
     # What closes a window comes before what opens one, lest a failure in between leave a window that nothing closes.
     _close_before_exit(dist, window)
@@ -70,7 +61,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     PAIRS.choose(settings["paired"])
     PAIRS.held = window.held
     adapters.watch_imports(triggers, settings["backend"])
-    CALLS.before = before_collective
+    CALLS.before = triggers.collective
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:

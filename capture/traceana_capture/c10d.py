@@ -8,7 +8,6 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
 from traceana_capture import routes
-from traceana_capture.calls import CALLS, Call, kind
+from traceana_capture.calls import CALLS, kind
 from traceana_capture.pairs import PAIRS
 
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
@@ -32,112 +31,76 @@ COLLECTIVES: dict[str, tuple[str, int, int]] = {
     "all_to_all_single": ("all_to_all", 1, 0),
     "all_to_all": ("all_to_all", 1, 0),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Collective:
-    """One of c10d's functions; `sent`, `received` and `group` are places among its parameters."""
-
-    function: Callable[..., Any]
-    word: str
-    sent: int
-    received: int
-    group: int
-    parameters: list[str]
-
-    def value(self, at: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return args[at] if len(args) > at else kwargs.get(self.parameters[at])
-
-    def by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The call's values in the order of the signature."""
-        values = dict(zip(self.parameters, args, strict=False)) | kwargs
-        return {name: values[name] for name in self.parameters if name in values}
-
-    def tensor(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
-        """The first tensor that is sent; None where there is none."""
-        source = self.value(self.sent, args, kwargs)
-        first = source[0] if isinstance(source, list) and source else source
-        return first if isinstance(first, torch.Tensor) else None
-
-    def described(self, first: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """What the call is; None where its arguments do not tell."""
-        try:
-            keys, number = kind(self.word, first.dtype, self.value(self.group, args, kwargs), first.is_cpu)
-            sent = received = _elements(self.value(self.sent, args, kwargs))
-            if self.received != self.sent:
-                received = _elements(self.value(self.received, args, kwargs))
-            return keys, sent, received, number and number()
-        except Exception:  # whatever it is, c10d says it better
-            return None
-
-
-def _elements(value: Any) -> int:
-    return sum(map(_elements, value)) if isinstance(value, list) else value.numel()
+NEW_NAMES = {"all_gather_single", "reduce_scatter_single"}
 
 
 def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     word, sent, received = names
     # signature() looks through c10d's logging decorator, which hides the parameters' names.
     parameters = list(inspect.signature(function).parameters)
-    collective = _Collective(
-        function=function,
-        word=word,
-        sent=sent,
-        received=received,
-        group=parameters.index("group"),
-        parameters=parameters,
-    )
+    group = parameters.index("group")
 
+    # One function that calls little: between the program's operators nothing of it is in the processor's caches, and
+    # each call of Python's costs most of a microsecond.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling() or CALLS.inside.call:
+        if torch.compiler.is_dynamo_compiling() or CALLS.inside.call:
             return function(*args, **kwargs)
-        CALLS.before()
-        if not (CALLS.recording or CALLS.capturing or routes.COMMUNICATORS or PAIRS.operations):
-            return function(*args, **kwargs)
-        tensor = collective.tensor(args, kwargs)
-        if tensor is None:
-            return function(*args, **kwargs)
-        if function.__name__ in PAIRS.operations and not CALLS.capturing:
+        if CALLS.seen >= CALLS.unasked:
+            CALLS.before()
+        CALLS.seen += 1
+        if (routes.COMMUNICATORS or PAIRS.operations) and not torch.compiler.is_compiling():
+            values = dict(zip(parameters, args, strict=False)) | kwargs
             with CALLS.inside:
-                PAIRS.run(function, collective.by_name(args, kwargs), parameters[received])
-        return (_on_host if tensor.is_cpu else _on_gpu)(collective, tensor, args, kwargs)
+                if _by_pynccl(function, {name: values[name] for name in parameters if name in values}, received):
+                    return routes.Issued() if values.get("async_op") else None
+        if not (CALLS.recording or CALLS.capturing):
+            return function(*args, **kwargs)
+        try:
+            source = args[sent] if len(args) > sent else kwargs[parameters[sent]]
+            first = source[0] if isinstance(source, list) else source
+            on_cpu = first.is_cpu
+            if not (CALLS.recording if on_cpu else CALLS.capturing):
+                return function(*args, **kwargs)
+            keys, count = kind(word, first.dtype, args[group] if len(args) > group else kwargs.get("group"), on_cpu)
+            elements = results = first.numel() if first is source else _elements(source)
+            if sent != received:
+                results = _elements(args[received] if len(args) > received else kwargs[parameters[received]])
+            number = None if count is None else count()
+        except Exception:  # whatever it is, c10d says it better
+            return function(*args, **kwargs)
+        if not on_cpu:
+            with CALLS.inside, CALLS.span(keys, elements, results, number):
+                return function(*args, **kwargs)
+        begin = time.time_ns()
+        work = function(*args, **kwargs)
+        CALLS.host.append((keys, elements, results, number, begin, time.time_ns() if work is None else 0))
+        return work
 
     return call
 
 
-def _on_host(collective: _Collective, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    described = collective.described(tensor, args, kwargs) if CALLS.recording else None
-    if described is None:
-        return collective.function(*args, **kwargs)
-    # The deprecated names call the new ones; one collective must leave one record.
-    with CALLS.inside:
-        begin = time.time_ns()
-        work = collective.function(*args, **kwargs)
-        CALLS.host.append((*described, begin, time.time_ns() if work is None else 0))
-    return work
+def _elements(value: Any) -> int:
+    return sum(map(_elements, value)) if isinstance(value, list) else value.numel()
 
 
-def _on_gpu(collective: _Collective, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    function = collective.function
-    if routes.COMMUNICATORS:
-        values = collective.by_name(args, kwargs)
-        with CALLS.inside:
-            if routes.send(function.__name__, tensor, values):
-                return routes.Issued() if values.get("async_op") else None
-    described = collective.described(tensor, args, kwargs) if CALLS.capturing else None
-    if described is None:
-        return function(*args, **kwargs)
-    with CALLS.inside, CALLS.span(*described):
-        return function(*args, **kwargs)
+def _by_pynccl(function: Callable[..., Any], values: dict[str, Any], received: int) -> bool:
+    """Run the call on both backends for `--paired`; whether PyNccl then carried the program's own as well."""
+    if not isinstance(next(iter(values.values()), None), torch.Tensor):
+        return False
+    if function.__name__ in PAIRS.operations and not CALLS.capturing:
+        PAIRS.run(function, values, list(values)[received])
+    return bool(routes.COMMUNICATORS) and routes.send(function.__name__, values)
 
 
 def watch_c10d() -> None:
     """Wrap c10d's collectives where this torch has them."""
     for attribute, names in COLLECTIVES.items():
         original = getattr(distributed_c10d, attribute, None)
-        if original is None:
-            continue  # torch renamed *_into_tensor and *_scatter_tensor to *_single; most versions have one of them
+        # torch renamed *_into_tensor and *_scatter_tensor to *_single. The deprecated names call the new ones, and one
+        # collective must leave one record.
+        if original is None or (NEW_NAMES - {attribute}) & set(inspect.unwrap(original).__code__.co_names):
+            continue
         wrapped = _wrapped(original, names)
         setattr(distributed_c10d, attribute, wrapped)
         setattr(dist, attribute, wrapped)

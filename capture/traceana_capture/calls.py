@@ -7,6 +7,7 @@ has a span of torch's own, and is found by its time, which costs the program les
 import contextlib
 import functools
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -53,11 +54,19 @@ class Calls:
         self.over = False
         self.capturing = 0
         self.inside = _Inside()
+        # Collectives that came, and before which one the window is asked again: before each, unless it records.
+        self.seen = self.unasked = 0
         self.before: Callable[[], None] = lambda: None
         self.calls: dict[int, Call] = {}
         self.host: list[HostCall] = []
         self.graphs: list[list[Call]] = []
         self._numbers = itertools.count()
+
+    def come(self) -> None:
+        """A collective comes."""
+        if self.seen >= self.unasked:
+            self.before()
+        self.seen += 1
 
     def begin_graph(self) -> None:
         """From here on, calls belong to a CUDA graph: nothing is launched, so they count at its replays."""
@@ -71,6 +80,7 @@ class Calls:
     def finish(self) -> None:
         """There will be no window any more: note nothing, and keep nothing and no process group alive."""
         self.recording, self.over = False, True
+        self.unasked = sys.maxsize
         self.calls, self.host, self.graphs = {}, [], []
         forget_groups()
 

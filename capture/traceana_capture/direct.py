@@ -85,7 +85,7 @@ def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or CALLS.inside.call:
             return original(*args, **kwargs)
-        CALLS.before()
+        CALLS.come()
         span = noted(args, kwargs) if CALLS.recording or CALLS.capturing else None
         if span is None:
             return original(*args, **kwargs)
@@ -124,7 +124,7 @@ class Operator(torch._ops.OpOverloadPacket):
         """Call the operator, with a span around it while the window is open."""
         if torch.compiler.is_compiling():
             return super().__call__(*args, **kwargs)
-        CALLS.before()
+        CALLS.come()
         if not (CALLS.recording or CALLS.capturing):
             return super().__call__(*args, **kwargs)
         with _span_of(self, args, kwargs):

@@ -105,11 +105,11 @@ ROUTES: dict[str, Callable[[Any, dict[str, Any], Any], None]] = {
 }
 
 
-def send(function: str, tensor: torch.Tensor, values: dict[str, Any]) -> bool:
+def send(function: str, values: dict[str, Any]) -> bool:
     """Issue the call through PyNccl, where a communicator takes it; `values` are in the signature's order."""
-    if function not in ROUTES or tensor.device.type != "cuda":
-        return False
     tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    if function not in ROUTES or tensors[0].device.type != "cuda":
+        return False
     try:
         pynccl = _communicator(values.get("group"))
         possible = pynccl is not None and carries(function, tensors, values)

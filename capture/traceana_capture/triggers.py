@@ -16,8 +16,11 @@ class Triggers:
     A step is a call of `--step-on`, or a denoising step of sglang or diffusers, or ends with an optimizer's step.
     """
 
-    def __init__(self, settings: dict[str, Any], window: Window) -> None:
+    def __init__(
+        self, settings: dict[str, Any], window: Window, has_requests: Callable[[], bool] = lambda: False
+    ) -> None:
         self.window = window
+        self.has_requests = has_requests
         self.start_on, self.step_on = str(settings["start_on"]), str(settings["step_on"])
         self.warmup, self.steps = int(settings["warmup"]), int(settings["steps"])
         # The modules whose functions the options name.
@@ -34,15 +37,17 @@ class Triggers:
 
     def collective(self) -> None:
         """A collective comes: the work of a program that has no requests, and in its optimizer's next step."""
-        self.work()
-        if not self.step_on:
-            self.begin_step()
+        if self.window.profiler is not None:
+            self.window.collective()
+        elif self.started and not self.step_on and self._seen >= self.warmup and not self.has_requests():
+            self.window.open()
 
     def optimizer_step(self) -> None:
         """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else."""
         if not self.step_on:
             self.end_step()
-        self.collective()
+            self.begin_step()
+        self.work()
 
     def start(self) -> None:
         """The function of `--start-on` was called."""

@@ -37,7 +37,7 @@ class Window:
         self.settings = settings
         self.control = control
         self.profiler: Any = None
-        self.holds = self.collectives = 0
+        self.holds = 0
         self._warm = self._opening = self._in_the_way = False
         self._due = 0.0
         self._owner: int | None = None
@@ -116,7 +116,7 @@ class Window:
             signal.signal(WAKE, lambda *_: self.check())
         profiler = session.of_profiler(self.settings, all_threads=everywhere)
         session.start(profiler)
-        CALLS.recording = True
+        CALLS.recording, CALLS.unasked = True, CALLS.seen + self.settings["max_collectives"]
         with contextlib.suppress(OSError):
             self._mark.touch()
         self.control.send(event="recording", gpu=session.gpu())
@@ -153,13 +153,12 @@ class Window:
                 return request.unlink(missing_ok=True)
         return None
 
-    def count(self) -> None:
-        """A collective comes."""
-        self.collectives += 1
-        if self.collectives > self.settings["max_collectives"]:
-            self.close("--max-collectives were recorded")
-        elif self._asked:
+    def collective(self) -> None:
+        """One collective too many comes, or one after a request that had to wait."""
+        if self._asked:
             self.check()
+        else:
+            self.close("--max-collectives were recorded")
 
     def hold(self) -> None:
         """Do not close until `release`: a stop would break a CUDA graph's capture."""
@@ -200,7 +199,7 @@ class Window:
             self._ask(reason)
 
     def _ask(self, reason: str) -> None:
-        self._asked = self._asked or reason
+        self._asked, CALLS.unasked = self._asked or reason, 0
         if threading.current_thread() is threading.main_thread():
             return
         if self._owner is not None:

@@ -4,6 +4,6 @@ import time
 from collections.abc import Callable
 
 
-def step(work: Callable[[], float]) -> tuple[float, float]:
+def step(work: Callable[[], tuple[float, float]]) -> tuple[tuple[float, float], float]:
     """What `work` returns, and the time at its end, after which the window closes."""
     return work(), time.perf_counter()

@@ -1,19 +1,29 @@
 """Ranks that loop over small operators and a collective; the first one times itself. Started by capture_overhead.py.
 
-Prints, as JSON, microseconds an iteration before the window and inside it, and the seconds until the trace is on disk.
+Prints, as JSON, microseconds an iteration before the window and inside it, how an iteration with the collective that
+the program finds compares to one with torch's own in the same window, and the seconds until the trace is on disk.
 """
 
 import argparse
+import inspect
 import json
 import os
+import statistics
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 from tests.bench import capture_step
 
-WARM_UP = 500
+WARM_UP = 10_000
+# Rounds, and the operators of each.
+ROUNDS, ROUND = 12, 6000
+# Pairs of short rounds, and the operators of each such round.
+TURNS, PART = 60, 1000
+FOLDER = str(Path(torch.__file__).parent)
 
 
 class Loop:
@@ -26,7 +36,7 @@ class Loop:
         alone = options.device == "cpu" and options.ranks == 1
         self.clock = time.thread_time if alone else time.perf_counter
 
-    def run(self, calls: int) -> float:
+    def run(self, calls: int, all_reduce: Callable[..., object] = dist.all_reduce) -> float:
         """Microseconds an iteration."""
         self._wait()
         begin = self.clock()
@@ -34,17 +44,33 @@ class Loop:
             tensor = self.tensor
             for _ in range(self.options.operators // 2):
                 tensor = torch.relu(tensor * 0.5)
-            dist.all_reduce(tensor)
+            all_reduce(tensor)
         self._wait()
         return (self.clock() - begin) / calls * 1e6
 
     def best(self) -> float:
         """Microseconds an iteration of the fastest round."""
-        return min(self.run(self.options.calls) for _ in range(self.options.rounds))
+        return min(self.run(ROUND // self.options.operators) for _ in range(ROUNDS))
+
+    def best_and_ratio(self) -> tuple[float, float]:
+        """The fastest round, and the median ratio of short rounds to such with torch's own function, turn by turn."""
+        own = _of_torch(dist.all_reduce)
+        calls = PART // self.options.operators
+        ratios = [self.run(calls, dist.all_reduce) / self.run(calls, own) for _ in range(TURNS // 2)]
+        ratios += [1 / (self.run(calls, own) / self.run(calls, dist.all_reduce)) for _ in range(TURNS // 2)]
+        return self.best(), statistics.median(ratios)
 
     def _wait(self) -> None:
         if self.options.device == "cuda":
             torch.cuda.synchronize()
+
+
+def _of_torch(function: Callable[..., object]) -> Callable[..., object]:
+    """What capture wrapped, if it did."""
+    own: Callable[..., object] = inspect.unwrap(
+        function, stop=lambda outer: outer.__code__.co_filename.startswith(FOLDER)
+    )
+    return own
 
 
 def main() -> None:
@@ -53,7 +79,7 @@ def main() -> None:
     parser.add_argument("kind")
     parser.add_argument("device")
     parser.add_argument("--trace", default="plain.json")
-    for name in ("ranks", "operators", "port", "calls", "rounds"):
+    for name in ("ranks", "operators", "port"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args()
     spawn = torch.multiprocessing.get_context("spawn")
@@ -77,19 +103,20 @@ def measure(rank: int, options: argparse.Namespace) -> None:
     if options.device == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     loop = Loop(options)
-    loop.run(WARM_UP)
+    loop.run(WARM_UP // options.operators)
     before = loop.best()
     profiler = torch.profiler.profile(activities=activities) if options.kind == "plain" else None
     if profiler is not None:
         profiler.start()
-    inside, end = capture_step.step(loop.best)
+    (inside, ratio), end = capture_step.step(loop.best_and_ratio)
     if profiler is not None:
         profiler.stop()
         profiler.export_chrome_trace(f"{options.trace}.{rank}")
         # Capture lets go of the events at once, so this does too; the object is part of a cycle.
         profiler.profiler = None
     if rank == 0:
-        print(json.dumps({"before": before, "inside": inside, "export": time.perf_counter() - end}), flush=True)
+        export = time.perf_counter() - end
+        print(json.dumps({"before": before, "inside": inside, "call": ratio, "export": export}), flush=True)
     dist.destroy_process_group()
 
 

@@ -253,6 +253,6 @@ def test_an_optimizers_step_opens_the_window_of_ddp_whose_collectives_we_do_not_
 
 
 def test_a_process_of_a_framework_with_requests_owns_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not adapters.owns_window()
+    assert not adapters.has_requests()
     monkeypatch.setitem(sys.modules, vllm.WORKER, types.ModuleType(vllm.WORKER))
-    assert adapters.owns_window()
+    assert adapters.has_requests()

@@ -89,10 +89,10 @@ def test_pynccl_takes_cuda_tensors_of_the_same_ranks(module: Any) -> None:
     sglang_diffusion.choose_backend(module, "pynccl")
     coordinator = module.GroupCoordinator([0, 1], use_device_communicator=False)
     tensor, other = on_gpu(torch.zeros(4)), on_gpu(torch.zeros(4))
-    assert routes.send("all_reduce", tensor, {"tensor": tensor, "op": dist.ReduceOp.MAX})
+    assert routes.send("all_reduce", {"tensor": tensor, "op": dist.ReduceOp.MAX})
     assert tensor.value == "reduced"
-    assert routes.send("broadcast", tensor, {"tensor": tensor, "src": 1})
-    assert routes.send("all_to_all_single", tensor, {"output": other, "input": tensor, "input_split_sizes": [1, 2]})
+    assert routes.send("broadcast", {"tensor": tensor, "src": 1})
+    assert routes.send("all_to_all_single", {"output": other, "input": tensor, "input_split_sizes": [1, 2]})
     assert coordinator.device_communicator.pynccl_comm.calls == [
         ("all_reduce", dist.ReduceOp.MAX, "stream"),
         ("broadcast", 1, "stream"),
@@ -124,7 +124,7 @@ LEFT_TO_TORCH: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize(("function", "values"), LEFT_TO_TORCH.values(), ids=LEFT_TO_TORCH)
 def test_what_pynccl_cannot_do_is_left_to_torch(module: Any, function: str, values: dict[str, Any]) -> None:
     routes.COMMUNICATORS[0, 1] = Communicator()
-    assert not routes.send(function, next(iter(values.values())), values)
+    assert not routes.send(function, values)
     assert routes.COMMUNICATORS[0, 1].calls == []
 
 
@@ -132,7 +132,7 @@ def test_a_disabled_communicator_gets_no_calls(module: Any) -> None:
     routes.COMMUNICATORS[0, 1] = communicator = Communicator()
     communicator.disabled = True
     tensor = on_gpu(torch.zeros(4))
-    assert not routes.send("all_reduce", tensor, {"tensor": tensor})
+    assert not routes.send("all_reduce", {"tensor": tensor})
 
 
 def test_pairs_get_the_communicator_and_the_ranks_group_on_the_host(

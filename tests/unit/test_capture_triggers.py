@@ -20,6 +20,8 @@ class Noted:
             self.profiler = object()
             self.events.append("open")
 
+    def collective(self) -> None: ...
+
     def close(self, _reason: str) -> None:
         if self.profiler is not None:
             self.profiler = None

@@ -18,8 +18,8 @@ FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers, optimizer)
 WORKERS = frozenset({sglang_diffusion.WORKER, sglang_srt.SCHEDULER, vllm.WORKER})
 
 
-def owns_window() -> bool:
-    """Whether a framework with requests of its own is at work in this process."""
+def has_requests() -> bool:
+    """Whether a framework is at work in this process whose work begins with the first request."""
     return not sys.modules.keys().isdisjoint(WORKERS)
 
 
