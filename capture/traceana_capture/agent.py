@@ -53,10 +53,6 @@ def _prepare(settings: dict[str, Any]) -> None:
     os.register_at_fork(after_in_child=sigterm.forget)
     c10d.watch_c10d()
     direct.watch_symmetric_memory()
-    # Otherwise CUPTI stays attached when a session ends, and each launch costs half as much again. With CUDA graphs
-    # the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
-    if int((torch.version.cuda or "0").partition(".")[0]) >= 13:
-        os.environ.setdefault("TEARDOWN_CUPTI", "1")
     _hello_after_init(torch, dist, control, window)
     PAIRS.choose(settings["paired"])
     PAIRS.held = window.held

@@ -53,9 +53,7 @@ class Window:
             return
         self._warm = True
         self.control.send(event="warming up")
-        warm_up = session.of_profiler(self.settings, all_threads=False)
-        session.start(warm_up)
-        warm_up.stop()
+        session.warm_up(self.settings)
         self.control.send(event="waiting")
 
     def open(self) -> None:

@@ -1,0 +1,66 @@
+"""The profiler's first session, with a stand-in for Kineto, whose thread waits for a call of CUDA to let CUPTI go."""
+
+import os
+import threading
+from typing import Any
+
+import pytest
+import torch
+from traceana_capture import session
+
+SETTINGS = {"shapes": False, "stacks": False, "memory": False}
+
+
+class Kineto:
+    """A session that ends as Kineto's do where TEARDOWN_CUPTI is 1."""
+
+    def __init__(self) -> None:
+        self.detach: str | None = None
+        self.calls = 0
+        self.called = threading.Event()
+        self.thread = threading.Thread(target=self.called.wait)
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        self.detach = os.environ.get("TEARDOWN_CUPTI")
+        if self.detach == "1":
+            self.thread.start()
+
+    def query(self) -> None:
+        """Of the first calls CUPTI may not know yet."""
+        self.calls += 1
+        if self.calls == 3:
+            self.called.set()
+            self.thread.join()
+
+
+@pytest.fixture
+def kineto(monkeypatch: pytest.MonkeyPatch) -> Kineto:
+    made = Kineto()
+    monkeypatch.setattr(session, "of_profiler", lambda _settings, *, all_threads: made)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: made)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.delenv("TEARDOWN_CUPTI", raising=False)
+    return made
+
+
+def test_cupti_has_left_when_the_warm_up_is_over(kineto: Kineto) -> None:
+    """Its thread would keep a process that never calls CUDA again from ending."""
+    session.warm_up(SETTINGS)
+    assert (kineto.detach, kineto.calls, kineto.thread.is_alive()) == ("1", 3, False)
+    assert "TEARDOWN_CUPTI" not in os.environ
+
+
+@pytest.mark.parametrize(("name", "value"), [("asked", "0"), ("asked", "1"), ("version", "12.8"), ("version", None)])
+def test_what_the_user_chose_and_cuda_12_are_left_alone(
+    kineto: Kineto, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    if name == "asked":
+        monkeypatch.setenv("TEARDOWN_CUPTI", value)
+    else:
+        monkeypatch.setattr(torch.version, "cuda", value)
+    session.warm_up(SETTINGS)
+    kineto.called.set()
+    assert kineto.detach == (value if name == "asked" else None)
+    assert kineto.calls == 0
