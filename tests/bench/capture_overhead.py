@@ -1,8 +1,9 @@
 """What capture costs: no profiler, plain torch.profiler with the same activities, and capture.
 
-Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda] [--ranks N] [--operators N]`. The kinds
-take turns, so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export is from
-the window's end until the program goes on, with the trace on disk as plain JSON.
+Run it as `python -m tests.bench.capture_overhead [--repeats N] [--device cuda|fake] [--ranks N] [--operators N]`. The
+kinds take turns, so that a slow minute of the machine hits all, and of a workload's rounds the fastest counts. Export
+is from the window's end until the program goes on, with the trace on disk as plain JSON. The last lines compare rounds
+of one process, which tells more than two processes do: these differ by several percent where nothing else does.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def main() -> None:
     """Print the median of each kind, and the median over the turns of its ratio to the other kinds of its turn."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda", "fake"), default="cpu", help="fake: calls that do nothing")
     parser.add_argument("--ranks", type=int, default=1)
     # sglang's Wan ran 238 to 246 operators for each collective where it was captured.
     parser.add_argument("--operators", type=int, default=240, help="for each collective")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.testing._internal.distributed import fake_pg
 
 from tests.bench import capture_step
 
@@ -31,9 +32,12 @@ class Loop:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.tensor = torch.ones(64, 64, device=options.device)
+        fake = options.device == "fake"
+        self.tensor = torch.ones(64, 64, device="cpu" if fake else options.device)
+        # Not on the CPU, so capture leaves it to NCCL's own description.
+        self.elsewhere = self.tensor.to("meta") if fake else None
         # Alone on the CPU a thread's own time serves, which neighbours on the machine disturb less.
-        alone = options.device == "cpu" and options.ranks == 1
+        alone = options.device != "cuda" and options.ranks == 1
         self.clock = time.thread_time if alone else time.perf_counter
 
     def run(self, calls: int, all_reduce: Callable[..., object] = dist.all_reduce) -> float:
@@ -44,7 +48,7 @@ class Loop:
             tensor = self.tensor
             for _ in range(self.options.operators // 2):
                 tensor = torch.relu(tensor * 0.5)
-            all_reduce(tensor)
+            all_reduce(tensor if self.elsewhere is None else self.elsewhere)
         self._wait()
         return (self.clock() - begin) / calls * 1e6
 
@@ -98,7 +102,10 @@ def measure(rank: int, options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     if options.device == "cuda":
         torch.cuda.set_device(rank)
-    dist.init_process_group("nccl" if options.device == "cuda" else "gloo")
+    if options.device == "fake":
+        dist.init_process_group("fake", store=fake_pg.FakeStore(), rank=rank, world_size=options.ranks)
+    else:
+        dist.init_process_group("nccl" if options.device == "cuda" else "gloo")
     activities = [torch.profiler.ProfilerActivity.CPU]
     if options.device == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
