@@ -241,7 +241,7 @@ class Window:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
         self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
-        CALLS.over = self.profiler is not None
+        CALLS.over, CALLS.unasked = self.profiler is not None, 0
         if CALLS.over:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
             torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False

@@ -19,13 +19,14 @@ def work(way: str, rank: int, port: str, ready: Any) -> None:
         # As torchrun's ranks: no longer in the command's process group or session.
         os.setsid()
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    tensor = torch.ones(64)
     for _ in range(COLLECTIVES):
-        dist.all_reduce(torch.ones(64))
+        dist.all_reduce(tensor)
     ready.release()
     if rank == 1:
         end_rank(way)
     while way != "return":
-        dist.all_reduce(torch.ones(64))
+        dist.all_reduce(tensor)
     dist.destroy_process_group()
 
 

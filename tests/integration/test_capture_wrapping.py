@@ -37,7 +37,8 @@ def test_every_collective_has_its_size(tmp_path: Path, start: str) -> None:
 ONE_RANK = """
 import sys, torch, torch.distributed as dist
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-dist.all_reduce(torch.ones(8))
+x = torch.ones(8)
+dist.all_reduce(x)
 sys.stdout.write(sys.stdin.read())
 sys.exit(3)
 """
@@ -131,7 +132,8 @@ def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
 NCCL_LOG = """
 import os, torch, torch.distributed as dist
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-dist.all_reduce(torch.ones(8))
+x = torch.ones(8)
+dist.all_reduce(x)
 file = os.environ["NCCL_DEBUG_FILE"].replace("%h", "some.host").replace("%p", str(os.getpid()))
 with open(file, "w") as log:
     log.write(f"host:1:1 [0] NCCL INFO NCCL_PROTO set by environment to {os.environ['NCCL_PROTO']}\\n")
@@ -167,7 +169,8 @@ def test_what_ran_is_recorded_without_secrets(tmp_path: Path, monkeypatch: pytes
 ONE_COLLECTIVE = """
 import time, torch, torch.distributed as dist
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-dist.all_reduce(torch.ones(8))
+x = torch.ones(8)
+dist.all_reduce(x)
 end = time.monotonic() + 4
 while time.monotonic() < end:
     torch.ones(8).relu()
@@ -239,8 +242,9 @@ def test_two_captures_in_one_process(tmp_path: Path) -> None:
 STEPS = """
 import torch, torch.distributed as dist
 
+x = torch.ones(8)
 def step():
-    dist.all_reduce(torch.ones(8))
+    dist.all_reduce(x)
 
 class Model:
     @staticmethod
@@ -277,7 +281,8 @@ MESH = """
 import torch, torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 init_device_mesh("cpu", (1,))
-dist.all_reduce(torch.ones(8))
+x = torch.ones(8)
+dist.all_reduce(x)
 """
 
 
