@@ -44,30 +44,33 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     # each call of Python's costs most of a microsecond.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_dynamo_compiling() or CALLS.inside.call:
+        if torch.compiler.is_compiling() or CALLS.inside.call:
             return function(*args, **kwargs)
         if CALLS.seen >= CALLS.unasked:
             CALLS.before()
         CALLS.seen += 1
-        if (routes.COMMUNICATORS or PAIRS.operations) and not torch.compiler.is_compiling():
+        if routes.COMMUNICATORS or PAIRS.operations:
             values = dict(zip(parameters, args, strict=False)) | kwargs
             with CALLS.inside:
                 if _by_pynccl(function, {name: values[name] for name in parameters if name in values}, received):
                     return routes.Issued() if values.get("async_op") else None
         if not (CALLS.recording or CALLS.capturing):
             return function(*args, **kwargs)
+        keys = None
         try:
             source = args[sent] if len(args) > sent else kwargs[parameters[sent]]
             first = source[0] if isinstance(source, list) else source
             on_cpu = first.is_cpu
-            if not (CALLS.recording if on_cpu else CALLS.capturing):
-                return function(*args, **kwargs)
-            keys, count = kind(word, first.dtype, args[group] if len(args) > group else kwargs.get("group"), on_cpu)
-            elements = results = first.numel() if first is source else _elements(source)
-            if sent != received:
-                results = _elements(args[received] if len(args) > received else kwargs[parameters[received]])
-            number = None if count is None else count()
+            if CALLS.recording if on_cpu else CALLS.capturing:
+                elements = results = first.numel() if first is source else _elements(source)
+                if sent != received:
+                    results = _elements(args[received] if len(args) > received else kwargs[parameters[received]])
+                its_group = args[group] if len(args) > group else kwargs.get("group")
+                keys, count = kind(word, first.dtype, its_group, on_cpu)
+                number = None if count is None else count()
         except Exception:  # whatever it is, c10d says it better
+            keys = None
+        if keys is None:
             return function(*args, **kwargs)
         if not on_cpu:
             with CALLS.inside, CALLS.span(keys, elements, results, number):

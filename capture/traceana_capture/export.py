@@ -14,9 +14,8 @@ def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
     try:
         profiler.stop()
         profiler.export_chrome_trace(str(trace))
-        # Sizes in a program that torch.export traces are symbols.
         facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
-        trace.with_suffix(".calls").write_text(json.dumps(facts, default=int))
+        trace.with_suffix(".calls").write_text(json.dumps(facts))
     except Exception as error:  # whatever it is, the program goes on
         return {"event": "failed", "reason": f"the export failed: {error!r}"}
     finally:

@@ -55,7 +55,8 @@ def warm_up(settings: dict[str, Any]) -> None:
     profiler = of_profiler(settings, all_threads=False)
     start(profiler)
     # With CUDA graphs the way back crashes on CUDA 12 (torch.profiler says so), and worked on CUDA 13.0.
-    if DETACH in os.environ or int((torch.version.cuda or "0").partition(".")[0]) < 13:
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    if not started or DETACH in os.environ or int((torch.version.cuda or "0").partition(".")[0]) < 13:
         profiler.stop()
         return
     others = set(TASKS.iterdir())

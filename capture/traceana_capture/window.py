@@ -153,6 +153,8 @@ class Window:
 
     def collective(self) -> None:
         """One collective too many comes, or one after a request that had to wait."""
+        if CALLS.over:
+            return  # another thread exports; this one need not wait for it
         if self._asked:
             self.check()
         else:

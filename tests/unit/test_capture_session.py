@@ -40,6 +40,7 @@ def kineto(monkeypatch: pytest.MonkeyPatch) -> Kineto:
     made = Kineto()
     monkeypatch.setattr(session, "of_profiler", lambda _settings, *, all_threads: made)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: made)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.delenv("TEARDOWN_CUPTI", raising=False)
     return made
@@ -52,14 +53,17 @@ def test_cupti_has_left_when_the_warm_up_is_over(kineto: Kineto) -> None:
     assert "TEARDOWN_CUPTI" not in os.environ
 
 
-@pytest.mark.parametrize(("name", "value"), [("asked", "0"), ("asked", "1"), ("version", "12.8"), ("version", None)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("asked", "0"), ("asked", "1"), ("cuda", "12.8"), ("cuda", None), ("is_initialized", lambda: False)],
+)
 def test_what_the_user_chose_and_cuda_12_are_left_alone(
     kineto: Kineto, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     if name == "asked":
         monkeypatch.setenv("TEARDOWN_CUPTI", value)
     else:
-        monkeypatch.setattr(torch.version, "cuda", value)
+        monkeypatch.setattr(torch.version if name == "cuda" else torch.cuda, name, value)
     session.warm_up(SETTINGS)
     kineto.called.set()
     assert kineto.detach == (value if name == "asked" else None)
