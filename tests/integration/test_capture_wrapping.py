@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.capturing import WORKLOAD, check, complete, finish, free_port, launch, run, run_file, workload
+from tests.integration.gloo_tensor import TENSOR
 
 COLLECTIVES_PER_STEP = 11  # broadcast, all-gather, and in each of 3 layers two all-to-alls and an all-reduce
 
@@ -34,10 +35,10 @@ def test_every_collective_has_its_size(tmp_path: Path, start: str) -> None:
         assert not any(event["name"].startswith("traceana::") for event in events)
 
 
-ONE_RANK = """
+ONE_RANK = f"""
 import sys, torch, torch.distributed as dist
+{TENSOR}
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-x = torch.ones(8)
 dist.all_reduce(x)
 sys.stdout.write(sys.stdin.read())
 sys.exit(3)
@@ -129,15 +130,17 @@ def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
     assert code == 0
 
 
-NCCL_LOG = """
+NCCL_LOG = (
+    TENSOR
+    + """
 import os, torch, torch.distributed as dist
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-x = torch.ones(8)
 dist.all_reduce(x)
 file = os.environ["NCCL_DEBUG_FILE"].replace("%h", "some.host").replace("%p", str(os.getpid()))
 with open(file, "w") as log:
     log.write(f"host:1:1 [0] NCCL INFO NCCL_PROTO set by environment to {os.environ['NCCL_PROTO']}\\n")
 """
+)
 
 
 def test_nccls_log_is_kept_and_read(tmp_path: Path) -> None:
@@ -166,10 +169,10 @@ def test_what_ran_is_recorded_without_secrets(tmp_path: Path, monkeypatch: pytes
     assert "secret" not in json.dumps(content)
 
 
-ONE_COLLECTIVE = """
+ONE_COLLECTIVE = f"""
 import time, torch, torch.distributed as dist
+{TENSOR}
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-x = torch.ones(8)
 dist.all_reduce(x)
 end = time.monotonic() + 4
 while time.monotonic() < end:
@@ -239,10 +242,10 @@ def test_two_captures_in_one_process(tmp_path: Path) -> None:
     ]
 
 
-STEPS = """
+STEPS = f"""
 import torch, torch.distributed as dist
+{TENSOR}
 
-x = torch.ones(8)
 def step():
     dist.all_reduce(x)
 
@@ -277,11 +280,11 @@ def test_steps_of_a_module_that_imports_torch_itself(
     assert ("is no plain function or method" in stderr) == (not calls)
 
 
-MESH = """
+MESH = f"""
 import torch, torch.distributed as dist
+{TENSOR}
 from torch.distributed.device_mesh import init_device_mesh
 init_device_mesh("cpu", (1,))
-x = torch.ones(8)
 dist.all_reduce(x)
 """
 
