@@ -154,7 +154,7 @@ print("threads", threading.active_count() < 10)
 graph.capture_end()
 show()
 """
-    rank, stdout, _ = capture(tmp_path, program, "--duration", "0.3")
+    rank, stdout, _ = capture(tmp_path, program, "--duration", "0.3", "--max-collectives", "1000000")
     assert stdout.split() == ["recording", "threads", "True", "stopped"]
     assert (rank["outcome"], rank["reason"]) == ("complete", "the duration was over")
     # Gloo works on the host, and so during the graph's capture too.
