@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-# Kineto reads this at each session's end: "1" has CUPTI leave the process, which would make each launch take half as
-# long again.
+# Kineto reads this at each session's end: "1" has CUPTI leave the process. Where it stays, each launch takes half
+# as long again.
 DETACH = "TEARDOWN_CUPTI"
 DETACH_S = 1.0
 TASKS = Path("/proc/self/task")

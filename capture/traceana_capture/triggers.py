@@ -16,9 +16,7 @@ class Triggers:
     A step is a call of `--step-on`, or a denoising step of sglang or diffusers, or ends with an optimizer's step.
     """
 
-    def __init__(
-        self, settings: dict[str, Any], window: Window, has_requests: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, settings: dict[str, Any], window: Window, has_requests: Callable[[], bool]) -> None:
         self.window = window
         self.has_requests = has_requests
         self.start_on, self.step_on = str(settings["start_on"]), str(settings["step_on"])

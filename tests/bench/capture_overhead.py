@@ -56,9 +56,10 @@ def main() -> None:
             median = statistics.median(turn[kind][part] for turn in turns)
             ratios = [statistics.median(turn[kind][part] / turn[base][part] for turn in turns) for base in KINDS[:2]]
             print(f"{part:7} {kind:8} {median:10.3f} {unit:2}  {ratios[0]:8.3f} x none  {ratios[1]:6.3f} x plain")
-    for kind in KINDS:
-        ratio = statistics.median(turn[kind]["call"] for turn in turns)
-        print(f"call    {kind:8} {ratio:6.3f} x torch's own collective in the same window")
+    for part in ("before", "inside"):
+        for kind in KINDS:
+            ratio = statistics.median(turn[kind][f"ratio {part}"] for turn in turns)
+            print(f"{part:7} {kind:8} {ratio:6.3f} x torch's own collective in the same process")
 
 
 if __name__ == "__main__":

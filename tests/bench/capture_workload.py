@@ -1,7 +1,7 @@
 """Ranks that loop over small operators and a collective; the first one times itself. Started by capture_overhead.py.
 
-Prints, as JSON, microseconds an iteration before the window and inside it, how an iteration with the collective that
-the program finds compares to one with torch's own in the same window, and the seconds until the trace is on disk.
+Prints, as JSON, microseconds an iteration before the window and inside it, the seconds until the trace is on disk, and
+how, before the window and inside it, an iteration with the collective that the program finds compares to torch's own.
 """
 
 import argparse
@@ -56,13 +56,15 @@ class Loop:
         """Microseconds an iteration of the fastest round."""
         return min(self.run(ROUND // self.options.operators) for _ in range(ROUNDS))
 
-    def best_and_ratio(self) -> tuple[float, float]:
-        """The fastest round, and the median ratio of short rounds to such with torch's own function, turn by turn."""
-        own = _of_torch(dist.all_reduce)
+    def ratio(self) -> float:
+        """The median ratio of rounds with the collective that the program finds to such with torch's own, in turn."""
+        found, own = dist.all_reduce, _of_torch(dist.all_reduce)
+        ratios = [self._to(found, own) for _ in range(TURNS // 2)]
+        return statistics.median(ratios + [1 / self._to(own, found) for _ in range(TURNS // 2)])
+
+    def _to(self, one: Callable[..., object], other: Callable[..., object]) -> float:
         calls = PART // self.options.operators
-        ratios = [self.run(calls, dist.all_reduce) / self.run(calls, own) for _ in range(TURNS // 2)]
-        ratios += [1 / (self.run(calls, own) / self.run(calls, dist.all_reduce)) for _ in range(TURNS // 2)]
-        return self.best(), statistics.median(ratios)
+        return self.run(calls, one) / self.run(calls, other)
 
     def _wait(self) -> None:
         if self.options.device == "cuda":
@@ -111,19 +113,19 @@ def measure(rank: int, options: argparse.Namespace) -> None:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     loop = Loop(options)
     loop.run(WARM_UP // options.operators)
-    before = loop.best()
+    before, ratio_before = loop.best(), loop.ratio()
     profiler = torch.profiler.profile(activities=activities) if options.kind == "plain" else None
     if profiler is not None:
         profiler.start()
-    (inside, ratio), end = capture_step.step(loop.best_and_ratio)
+    (inside, ratio), end = capture_step.step(lambda: (loop.best(), loop.ratio()))
     if profiler is not None:
         profiler.stop()
         profiler.export_chrome_trace(f"{options.trace}.{rank}")
         # Capture lets go of the events at once, so this does too; the object is part of a cycle.
         profiler.profiler = None
     if rank == 0:
-        export = time.perf_counter() - end
-        print(json.dumps({"before": before, "inside": inside, "call": ratio, "export": export}), flush=True)
+        times = {"before": before, "inside": inside, "export": time.perf_counter() - end}
+        print(json.dumps(times | {"ratio before": ratio_before, "ratio inside": ratio}), flush=True)
     dist.destroy_process_group()
 
 

@@ -30,7 +30,7 @@ BOTH = (0, 1)
 
 
 def ranks(way: str) -> list[str]:
-    return [sys.executable, str(Path(__file__).with_name("ending_ranks.py")), way, free_port()]
+    return [sys.executable, "-m", "tests.integration.ending_ranks", way, free_port()]
 
 
 def torchrun(*options: str) -> list[str]:

@@ -19,7 +19,8 @@ from traceana.capture import backends
 
 def triggers(**options: Any) -> tuple[Triggers, Noted]:
     window: Any = Noted()
-    return Triggers({"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}, window), window
+    settings = {"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}
+    return Triggers(settings, window, adapters.has_requests), window
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +253,7 @@ def test_an_optimizers_step_opens_the_window_of_ddp_whose_collectives_we_do_not_
     assert window.events == ["open"]
 
 
-def test_a_process_of_a_framework_with_requests_owns_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_a_framework_with_requests_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not adapters.has_requests()
     monkeypatch.setitem(sys.modules, vllm.WORKER, types.ModuleType(vllm.WORKER))
     assert adapters.has_requests()

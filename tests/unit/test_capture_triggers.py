@@ -14,13 +14,15 @@ class Noted:
     def __init__(self) -> None:
         self.profiler: object = None
         self.events: list[object] = []
+        self.asked = 0
 
     def open(self) -> None:
         if self.profiler is None and "close" not in self.events:
             self.profiler = object()
             self.events.append("open")
 
-    def collective(self) -> None: ...
+    def collective(self) -> None:
+        self.asked += 1
 
     def close(self, _reason: str) -> None:
         if self.profiler is not None:
@@ -31,7 +33,7 @@ class Noted:
 def triggers(**options: Any) -> tuple[Triggers, Noted, Any]:
     """Triggers, their window, and a program whose functions only note that they were called."""
     window: Any = Noted()
-    made = Triggers({"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}, window)
+    made = Triggers({"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}, window, lambda: False)
     program: Any = types.ModuleType("program")
     program.Model = type("Model", (), {"step": lambda self, number: window.events.append(number)})
     program.begin = lambda: window.events.append("begin")
@@ -53,6 +55,29 @@ def test_steps_after_the_warm_up_bound_the_window() -> None:
     for number in range(5):
         program.Model().step(number)
     assert window.events == [0, "open", 1, 2, "close", 3, 4]
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_a_collective_opens_unless_requests_do(requests: bool) -> None:
+    """Under sglang the work begins with the first request, not with the collectives of its start."""
+    made, window, _ = triggers()
+    made.has_requests = lambda: requests
+    made.collective()
+    assert (window.events, window.asked) == ([] if requests else ["open"], 0)
+    made.work()
+    made.collective()
+    assert (window.events, window.asked) == (["open"], 1)
+
+
+@pytest.mark.parametrize(("options", "opens"), [({"warmup": 1}, 1), ({"steps": 1}, 0), ({"step_on": "a:b"}, None)])
+def test_a_collective_opens_after_the_warm_up_and_in_no_step_that_is_named(
+    options: dict[str, Any], opens: int | None
+) -> None:
+    made, window, _ = triggers(**options)
+    for steps in range(3):
+        made.collective()
+        assert ("open" in window.events) == (opens is not None and steps >= opens)
+        made.end_step()
 
 
 def test_a_named_function_opens_before_it_runs() -> None:
