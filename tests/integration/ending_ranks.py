@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
-from tests.integration.gloo_tensor import lasting_tensor
+from tests.integration.gloo_tensor import lasting
 
 COLLECTIVES = 4
 
@@ -21,7 +21,7 @@ def work(way: str, rank: int, port: str, ready: Any) -> None:
         # As torchrun's ranks: no longer in the command's process group or session.
         os.setsid()
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    tensor = lasting_tensor()
+    tensor = lasting(torch.ones(64))
     for _ in range(COLLECTIVES):
         dist.all_reduce(tensor)
     ready.release()

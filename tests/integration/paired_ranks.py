@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from tests.integration.gloo_tensor import lasting
+
 CALLS = 16
 WRONG = 5
 
@@ -21,7 +23,7 @@ class StandIn:
 
     def all_reduce(self, tensor: torch.Tensor, op: Any, stream: None) -> torch.Tensor:
         time.sleep(0.02)
-        result = tensor.clone()
+        result = lasting(tensor.clone())
         dist.all_reduce(result, op)
         self.calls += 1
         return result + (self.calls == WRONG)
@@ -35,9 +37,9 @@ def rank_main(rank: int, port: str, alone: bool) -> None:
 
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     PAIRS.peers[0, 1] = Peer(pynccl=StandIn(), host_group=None)
-    mine = torch.full((256,), float(rank))
+    mine = lasting(torch.full((256,), float(rank)))
     for _ in range(CALLS):
-        value = mine.clone()
+        value = lasting(mine.clone())
         dist.all_reduce(value)
         assert value.eq(1.0).all(), "the program must go on with its own result"
     if rank == 1 and alone:
@@ -45,11 +47,11 @@ def rank_main(rank: int, port: str, alone: bool) -> None:
         with torch.profiler.profile():
             pass
     for _ in range(CALLS if alone else 0):
-        value = mine.clone()
+        value = lasting(mine.clone())
         dist.all_reduce(value)
         assert value.eq(1.0).all()
     dist.broadcast(mine, 0)
-    exchanged = torch.empty(256)
+    exchanged = lasting(torch.empty(256))
     dist.all_to_all_single(exchanged, mine)
     dist.destroy_process_group()
 

@@ -21,7 +21,7 @@ CALLS = paired_ranks.CALLS
 
 
 def captured(folder: Path, *how: str) -> Path:
-    argv = (sys.executable, paired_ranks.__file__, free_port(), *how)
+    argv = (sys.executable, "-m", paired_ranks.__name__, free_port(), *how)
     paired = ("all_reduce", "all_to_all")
     options = Options(argv=argv, nccl={}, backend="torch", paired=paired, timeout_s=LIMIT_S)
     with mock.patch("traceana.capture.backends.check_machine"):
