@@ -1,17 +1,18 @@
-"""Wraps c10d's collectives: describes those on gloo and in CUDA graphs, pairs them, or sends them to PyNccl.
+"""Taps c10d's collectives: describes those on gloo and in CUDA graphs, pairs them, or sends them to PyNccl.
 
 NCCL describes its own calls outside of CUDA graphs. A call whose arguments are wrong goes to c10d as it is, whose error
-the program shall see.
+the program shall see. While nobody wants to know of calls, c10d is as torch made it.
 """
 
 import functools
 import inspect
+import sys
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
 from traceana_capture import routes
@@ -34,9 +35,8 @@ COLLECTIVES: dict[str, tuple[str, int, int]] = {
 NEW_NAMES = {"all_gather_single", "reduce_scatter_single"}
 
 
-def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
+def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     word, sent, received = names
-    # signature() looks through c10d's logging decorator, which hides the parameters' names.
     parameters = list(inspect.signature(function).parameters)
     group = parameters.index("group")
 
@@ -44,16 +44,11 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     # each call of Python's costs most of a microsecond.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling() or CALLS.inside.call:
+        if torch.compiler.is_compiling():
             return function(*args, **kwargs)
         if CALLS.seen >= CALLS.unasked:
             CALLS.before()
         CALLS.seen += 1
-        if routes.COMMUNICATORS or PAIRS.operations:
-            values = dict(zip(parameters, args, strict=False)) | kwargs
-            with CALLS.inside:
-                if _by_pynccl(function, {name: values[name] for name in parameters if name in values}, received):
-                    return routes.Issued() if values.get("async_op") else None
         if not (CALLS.recording or CALLS.capturing):
             return function(*args, **kwargs)
         keys = None
@@ -73,7 +68,7 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if keys is None:
             return function(*args, **kwargs)
         if not on_cpu:
-            with CALLS.inside, CALLS.span(keys, elements, results, number):
+            with CALLS.span(keys, elements, results, number):
                 return function(*args, **kwargs)
         begin = time.time_ns()
         work = function(*args, **kwargs)
@@ -83,8 +78,24 @@ def _wrapped(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     return call
 
 
-def _elements(value: Any) -> int:
-    return sum(map(_elements, value)) if isinstance(value, list) else value.numel()
+def _carried(function: Callable[..., Any], noted: Callable[..., Any], received: int) -> Any:
+    """Has PyNccl carry what it can, and pairs calls for `--paired`; what goes to c10d is noted."""
+    parameters = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling() or CALLS.inside.call:
+            return function(*args, **kwargs)
+        if CALLS.seen >= CALLS.unasked:
+            CALLS.before()
+        values = dict(zip(parameters, args, strict=False)) | kwargs
+        with CALLS.inside:
+            if _by_pynccl(function, {name: values[name] for name in parameters if name in values}, received):
+                CALLS.seen += 1
+                return routes.Issued() if values.get("async_op") else None
+        return noted(*args, **kwargs)
+
+    return call
 
 
 def _by_pynccl(function: Callable[..., Any], values: dict[str, Any], received: int) -> bool:
@@ -96,14 +107,39 @@ def _by_pynccl(function: Callable[..., Any], values: dict[str, Any], received: i
     return bool(routes.COMMUNICATORS) and routes.send(function.__name__, values)
 
 
+def _elements(value: Any) -> int:
+    return sum(map(_elements, value)) if isinstance(value, list) else value.numel()
+
+
 def watch_c10d() -> None:
-    """Wrap c10d's collectives where this torch has them."""
+    """Prepare the taps of c10d's collectives, where this torch has them; `CALLS.listen` opens and closes them."""
+    taps: list[tuple[types.CellType, Any, Any, Any]] = []
     for attribute, names in COLLECTIVES.items():
-        original = getattr(distributed_c10d, attribute, None)
+        collective = getattr(distributed_c10d, attribute, None)
         # torch renamed *_into_tensor and *_scatter_tensor to *_single. The deprecated names call the new ones, and one
         # collective must leave one record.
-        if original is None or (NEW_NAMES - {attribute}) & set(inspect.unwrap(original).__code__.co_names):
+        if collective is None or (NEW_NAMES - {attribute}) & set(inspect.unwrap(collective).__code__.co_names):
             continue
-        wrapped = _wrapped(original, names)
-        setattr(distributed_c10d, attribute, wrapped)
-        setattr(dist, attribute, wrapped)
+        cell = _cell(collective)
+        if cell is None:
+            sys.stderr.write(f"traceana: torch's {attribute} is not as we know it, so its calls may have no sizes\n")
+        else:
+            original = cell.cell_contents
+            noted = _noted(original, names)
+            taps.append((cell, original, noted, _carried(original, noted, names[2])))
+
+    def tap(wanted: bool) -> None:
+        for cell, original, noted, carried in taps:
+            cell.cell_contents = carried if CALLS.routed else noted if wanted else original
+
+    CALLS.tap = tap
+
+
+def _cell(collective: Any) -> types.CellType | None:
+    """Where c10d's logging decorator holds the function.
+
+    What is put there is called in its place, also by who took the decorated function long before.
+    """
+    inner = getattr(collective, "__wrapped__", None)
+    cells: tuple[types.CellType, ...] = getattr(collective, "__closure__", None) or ()
+    return next((cell for cell in cells if cell.cell_contents is inner), None)

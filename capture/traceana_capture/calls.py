@@ -31,6 +31,7 @@ _Span = torch._C._profiler._RecordFunctionFast
 # A call on the host, and when it began and ended, in nanoseconds since the epoch, as Kineto counts them too; the end is
 # 0 where gloo may begin after it.
 HostCall = tuple[dict[str, Any], int, int, int | None, int, int]
+NEVER = sys.maxsize
 NO_SPAN = contextlib.nullcontext()
 
 
@@ -54,13 +55,26 @@ class Calls:
         self.over = False
         self.capturing = 0
         self.inside = _Inside()
-        # Collectives that came, and before which one the window is asked again: before each, unless it records.
-        self.seen = self.unasked = 0
+        # Whether another backend may carry c10d's calls.
+        self.routed = False
+        # Collectives that came, and before which one the window is asked.
+        self.seen, self.unasked = 0, NEVER
         self.before: Callable[[], None] = lambda: None
+        # Has c10d's collectives come here, or leaves them alone.
+        self.tap: Callable[[bool], None] = lambda _: None
         self.calls: dict[int, Call] = {}
         self.host: list[HostCall] = []
         self.graphs: list[list[Call]] = []
         self._numbers = itertools.count()
+
+    def ask(self, unasked: int) -> None:
+        """Ask the window before the collective of this number."""
+        self.unasked = unasked
+        self.listen()
+
+    def listen(self) -> None:
+        """Have c10d's collectives come here as long as somebody wants to know of them."""
+        self.tap(self.unasked != NEVER or self.capturing > 0)
 
     def come(self) -> None:
         """A collective comes."""
@@ -72,15 +86,17 @@ class Calls:
         """From here on, calls belong to a CUDA graph: nothing is launched, so they count at its replays."""
         self.graphs.append([])
         self.capturing += 1
+        self.listen()
 
     def end_graph(self) -> None:
         """The graph's capture is over."""
         self.capturing = max(0, self.capturing - 1)
+        self.listen()
 
     def finish(self) -> None:
         """There will be no window any more: note nothing, and keep nothing and no process group alive."""
         self.recording, self.over = False, True
-        self.unasked = sys.maxsize
+        self.ask(NEVER)
         self.calls, self.host, self.graphs = {}, [], []
         forget_groups()
 

@@ -73,6 +73,8 @@ class Pairs:
     def choose(self, operations: list[str]) -> None:
         """Pair these operations from now on."""
         self.operations = {name: operation for operation in operations for name in FUNCTIONS[operation]}
+        CALLS.routed = CALLS.routed or bool(operations)
+        CALLS.listen()
 
     def run(self, function: Callable[..., Any], values: dict[str, Any], received: str) -> None:
         """Run c10d's `function` and PyNccl's on copies of `values`, whose tensor `received` is the result.

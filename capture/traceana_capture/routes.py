@@ -6,6 +6,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from traceana_capture.calls import CALLS
+
 # What adapters did in this process, and the communicators that they found, by global ranks.
 ADAPTERS: list[str] = []
 COMMUNICATORS: dict[tuple[int, ...], Any] = {}
@@ -33,6 +35,13 @@ class Issued:
     def is_completed(self) -> bool:
         """Whether it was issued."""
         return True
+
+
+def register(ranks: tuple[int, ...], communicator: Any) -> None:
+    """Have this communicator carry the collectives of these ranks from now on."""
+    COMMUNICATORS[ranks] = communicator
+    CALLS.routed = True
+    CALLS.listen()
 
 
 def carries(function: str, tensors: list[torch.Tensor], values: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from traceana_capture.calls import CALLS, NEVER
 from traceana_capture.window import Window
 
 
@@ -33,12 +34,23 @@ class Triggers:
         if self.started and not self.counts:
             self.window.open()
 
+    def listen(self) -> None:
+        """Have collectives come from now on if the next one opens the window."""
+        if self.window.profiler is None:
+            CALLS.ask(0 if self._collectives_open() and not CALLS.over else NEVER)
+
+    def _collectives_open(self) -> bool:
+        """Whether they are the work of a program that has no requests, or in its optimizer's next step."""
+        return self.started and not self.step_on and self._seen >= self.warmup and not self.has_requests()
+
     def collective(self) -> None:
-        """A collective comes: the work of a program that has no requests, and in its optimizer's next step."""
+        """A collective comes that was asked for."""
         if self.window.profiler is not None:
             self.window.collective()
-        elif self.started and not self.step_on and self._seen >= self.warmup and not self.has_requests():
+        elif self._collectives_open():
             self.window.open()
+        else:
+            self.listen()
 
     def optimizer_step(self) -> None:
         """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else."""
@@ -50,6 +62,7 @@ class Triggers:
     def start(self) -> None:
         """The function of `--start-on` was called."""
         self.started = True
+        self.listen()
         self.work()
 
     def begin_step(self) -> None:
@@ -60,6 +73,8 @@ class Triggers:
     def end_step(self) -> None:
         """A step is over; closes the window after the last one."""
         self._seen += self.started
+        if self._seen == self.warmup:
+            self.listen()
         self._recorded += self.window.profiler is not None
         if self.steps and self._recorded == self.steps:
             self.window.close("the steps were over")

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from traceana_capture import session, sigterm
-from traceana_capture.calls import CALLS
+from traceana_capture.calls import CALLS, NEVER
 from traceana_capture.control import Control
 from traceana_capture.export import export
 from traceana_capture.pairs import PAIRS
@@ -98,7 +98,8 @@ class Window:
         """Open by time, because one long request gives no later occasion; steps do, and are not cut."""
         if not delay_s or self.settings["step_on"] or self.settings["warmup"] or self.settings["steps"]:
             return
-        opens: Callable[[], None] = self.open
+        CALLS.ask(NEVER)
+        opens: Callable[[], None] = self.check
         if threading.current_thread() is threading.main_thread():
             signal.signal(WAKE, lambda *_: self.check())
             opens = functools.partial(signal.pthread_kill, threading.get_ident(), WAKE)
@@ -114,7 +115,8 @@ class Window:
             signal.signal(WAKE, lambda *_: self.check())
         profiler = session.of_profiler(self.settings, all_threads=everywhere)
         session.start(profiler)
-        CALLS.recording, CALLS.unasked = True, CALLS.seen + self.settings["max_collectives"]
+        CALLS.recording = True
+        CALLS.ask(CALLS.seen + self.settings["max_collectives"])
         with contextlib.suppress(OSError):
             self._mark.touch()
         self.control.send(event="recording", gpu=session.gpu())
@@ -183,10 +185,10 @@ class Window:
         if self._asked and self._may_stop():
             self._stop(self._asked)
         elif self._due and self.profiler is None and not CALLS.over:
-            if self.holds:
+            self.open()
+            if self.profiler is None and not CALLS.over:
+                # A CUDA graph's capture or the program's own profiler is in the way.
                 self._open_in(LOOK_S)
-            else:
-                self.open()
 
     def close(self, reason: str) -> None:
         """Stop and export, or have it done: at once, after a CUDA graph's capture, or by the thread that may."""
@@ -199,7 +201,8 @@ class Window:
             self._ask(reason)
 
     def _ask(self, reason: str) -> None:
-        self._asked, CALLS.unasked = self._asked or reason, 0
+        self._asked = self._asked or reason
+        CALLS.ask(0)
         if threading.current_thread() is threading.main_thread():
             return
         if self._owner is not None:
@@ -243,7 +246,7 @@ class Window:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
         self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
-        CALLS.over, CALLS.unasked = self.profiler is not None, 0
+        CALLS.over = self.profiler is not None
         if CALLS.over:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
             torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False

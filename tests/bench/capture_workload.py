@@ -11,10 +11,10 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed import c10d_logger
 from torch.testing._internal.distributed import fake_pg
 
 from tests.bench import capture_step
@@ -24,7 +24,6 @@ WARM_UP = 10_000
 ROUNDS, ROUND = 12, 6000
 # Pairs of short rounds, and the operators of each such round.
 TURNS, PART = 60, 1000
-FOLDER = str(Path(torch.__file__).parent)
 
 
 class Loop:
@@ -72,10 +71,8 @@ class Loop:
 
 
 def _of_torch(function: Callable[..., object]) -> Callable[..., object]:
-    """What capture wrapped, if it did."""
-    own: Callable[..., object] = inspect.unwrap(
-        function, stop=lambda outer: outer.__code__.co_filename.startswith(FOLDER)
-    )
+    """The same function in a decorator of its own, which capture does not know of."""
+    own: Callable[..., object] = c10d_logger._exception_logger(inspect.unwrap(function))
     return own
 
 

@@ -77,6 +77,19 @@ dist.destroy_process_group()
     assert sum(event["name"] == "gloo:all_reduce" for event in theirs) == 3
 
 
+def test_a_delay_that_ends_in_the_programs_own_profiler_is_taken_up_after_it(tmp_path: Path) -> None:
+    program = """
+work()
+with torch.profiler.profile():
+    time.sleep(1)
+while not torch.autograd.profiler._is_profiler_enabled: time.sleep(0.01)
+work(3)
+"""
+    rank, _, _ = capture(tmp_path, program, "--delay", "0.3")
+    assert rank["outcome"] == "complete"
+    assert sized(events(tmp_path)) == 3
+
+
 def test_tells_that_the_programs_own_profiler_was_in_the_way(tmp_path: Path) -> None:
     rank, _, stderr = capture(tmp_path, "with torch.profiler.profile(): work()")
     assert (rank["outcome"], rank["reason"]) == ("missing", "the program's own profiler was running")

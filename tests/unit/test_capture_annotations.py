@@ -94,7 +94,7 @@ def test_a_call_that_carries_another_is_not_counted_again(monkeypatch: pytest.Mo
     watch_library(module)
     fresh = calls.Calls()
     counted: list[None] = []
-    fresh.before = lambda: counted.append(None)
+    fresh.before, fresh.unasked = lambda: counted.append(None), 0
     fresh.inside.call = inside
     monkeypatch.setattr("traceana_capture.pynccl.CALLS", fresh)
     module.NCCLLibrary().ncclAllReduce(0, 0, 100, HALF, 0, 7)

@@ -1,11 +1,16 @@
-"""The wrapper of c10d's functions: every call is issued once, whatever it does, and noted only when it was issued."""
+"""The taps of c10d's functions: open while calls are wanted; every call is issued once, and noted only when it was."""
 
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch.distributed import distributed_c10d
 from traceana_capture import c10d
-from traceana_capture.calls import Calls
+from traceana_capture.calls import NEVER, Calls
 
 
 class Issued:
@@ -21,7 +26,7 @@ class Issued:
             if self.error is not None:
                 raise self.error
 
-        return c10d._wrapped(all_reduce, c10d.COLLECTIVES["all_reduce"])
+        return c10d._noted(all_reduce, c10d.COLLECTIVES["all_reduce"])
 
 
 @pytest.fixture
@@ -70,3 +75,64 @@ def test_the_window_is_asked_before_the_first_call_that_is_too_many(calls: Calls
     for _ in range(4):
         all_reduce(torch.ones(4))
     assert asked == [2, 3]
+
+
+TAPPED: tuple[Any, ...] = (dist.all_reduce, dist.broadcast, dist.all_to_all_single, dist.all_gather)
+TORCHS = [inspect.unwrap(function) for function in TAPPED]
+CELLS = [c10d._cell(function) for function in TAPPED]
+
+
+def running() -> list[Any]:
+    """What these functions of c10d run, inside the decorator that the program calls."""
+    return [cell.cell_contents for cell in CELLS if cell is not None]
+
+
+@pytest.fixture
+def unwanted(calls: Calls) -> Iterator[Calls]:
+    """Calls that nobody wants to know of yet; c10d is torch's own again afterwards."""
+    calls.recording, calls.unasked = False, NEVER
+    c10d.watch_c10d()
+    yield calls
+    calls.routed = False
+    calls.tap(False)
+
+
+def test_c10d_is_torchs_own_while_nobody_wants_calls(unwanted: Calls) -> None:
+    """What a program pays before its window and after it is nothing."""
+    assert running() == TORCHS
+    begins: tuple[Callable[[], None], ...] = (lambda: unwanted.ask(7), unwanted.begin_graph, lambda: unwanted.ask(0))
+    ends = (lambda: unwanted.ask(NEVER), unwanted.end_graph, unwanted.finish)
+    for begin, end in zip(begins, ends, strict=True):
+        begin()
+        assert not {*running()} & {*TORCHS}
+        end()
+        assert running() == TORCHS
+
+
+def test_another_backends_calls_are_tapped_always(unwanted: Calls) -> None:
+    unwanted.routed = True
+    unwanted.finish()
+    assert not {*running()} & {*TORCHS}
+
+
+def test_a_function_that_the_program_took_before_us_is_tapped(unwanted: Calls, tmp_path: Path) -> None:
+    taken = TAPPED[0]
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        taken(torch.ones(3))
+        unwanted.recording = True
+        unwanted.ask(100)
+        taken(torch.ones(4))
+    finally:
+        dist.destroy_process_group()
+    assert [sent for _, sent, *_ in unwanted.host] == [4]
+
+
+def test_a_function_without_c10ds_decorator_is_named(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distributed_c10d, "all_reduce", inspect.unwrap(dist.all_reduce))
+    c10d.watch_c10d()
+    assert capsys.readouterr().err == (
+        "traceana: torch's all_reduce is not as we know it, so its calls may have no sizes\n"
+    )

@@ -4,6 +4,7 @@ import types
 from typing import Any
 
 import pytest
+from traceana_capture.calls import NEVER, Calls
 from traceana_capture.triggers import Triggers
 
 from traceana.capture.options import function_name
@@ -78,6 +79,34 @@ def test_a_collective_opens_after_the_warm_up_and_in_no_step_that_is_named(
         made.collective()
         assert ("open" in window.events) == (opens is not None and steps >= opens)
         made.end_step()
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "begun"),
+    [
+        ({}, 0, 0),
+        ({"start_on": "program:begin"}, NEVER, 0),
+        ({"step_on": "program:Model.step"}, NEVER, NEVER),
+        ({"start_on": "program:begin", "warmup": 1}, NEVER, NEVER),
+    ],
+)
+def test_collectives_come_only_where_they_may_open(
+    options: dict[str, Any], before: int, begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the window a program pays nothing for collectives that could not open it."""
+    calls = Calls()
+    monkeypatch.setattr("traceana_capture.triggers.CALLS", calls)
+    made, window, program = triggers(**options)
+    made.work = lambda: None  # type: ignore[method-assign]
+    made.listen()
+    assert calls.unasked == before
+    program.begin()
+    assert calls.unasked == begun
+    made.end_step()
+    assert calls.unasked == (NEVER if options.get("step_on") else 0)
+    made.has_requests = lambda: True
+    made.collective()
+    assert (calls.unasked, window.events) == (NEVER, ["begin"])
 
 
 def test_a_named_function_opens_before_it_runs() -> None:

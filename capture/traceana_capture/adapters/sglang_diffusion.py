@@ -76,7 +76,7 @@ def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> 
         routes.took(adapter)
         self.shm_handle = None
         if backend == "pynccl" and self.world_size > 1:
-            routes.COMMUNICATORS[tuple(self.ranks)] = communicator(self)
+            routes.register(tuple(self.ranks), communicator(self))
         if PAIRS.operations and self.world_size > 1:
             PAIRS.peers[tuple(self.ranks)] = Peer(pynccl=communicator(self), host_group=self.cpu_group)
 
