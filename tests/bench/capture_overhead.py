@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--operators", type=int, default=240, help="for each collective")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        turns = [
-            {kind: measure(kind, options, 29611 + 3 * turn + i, folder) for i, kind in enumerate(KINDS)}
-            for turn in range(options.repeats)
-        ]
+        turns = []
+        for turn in range(options.repeats):
+            turns.append({kind: measure(kind, options, 29611 + 3 * turn + i, folder) for i, kind in enumerate(KINDS)})
+            print(f"turn {turn + 1} of {options.repeats}: {turns[-1]}", file=sys.stderr)
     for part, unit in (("before", "us"), ("inside", "us"), ("export", "s")):
         for kind in KINDS:
             median = statistics.median(turn[kind][part] for turn in turns)

@@ -1,7 +1,7 @@
-"""Two ranks on one GPU that replay one CUDA graph a step: all-reduce, all-gather and all-to-all of different sizes.
+"""Two ranks that replay one CUDA graph a step: all-reduce, all-gather and all-to-all of different sizes.
 
-Usage: graph_block.py {torch,pynccl} [STEPS]; PyNccl is sglang's diffusion communicator. NCCL_HOSTID makes each rank
-look like a host of its own, because NCCL refuses two ranks on one GPU of one host.
+Usage: graph_block.py {torch,pynccl} [STEPS]; PyNccl is sglang's diffusion communicator. Where there is one GPU, both
+ranks share it: NCCL_HOSTID makes each look like a host of its own, because NCCL refuses two ranks on one GPU of a host.
 """
 
 import os
@@ -24,7 +24,9 @@ class Pynccl:
         from sglang.multimodal_gen.runtime.distributed.device_communicators.pynccl import PyNcclCommunicator
 
         library = next(Path(next(iter(nvidia.nccl.__path__))).glob("lib/libnccl.so*"))
-        self.communicator = PyNcclCommunicator(dist.new_group(backend="gloo"), torch.device("cuda:0"), str(library))
+        self.communicator = PyNcclCommunicator(
+            dist.new_group(backend="gloo"), torch.device("cuda", torch.cuda.current_device()), str(library)
+        )
 
     def all_reduce(self, tensor: torch.Tensor) -> Any:
         return self.communicator.all_reduce(tensor)
@@ -37,8 +39,9 @@ class Pynccl:
 
 
 def rank_main(rank: int, backend: str, steps: int) -> None:
-    os.environ |= {"NCCL_HOSTID": f"host{rank}", "NCCL_SOCKET_IFNAME": "lo", "NCCL_IB_DISABLE": "1"}
-    torch.cuda.set_device(0)
+    if torch.cuda.device_count() < WORLD:
+        os.environ |= {"NCCL_HOSTID": f"host{rank}", "NCCL_SOCKET_IFNAME": "lo", "NCCL_IB_DISABLE": "1"}
+    torch.cuda.set_device(rank % torch.cuda.device_count())
     dist.init_process_group(
         "cpu:gloo,cuda:nccl", rank=rank, world_size=WORLD, init_method="tcp://127.0.0.1:29571", device_id=None
     )

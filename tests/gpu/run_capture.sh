@@ -1,16 +1,27 @@
 #!/usr/bin/env bash
-# Two ranks on one GPU through `traceana capture`, for each backend: a run of single calls and one of CUDA graphs.
-# Usage: run_capture.sh OUTPUT, with traceana importable by the python that PYTHON names; BACKENDS="torch pynccl" also
-# needs sglang, whose PyNccl it runs. torch.distributed's graphs may hang at their end on one GPU: they get 60 s.
+# Two ranks through `traceana capture`, on two GPUs or both on one. For each backend a run of single calls and one of
+# CUDA graphs; on two GPUs also what neither c10d nor NCCL carries.
+# Usage: run_capture.sh OUTPUT, with traceana importable by the python that PYTHON names. BACKENDS="torch pynccl" also
+# needs sglang, whose PyNccl and custom all-reduce it runs. torch.distributed's graphs may hang at their end on one GPU:
+# they get 60 s.
 set -u
 output=$1 here=$(dirname "$0") python=${PYTHON:-python3} status=0
+one_gpu=$("$python" -c 'import torch; print("" if torch.cuda.device_count() > 1 else "--one-gpu")')
+
+captured() { # LABEL SECONDS COMMAND...
+  local label=$1 seconds=$2
+  shift 2
+  "$python" -m traceana capture -o "$output" --label "$label" --timeout "$seconds" --duration "$seconds" --force -- "$python" "$@" || status=1
+  "$python" "$here/sizes.py" "$output/$label" || status=1
+}
+
 for backend in ${BACKENDS:-torch}; do
-  "$python" -m traceana capture -o "$output" --label "$backend-2r" --timeout 120 --force -- \
-    "$python" "$here/../ulysses_block.py" --device cuda --one-gpu --world 2 --steps 4 --backend "$backend" || status=1
-  "$python" -m traceana capture -o "$output" --label "$backend-2r-graph" --timeout 60 --force -- \
-    "$python" "$here/graph_block.py" "$backend" || status=1
-  for run in "$backend-2r" "$backend-2r-graph"; do
-    "$python" "$here/sizes.py" "$output/$run" || status=1
-  done
+  captured "$backend-2r" 120 "$here/../ulysses_block.py" --device cuda $one_gpu --world 2 --steps 4 --backend "$backend"
+  captured "$backend-2r-graph" 60 "$here/graph_block.py" "$backend"
 done
+if [ -z "$one_gpu" ]; then
+  for channel in symmetric ${BACKENDS:+custom}; do
+    captured "$channel-2r" 240 "$here/direct_block.py" "$channel"
+  done
+fi
 exit $status

@@ -1,4 +1,4 @@
-"""Traces that `traceana capture` left on a GPU: PyNccl's calls are known as well as torch.distributed's."""
+"""Traces that `traceana capture` left on a GPU: every backend's calls are known as well as torch.distributed's."""
 
 from collections import Counter
 from pathlib import Path
@@ -72,3 +72,18 @@ def test_bus_bandwidth_is_known_for_pynccl(pair: tuple[Outcome, Any]) -> None:
     _, pynccl = pair[0].report["runs"]
     assert all(operation["busbw_gbps"] > 0 for operation in pynccl["operations"] if operation["op"] != "broadcast")
     assert {operation["library"] for operation in pynccl["operations"]} == {"nccl"}
+
+
+@pytest.mark.parametrize(
+    ("label", "backend", "library"),
+    [("symmetric-2r", "symmetric memory", "symm_mem"), ("custom-2r", "custom all-reduce", "custom")],
+)
+def test_calls_past_nccl_are_known_also_in_a_graphs_replays(
+    label: str, backend: str, library: str, tmp_path: Path
+) -> None:
+    (run,) = analyze(tmp_path, H100 / label).report["runs"]
+    check_sums(run)
+    assert calls(run) == {("all_reduce", 4096 * BFLOAT16): 16, ("all_reduce", 65536 * BFLOAT16): 16}
+    assert (run["backend"], run["coverage"]["matched"], run["coverage"]["without_size"]) == (backend, 32, 0)
+    assert {operation["library"] for operation in run["operations"]} == {library}
+    assert all(operation["busbw_gbps"] > 0 for operation in run["operations"])
