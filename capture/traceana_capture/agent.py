@@ -51,7 +51,6 @@ def _prepare(settings: dict[str, Any]) -> None:
     os.register_at_fork(after_in_child=window.forget)
     os.register_at_fork(after_in_child=control.forget)
     os.register_at_fork(after_in_child=sigterm.forget)
-    os.register_at_fork(after_in_child=triggers.listen)
     c10d.watch_c10d()
     direct.watch_symmetric_memory()
     _hello_after_init(torch, dist, control, window)
@@ -60,6 +59,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     adapters.watch_imports(triggers, settings["backend"])
     CALLS.before = triggers.collective
     triggers.listen()
+    os.register_at_fork(after_in_child=triggers.listen)
 
 
 def _hello_after_init(torch: Any, dist: Any, control: Any, window: Any) -> None:

@@ -44,7 +44,7 @@ def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
     # each call of Python's costs most of a microsecond.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or CALLS.inside.call:
             return function(*args, **kwargs)
         if CALLS.seen >= CALLS.unasked:
             CALLS.before()
@@ -68,7 +68,7 @@ def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if keys is None:
             return function(*args, **kwargs)
         if not on_cpu:
-            with CALLS.span(keys, elements, results, number):
+            with CALLS.inside, CALLS.span(keys, elements, results, number):
                 return function(*args, **kwargs)
         begin = time.time_ns()
         work = function(*args, **kwargs)
@@ -126,13 +126,30 @@ def watch_c10d() -> None:
         else:
             original = cell.cell_contents
             noted = _noted(original, names)
-            taps.append((cell, original, noted, _carried(original, noted, names[2])))
+            carried = _carried(original, noted, names[2])
+            _leave_uncompiled(noted, carried, _by_pynccl, _elements)
+            taps.append((cell, original, noted, carried))
 
-    def tap(wanted: bool) -> None:
+    def tap(wanted: bool, routed: bool) -> None:
         for cell, original, noted, carried in taps:
-            cell.cell_contents = carried if CALLS.routed else noted if wanted else original
+            cell.cell_contents = carried if routed else noted if wanted else original
 
     CALLS.tap = tap
+
+
+def _leave_uncompiled(*functions: Any) -> None:
+    """Have torch's compiler pass these by, as it does c10d's own.
+
+    Where a graph breaks at a collective, it would compile them in the midst of the program, or fail where the program
+    allows no more compiling.
+    """
+    frames: Any = torch._C._dynamo.eval_frame
+    for code in (function.__code__ for function in functions):
+        if hasattr(frames, "set_code_exec_strategy"):
+            skip = frames._FrameAction.SKIP
+            frames.set_code_exec_strategy(code, frames._FrameExecStrategy(skip, skip))
+        elif hasattr(frames, "skip_code"):
+            frames.skip_code(code)
 
 
 def _cell(collective: Any) -> types.CellType | None:

@@ -60,21 +60,24 @@ class Calls:
         # Collectives that came, and before which one the window is asked.
         self.seen, self.unasked = 0, NEVER
         self.before: Callable[[], None] = lambda: None
-        # Has c10d's collectives come here, or leaves them alone.
-        self.tap: Callable[[bool], None] = lambda _: None
+        # Has c10d's collectives come here: whether somebody wants to know of them, and whether another may carry them.
+        self.tap: Callable[[bool, bool], None] = lambda *_: None
         self.calls: dict[int, Call] = {}
         self.host: list[HostCall] = []
         self.graphs: list[list[Call]] = []
         self._numbers = itertools.count()
 
     def ask(self, unasked: int) -> None:
-        """Ask the window before the collective of this number."""
-        self.unasked = unasked
+        """Ask the window before the collective of this number; a window that is over is asked no more."""
+        self.unasked = NEVER if self.over else unasked
         self.listen()
 
     def listen(self) -> None:
         """Have c10d's collectives come here as long as somebody wants to know of them."""
-        self.tap(self.unasked != NEVER or self.capturing > 0)
+        # Again where another thread, or a signal's handler in the midst of this, changed what is wanted.
+        state = None
+        while state != (state := (self.unasked != NEVER or self.capturing > 0, self.routed)):
+            self.tap(*state)
 
     def come(self) -> None:
         """A collective comes."""

@@ -36,7 +36,7 @@ class Triggers:
 
     def listen(self) -> None:
         """Have collectives come from now on if the next one opens the window."""
-        if self.window.profiler is None:
+        if not CALLS.recording:
             CALLS.ask(0 if self._collectives_open() and not CALLS.over else NEVER)
 
     def _collectives_open(self) -> bool:
@@ -61,8 +61,9 @@ class Triggers:
 
     def start(self) -> None:
         """The function of `--start-on` was called."""
-        self.started = True
-        self.listen()
+        if not self.started:
+            self.started = True
+            self.listen()
         self.work()
 
     def begin_step(self) -> None:

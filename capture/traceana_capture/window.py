@@ -40,6 +40,7 @@ class Window:
         self.holds = 0
         self._warm = self._opening = self._in_the_way = False
         self._due = 0.0
+        self._limit = NEVER
         self._owner: int | None = None
         self._asked = ""
         self._stopper: int | None = None
@@ -63,7 +64,7 @@ class Window:
             return
         with self._lock:
             # The lock lets the delay's signal in, which comes to the thread that may be opening already.
-            if self._opening or CALLS.over:
+            if self._opening or CALLS.over or self.profiler is not None:
                 return
             self._opening = True
             try:
@@ -99,11 +100,18 @@ class Window:
         if not delay_s or self.settings["step_on"] or self.settings["warmup"] or self.settings["steps"]:
             return
         CALLS.ask(NEVER)
-        opens: Callable[[], None] = self.check
+        opens: Callable[[], None] = self.open
         if threading.current_thread() is threading.main_thread():
             signal.signal(WAKE, lambda *_: self.check())
             opens = functools.partial(signal.pthread_kill, threading.get_ident(), WAKE)
-        timer = threading.Timer(delay_s, opens)
+
+        def due() -> None:
+            # What is in the way now is not at some later collective.
+            if not CALLS.recording:
+                CALLS.ask(0)
+            opens()
+
+        timer = threading.Timer(delay_s, due)
         timer.daemon = True
         timer.start()
 
@@ -116,7 +124,8 @@ class Window:
         profiler = session.of_profiler(self.settings, all_threads=everywhere)
         session.start(profiler)
         CALLS.recording = True
-        CALLS.ask(CALLS.seen + self.settings["max_collectives"])
+        self._limit = CALLS.seen + self.settings["max_collectives"]
+        CALLS.ask(self._limit)
         with contextlib.suppress(OSError):
             self._mark.touch()
         self.control.send(event="recording", gpu=session.gpu())
@@ -159,8 +168,11 @@ class Window:
             return  # another thread exports; this one need not wait for it
         if self._asked:
             self.check()
-        else:
+        elif CALLS.seen >= self._limit:
             self.close("--max-collectives were recorded")
+        else:
+            # Another thread meant to have the window opened while it was.
+            CALLS.ask(self._limit)
 
     def hold(self) -> None:
         """Do not close until `release`: a stop would break a CUDA graph's capture."""
@@ -186,9 +198,6 @@ class Window:
             self._stop(self._asked)
         elif self._due and self.profiler is None and not CALLS.over:
             self.open()
-            if self.profiler is None and not CALLS.over:
-                # A CUDA graph's capture or the program's own profiler is in the way.
-                self._open_in(LOOK_S)
 
     def close(self, reason: str) -> None:
         """Stop and export, or have it done: at once, after a CUDA graph's capture, or by the thread that may."""
@@ -217,6 +226,9 @@ class Window:
         """The process ends, so a CUDA graph that is being captured is lost anyway."""
         self.holds = 0
         self.close("the process ended")
+        if self.profiler is None and not CALLS.over:
+            # A delay must not end in an interpreter that does.
+            self._finish()
 
     def _may_stop(self) -> bool:
         return not self.holds and self._owner in (None, threading.get_ident())

@@ -77,15 +77,16 @@ dist.destroy_process_group()
     assert sum(event["name"] == "gloo:all_reduce" for event in theirs) == 3
 
 
-def test_a_delay_that_ends_in_the_programs_own_profiler_is_taken_up_after_it(tmp_path: Path) -> None:
-    program = """
-work()
-with torch.profiler.profile():
-    time.sleep(1)
-while not torch.autograd.profiler._is_profiler_enabled: time.sleep(0.01)
-work(3)
-"""
-    rank, _, _ = capture(tmp_path, program, "--delay", "0.3")
+@pytest.mark.parametrize(
+    "before",
+    [
+        "with torch.profiler.profile(): time.sleep(1)",
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); time.sleep(1)",
+    ],
+    ids=["own profiler", "signals blocked"],
+)
+def test_a_delay_whose_end_comes_at_a_bad_moment_ends_at_the_next_collective(tmp_path: Path, before: str) -> None:
+    rank, _, _ = capture(tmp_path, f"work()\n{before}\nwork(3)", "--delay", "0.3")
     assert rank["outcome"] == "complete"
     assert sized(events(tmp_path)) == 3
 
@@ -297,6 +298,42 @@ gc.collect()
 print(gone() is None, CALLS.host, CALLS.calls, kind.cache_info().currsize, shared_keys.cache_info().currsize)
 """
     assert capture(tmp_path, program)[1] == "True [] {} 0 0\n"
+
+
+def test_torchs_collectives_are_its_own_around_the_window(tmp_path: Path) -> None:
+    program = """
+own = torch.distributed.all_reduce.__wrapped__
+def show(): print(dist.all_reduce.__closure__[0].cell_contents is own)
+import contextlib
+with contextlib.closing(open("/dev/null")): show()
+work()
+show()
+dist.destroy_process_group()
+show()
+"""
+    rank, stdout, _ = capture(tmp_path, program, "--start-on", "contextlib:closing.__exit__")
+    assert rank["outcome"] == "complete"
+    assert stdout.split() == ["True", "False", "True"]
+
+
+def test_code_that_may_not_be_compiled_anew_is_not(tmp_path: Path) -> None:
+    """A graph breaks at a broadcast; torch's compiler then looks into what is called there."""
+    program = """
+import contextlib
+def step(x):
+    x = x * 2
+    dist.broadcast(x, 0)
+    return x + 1
+compiled = torch.compile(step, backend="eager")
+for _ in range(3): compiled(torch.ones(4))
+torch.compiler.set_stance("fail_on_recompile")
+with contextlib.closing(open("/dev/null")): pass
+for _ in range(3): compiled(torch.ones(4))
+print("worked")
+"""
+    rank, stdout, _ = capture(tmp_path, program, "--start-on", "contextlib:closing.__exit__")
+    assert (rank["outcome"], stdout) == ("complete", "worked\n")
+    assert sized(events(tmp_path)) == 3
 
 
 def test_compiled_code_stays_whole(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
-from traceana_capture import c10d
+from traceana_capture import c10d, routes
 from traceana_capture.calls import NEVER, Calls
 
 
@@ -94,7 +94,7 @@ def unwanted(calls: Calls) -> Iterator[Calls]:
     c10d.watch_c10d()
     yield calls
     calls.routed = False
-    calls.tap(False)
+    calls.tap(False, False)
 
 
 def test_c10d_is_torchs_own_while_nobody_wants_calls(unwanted: Calls) -> None:
@@ -109,10 +109,45 @@ def test_c10d_is_torchs_own_while_nobody_wants_calls(unwanted: Calls) -> None:
         assert running() == TORCHS
 
 
-def test_another_backends_calls_are_tapped_always(unwanted: Calls) -> None:
-    unwanted.routed = True
+def test_another_backends_calls_are_tapped_always(unwanted: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    unwanted.ask(0)
+    noted = running()
+    unwanted.ask(NEVER)
+    monkeypatch.setattr(routes, "CALLS", unwanted)
+    monkeypatch.setattr(routes, "COMMUNICATORS", {})
+    routes.register((0, 1), object())
+    carried = running()
+    assert not {*carried} & {*TORCHS, *noted}
     unwanted.finish()
+    assert running() == carried
+
+
+def test_what_is_wanted_meanwhile_is_what_comes_of_it(unwanted: Calls) -> None:
+    """A signal's handler, or another thread, asks in the midst of an exchange."""
+    tap = unwanted.tap
+    handlers: list[Callable[[], None]] = [lambda: unwanted.ask(0)]
+
+    def interrupted(*state: bool) -> None:
+        if handlers:
+            handlers.pop()()
+        tap(*state)
+
+    unwanted.tap = interrupted
+    unwanted.ask(NEVER)
     assert not {*running()} & {*TORCHS}
+
+
+def test_a_window_that_is_over_is_asked_no_more(unwanted: Calls) -> None:
+    unwanted.finish()
+    unwanted.ask(0)
+    assert (running(), unwanted.unasked) == (TORCHS, NEVER)
+
+
+def test_what_another_call_issues_is_no_call_of_its_own(calls: Calls) -> None:
+    issued = Issued()
+    with calls.inside:
+        issued.wrapped()(torch.ones(4))
+    assert (issued.calls, calls.seen, calls.host) == (1, 0, [])
 
 
 def test_a_function_that_the_program_took_before_us_is_tapped(unwanted: Calls, tmp_path: Path) -> None:

@@ -102,11 +102,29 @@ def test_collectives_come_only_where_they_may_open(
     assert calls.unasked == before
     program.begin()
     assert calls.unasked == begun
+    calls.ask(NEVER)
+    program.begin()
+    assert calls.unasked == NEVER, "during a delay, a later call of the function"
+    made.listen()
     made.end_step()
     assert calls.unasked == (NEVER if options.get("step_on") else 0)
     made.has_requests = lambda: True
     made.collective()
-    assert (calls.unasked, window.events) == (NEVER, ["begin"])
+    assert (calls.unasked, window.events) == (NEVER, ["begin", "begin"])
+    calls.finish()
+    made.has_requests = lambda: False
+    made.listen()
+    assert calls.unasked == NEVER
+
+
+def test_a_window_that_another_thread_opens_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It records before it says so, and would take the next collective for one too many."""
+    calls = Calls()
+    monkeypatch.setattr("traceana_capture.triggers.CALLS", calls)
+    made, _, _ = triggers(warmup=1)
+    calls.recording, calls.unasked = True, 20_000
+    made.end_step()
+    assert calls.unasked == 20_000
 
 
 def test_a_named_function_opens_before_it_runs() -> None:

@@ -15,7 +15,7 @@ _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1
 _EXAMPLES = """
 \b
 Examples:
-  traceana analyze traces/                        every run below traces/, the first is the baseline
+  traceana analyze traces/                        every run below traces/; the one captured first is the baseline
   traceana analyze torch/ pynccl/ --baseline torch
   traceana analyze rank0.json.gz rank1.json.gz -o out
   traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'

@@ -66,8 +66,8 @@ def discover(paths: Sequence[Path]) -> Discovery:
     named = {path for path in paths if path.is_file()}
     passed_over: list[str] = []
     dumps: list[Path] = []
-    found = [_run(folder, root, files, named, passed_over, dumps) for folder, (root, files) in folders.items()]
-    runs = [run for run in found if run is not None]
+    found = [(root, _run(folder, root, files, named, passed_over, dumps)) for folder, (root, files) in folders.items()]
+    runs = _in_order([(root, run) for root, run in found if run is not None])
     if not runs:
         reason = f" ({passed_over[0]})" if passed_over else ""
         listed = ", ".join(str(path) for path in paths)
@@ -77,6 +77,18 @@ def discover(paths: Sequence[Path]) -> Discovery:
     taken = {path for run in runs for path in run.perf_dumps}
     passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps if path not in taken]
     return Discovery(runs=_with_sides(_with_unique_labels(runs)), passed_over=tuple(passed_over))
+
+
+def _in_order(found: Sequence[tuple[Path, RunFiles]]) -> list[RunFiles]:
+    """Runs below one PATH in the order in which they were captured, or by name where one does not tell."""
+    ordered: list[RunFiles] = []
+    for root in dict.fromkeys(root for root, _ in found):
+        runs = [run for of, run in found if of == root]
+        starts = {run.folder: run.manifest.setup.started for run in runs if run.manifest.setup is not None}
+        if len(starts) == len(runs) and all(starts.values()):
+            runs.sort(key=lambda run: str(starts[run.folder]))
+        ordered += runs
+    return ordered
 
 
 def _folders(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]]:
