@@ -71,6 +71,15 @@ def test_folders_that_count_are_repeats(repeats: Path) -> None:
     assert "Intervals are over 3 and 3 runs." in found["sentence"]
 
 
+@pytest.mark.parametrize(("starts", "baseline"), [(("12:30", "12:00"), "b"), (("12:30", None), "a")])
+def test_the_run_captured_first_is_the_baseline(tmp_path: Path, starts: tuple[str, str | None], baseline: str) -> None:
+    """So it is the setting that one starts from; by name where a run does not tell."""
+    for label, start in zip("ab", starts, strict=True):
+        started = f"2026-11-26T{start}:00+00:00" if start else None
+        write(tmp_path / label, ord(label), run_json={"label": label, "argv": ["x"], "started": started})
+    assert compared(tmp_path)["baseline"] == baseline
+
+
 @pytest.mark.parametrize(("limit", "exit_code"), [("5%", 1), ("15%", 0)])
 def test_the_gate(repeats: Path, limit: str, exit_code: int) -> None:
     done = command(repeats, "--baseline", "old", "--fail-over", limit, "--metric", "all_to_all")
