@@ -101,7 +101,7 @@ def test_c10d_is_torchs_own_while_nobody_wants_calls(unwanted: Calls) -> None:
     """What a program pays before its window and after it is nothing."""
     assert running() == TORCHS
     begins: tuple[Callable[[], None], ...] = (lambda: unwanted.ask(7), unwanted.begin_graph, lambda: unwanted.ask(0))
-    ends = (lambda: unwanted.ask(NEVER), unwanted.end_graph, unwanted.finish)
+    ends: tuple[Callable[[], None], ...] = (lambda: unwanted.ask(NEVER), unwanted.end_graph, unwanted.finish)
     for begin, end in zip(begins, ends, strict=True):
         begin()
         assert not {*running()} & {*TORCHS}
