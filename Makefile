@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test coverage lint bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,6 +15,9 @@ demo: .venv/installed  ## analyze the H200 traces of this repository and show wh
 	$(BIN)/traceana demo
 
 test: .venv/installed lint  ## lint, types and every test that this machine can run
+	$(BIN)/python -m pytest --numprocesses 2
+
+coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term
 
 lint: .venv/installed
