@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
 
 WORLD = 2
 ELEMENTS = (1 << 12, 1 << 16)
@@ -66,10 +67,4 @@ def rank_main(rank: int, channel: str, steps: int) -> None:
 
 if __name__ == "__main__":
     channel, steps = sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 4
-    spawn = torch.multiprocessing.get_context("spawn")
-    ranks = [spawn.Process(target=rank_main, args=(rank, channel, steps)) for rank in range(WORLD)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in ranks))
+    spawn(rank_main, args=(channel, steps), nprocs=WORLD)  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
 
 WORLD = 2
 ELEMENTS = {"all_reduce": 1 << 20, "all_gather": 1 << 16, "all_to_all": 3 << 18}
@@ -73,10 +74,4 @@ def rank_main(rank: int, backend: str, steps: int) -> None:
 
 if __name__ == "__main__":
     backend, steps = sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 4
-    spawn = torch.multiprocessing.get_context("spawn")
-    ranks = [spawn.Process(target=rank_main, args=(rank, backend, steps)) for rank in range(WORLD)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in ranks))
+    spawn(rank_main, args=(backend, steps), nprocs=WORLD)  # type: ignore[no-untyped-call]
