@@ -4,21 +4,23 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from traceana import __version__
-from traceana.analyze.kinds import CommunicationPattern
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
 from traceana.analyze.summarize import GUIDE_EDGES
 from traceana.compare.comparison import compare
+from traceana.compare.paired import paired_rows
 from traceana.compare.sides import baseline_of, sides
 from traceana.errors import TraceanaError
+from traceana.kernels import CommunicationPattern
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.trace.discover import Discovery, RankFile, RunFiles, discover
+from traceana.trace.paired import read_paired_calls
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -155,7 +157,8 @@ def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], sett
             ranks[stated_rank(file, result, ranks)] = result
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
-    return analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
+    run = analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
+    return replace(run, report=replace(run.report, paired=paired_rows(read_paired_calls(files.folder))))
 
 
 def stated_rank(file: RankFile, result: RankResult, taken: Mapping[int, RankResult]) -> int:

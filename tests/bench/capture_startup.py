@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from traceana.capture.inject import inject
-from traceana.capture.options import Options
+from traceana_capture.launcher.inject import inject
+from traceana_capture.launcher.options import Options
 
 PAIRS = 100
 

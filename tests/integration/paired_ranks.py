@@ -33,7 +33,7 @@ class StandIn:
 
 
 def rank_main(rank: int, port: str, alone: bool) -> None:
-    from traceana_capture.pairs import PAIRS, Peer
+    from traceana_capture.agent.paired import PAIRS, Peer
 
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     PAIRS.peers[0, 1] = Peer(pynccl=StandIn(), host_group=None)

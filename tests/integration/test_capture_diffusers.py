@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import json, sys
-from traceana_capture import adapters
+from traceana_capture.agent import adapters
 class Triggers:
     modules, step_on, seen = set(), "", []
     def watch(self, module): pass

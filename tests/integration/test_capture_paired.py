@@ -9,12 +9,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from traceana_capture.launcher import captured_run as session
+from traceana_capture.launcher.options import Options
 
 from tests.analysis import Outcome, analyze
 from tests.capturing import LIMIT_S, free_port
 from tests.integration import paired_ranks
-from traceana.capture import session
-from traceana.capture.options import Options
 from traceana.trace.paired import read_paired_calls
 
 CALLS = paired_ranks.CALLS
@@ -24,7 +24,7 @@ def captured(folder: Path, *how: str) -> Path:
     argv = (sys.executable, "-m", paired_ranks.__name__, free_port(), *how)
     paired = ("all_reduce", "all_to_all")
     options = Options(argv=argv, nccl={}, backend="torch", paired=paired, timeout_s=LIMIT_S)
-    with mock.patch("traceana.capture.backends.check_machine"):
+    with mock.patch("traceana_capture.launcher.backends.check_machine"):
         assert session.capture(options, folder, "run") == 0
     return folder / "run"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from traceana_capture.launcher.inject import inject
+from traceana_capture.launcher.options import Options
 
 from tests.integration.gloo_tensor import TENSOR
-from traceana.capture.inject import inject
-from traceana.capture.options import Options
 
 LIMIT_S = 120
 BEGIN = f"""
@@ -287,7 +287,7 @@ def test_a_subgroups_end_is_not_the_windows(tmp_path: Path) -> None:
 
 def test_nothing_is_kept_alive_after_the_window(tmp_path: Path) -> None:
     program = """
-from traceana_capture.calls import CALLS, kind, shared_keys
+from traceana_capture.agent.call_notes import CALLS, kind, shared_keys
 import gc, weakref
 group = dist.new_group([0], backend="gloo")
 dist.all_reduce(x, group=group)

@@ -222,8 +222,8 @@ def test_a_terminal_shows_what_ranks_do_and_a_pipe_does_not(tmp_path: Path) -> N
 TWICE = """
 import sys, threading
 from pathlib import Path
-from traceana.capture.options import Options
-from traceana.capture.session import capture
+from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.captured_run import capture
 options = Options(argv=(sys.executable, "-c", sys.argv[2]), nccl={})
 codes = [capture(options, Path(sys.argv[1]), label) for label in ("one", "two")]
 print(codes, [thread.name for thread in threading.enumerate()])

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from traceana_capture.launcher.overlaps import separate
 
 from tests.commands import traceana
 from tests.perfetto import imported, query, skip_without_trace_processor
 from tests.synthetic import Call, Run, write_run
-from traceana.capture.overlaps import separate
 
 skip_without_trace_processor()
 

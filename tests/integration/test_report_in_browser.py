@@ -9,7 +9,7 @@ import pytest
 
 from tests import reports
 from tests.browser import chromium, skip_without_browser
-from traceana.render.html import render
+from traceana.render.page.html import render
 from traceana.report import Report
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'

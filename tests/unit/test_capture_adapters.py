@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from traceana_capture import adapters, routes
-from traceana_capture.adapters import diffusers, hooks, sglang_diffusion, sglang_srt, vllm
-from traceana_capture.triggers import Triggers
+from traceana_capture.agent import adapters, routes
+from traceana_capture.agent.adapters import diffusers, hooks, sglang_diffusion, sglang_srt, vllm
+from traceana_capture.agent.triggers import Triggers
+from traceana_capture.launcher import backends
 
 from tests.unit.test_capture_triggers import Noted
-from traceana.capture import backends
 
 
 def triggers(**options: Any) -> tuple[Triggers, Noted]:

@@ -4,10 +4,9 @@ import types
 from typing import Any
 
 import pytest
-import traceana_capture.calls as calls
-from traceana_capture.pynccl import watch_library
-
-from traceana.capture.publish import annotate, annotate_host, record
+import traceana_capture.agent.call_notes as calls
+from traceana_capture.agent.pynccl import watch_library
+from traceana_capture.launcher.publish import annotate, annotate_host, record
 
 HALF = 6
 
@@ -40,7 +39,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     watch_library(module)
     fresh = calls.Calls()
     fresh.recording = True
-    monkeypatch.setattr("traceana_capture.pynccl.CALLS", fresh)
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
     library = module.NCCLLibrary()
     comm = library.ncclCommInitRank(2, 0, 0)
     library.ncclAllReduce(0, 0, 100, HALF, 0, comm)
@@ -73,7 +72,7 @@ def test_a_group_inside_a_group_is_one_call(monkeypatch: pytest.MonkeyPatch) -> 
     watch_library(module)
     fresh = calls.Calls()
     fresh.recording = True
-    monkeypatch.setattr("traceana_capture.pynccl.CALLS", fresh)
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
     library = module.NCCLLibrary()
     comm = library.ncclCommInitRank(2, 0, 0)
     library.ncclGroupStart()
@@ -96,7 +95,7 @@ def test_a_call_that_carries_another_is_not_counted_again(monkeypatch: pytest.Mo
     counted: list[None] = []
     fresh.before, fresh.unasked = lambda: counted.append(None), 0
     fresh.inside.call = inside
-    monkeypatch.setattr("traceana_capture.pynccl.CALLS", fresh)
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
     module.NCCLLibrary().ncclAllReduce(0, 0, 100, HALF, 0, 7)
     assert len(counted) == (not inside)
 

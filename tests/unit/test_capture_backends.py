@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture import pairs, routes
-from traceana_capture.adapters import sglang_diffusion
+from traceana_capture.agent import paired as pairs
+from traceana_capture.agent import routes
+from traceana_capture.agent.adapters import sglang_diffusion
+from traceana_capture.launcher import backends
 
-from traceana.capture import backends
 from traceana.errors import TraceanaError
 
 

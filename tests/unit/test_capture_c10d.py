@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
-from traceana_capture import c10d, routes
-from traceana_capture.calls import NEVER, Calls
+from traceana_capture.agent import c10d, routes
+from traceana_capture.agent.call_notes import NEVER, Calls
 
 
 class Issued:

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-
-from traceana.capture.collect import Collected, collect
-from traceana.capture.control import Worker
-from traceana.capture.folder import Claim
-from traceana.capture.status import Status
+from traceana_capture.launcher.collect import Collected, collect
+from traceana_capture.launcher.run_folder import Claim
+from traceana_capture.launcher.status import Status
+from traceana_capture.launcher.workers import Worker
 
 EVENTS = [{"ph": "X", "cat": "cpu_op", "name": "aten::relu", "pid": 1, "tid": 1, "ts": 1.0, "dur": 2.0}]
 

@@ -4,9 +4,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from traceana_capture.control import Control
-
-from traceana.capture.control import Ranks, Roster
+from traceana_capture.agent.control import Control
+from traceana_capture.launcher.workers import Ranks, Roster
 
 HELLO = {"rank": 0, "world_size": 1, "host": "h", "backend": "gloo", "versions": {}}
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture import calls, direct
+from traceana_capture.agent import call_notes as calls
+from traceana_capture.agent import direct
+from traceana_capture.launcher.graph_replays import annotate_replays
+from traceana_capture.launcher.publish import annotate, record
 
-from traceana.analyze.kinds import Kind, classify
-from traceana.capture.graphs import annotate_replays
-from traceana.capture.publish import annotate, record
+from traceana.kernels import Kind, classify
 
 ONE_SHOT = "void sglang::all_reduce_1shot_push_kernel<bf16>(Params)"
 TWO_STAGE = "void vllm::cross_device_reduce_2stage<half, 2>(vllm::RankData*)"

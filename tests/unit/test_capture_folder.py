@@ -2,8 +2,8 @@ import os
 from pathlib import Path
 
 import pytest
+from traceana_capture.launcher.run_folder import claimed
 
-from traceana.capture.folder import claimed
 from traceana.errors import TraceanaError
 
 

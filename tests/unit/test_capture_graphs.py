@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hta.common.trace_parser import parse_trace_dataframe
 from hta.configs.parser_config import ParserConfig
-from traceana_capture.calls import Calls
-
-from traceana.capture.graphs import annotate_replays
-from traceana.capture.publish import publish
-from traceana.capture.publish import record as full
+from traceana_capture.agent.call_notes import Calls
+from traceana_capture.launcher.graph_replays import annotate_replays
+from traceana_capture.launcher.publish import publish
+from traceana_capture.launcher.publish import record as full
 
 REAL = Path(__file__).parents[1] / "traces" / "h200" / "pynccl-2r-graph" / "rank0.json.gz"
 # What the folder's README tells of one step: its operations and the elements that a rank sends.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from traceana_capture import kills
+from traceana_capture.agent import kills
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
+from traceana_capture.launcher.nccl_settings import PRESETS, VARIABLES, logging, parse, preset_lines, settings_of
 
-from traceana.capture.nccl import PRESETS, VARIABLES, logging, parse, preset_lines, settings_of
 from traceana.errors import TraceanaError
 
 

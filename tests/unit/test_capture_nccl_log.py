@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from traceana.capture.nccl_log import read_log
-from traceana.capture.runfile import NcclLog
+from traceana_capture.launcher.nccl_log import read_log
+from traceana_capture.runfile import NcclLog
 
 LOG = """\
 gpu-a:71:71 [0] NCCL INFO NCCL_DEBUG set by environment to INFO.

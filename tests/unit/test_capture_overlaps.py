@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from traceana.capture.overlaps import separate
+from traceana_capture.launcher.overlaps import separate
 
 TRACES = Path(__file__).parents[1] / "traces"
 

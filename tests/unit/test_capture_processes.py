@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from traceana_capture.launcher import processes
+from traceana_capture.launcher.processes import of_run
 
 from tests.capturing import wait_until
-from traceana.capture import processes
-from traceana.capture.processes import of_run
 
 
 @contextmanager

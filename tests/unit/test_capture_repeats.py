@@ -5,10 +5,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from traceana_capture.launcher import repeats
+from traceana_capture.launcher.nccl_settings import PRESETS
+from traceana_capture.launcher.options import Options
 
-from traceana.capture import repeats
-from traceana.capture.nccl import PRESETS
-from traceana.capture.options import Options
 from traceana.errors import TraceanaError
 
 OPTIONS = Options(argv=("true",), nccl={})
@@ -61,7 +61,7 @@ def test_a_folder_that_is_taken_is_refused_before_the_first_run(tmp_path: Path) 
     (tmp_path / "run.2").mkdir()
     (tmp_path / "run.2" / "run.json").write_text("{}")
     with (
-        mock.patch("traceana.capture.session.capture") as started,
+        mock.patch("traceana_capture.launcher.captured_run.capture") as started,
         pytest.raises(TraceanaError, match=r"run\.2 holds a run already"),
     ):
         repeats.capture(repeats.sides(OPTIONS, None, None, ()), tmp_path, 2, force=False)

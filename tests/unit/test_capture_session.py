@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from traceana_capture import session
+from traceana_capture.agent import profiler as session
 
 SETTINGS = {"shapes": False, "stacks": False, "memory": False}
 

@@ -4,10 +4,10 @@ import types
 from typing import Any
 
 import pytest
-from traceana_capture.calls import NEVER, Calls
-from traceana_capture.triggers import Triggers
+from traceana_capture.agent.call_notes import NEVER, Calls
+from traceana_capture.agent.triggers import Triggers
+from traceana_capture.launcher.options import function_name
 
-from traceana.capture.options import function_name
 from traceana.errors import TraceanaError
 
 
@@ -95,7 +95,7 @@ def test_collectives_come_only_where_they_may_open(
 ) -> None:
     """Before the window a program pays nothing for collectives that could not open it."""
     calls = Calls()
-    monkeypatch.setattr("traceana_capture.triggers.CALLS", calls)
+    monkeypatch.setattr("traceana_capture.agent.triggers.CALLS", calls)
     made, window, program = triggers(**options)
     made.work = lambda: None  # type: ignore[method-assign]
     made.listen()
@@ -120,7 +120,7 @@ def test_collectives_come_only_where_they_may_open(
 def test_a_window_that_another_thread_opens_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """It records before it says so, and would take the next collective for one too many."""
     calls = Calls()
-    monkeypatch.setattr("traceana_capture.triggers.CALLS", calls)
+    monkeypatch.setattr("traceana_capture.agent.triggers.CALLS", calls)
     made, _, _ = triggers(warmup=1)
     calls.recording, calls.unasked = True, 20_000
     made.end_step()

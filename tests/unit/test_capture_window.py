@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from traceana_capture import window
-from traceana_capture.calls import NEVER, Calls
+from traceana_capture.agent import window
+from traceana_capture.agent.call_notes import NEVER, Calls
 
 
 def test_a_collective_does_not_wait_for_another_threads_export(monkeypatch: pytest.MonkeyPatch) -> None:

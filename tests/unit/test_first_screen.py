@@ -5,10 +5,10 @@ from dataclasses import replace
 from tests import reports
 from tests.page import Page
 from tests.report_variants import many_runs, without_calls
-from traceana.render.headline import mix_speedup
-from traceana.render.html import render
-from traceana.render.ranking import ranking
-from traceana.render.summary import summary
+from traceana.render.page.html import render
+from traceana.render.sections.headline import mix_speedup
+from traceana.render.sections.ranking import ranking
+from traceana.render.text.summary import summary
 from traceana.report import (
     Noise,
 )

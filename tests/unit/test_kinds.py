@@ -1,7 +1,7 @@
 import pytest
 
-from traceana.analyze.kinds import Kind, classify, parse_pattern
 from traceana.errors import TraceanaError
+from traceana.kernels import Kind, classify, parse_pattern
 
 
 @pytest.mark.parametrize(

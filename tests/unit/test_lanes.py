@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceana.perfetto.lanes import lanes
+from traceana.trace.lanes import lanes
 
 SLICES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 20)), max_size=30)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from traceana.analyze.operations import bus_factor, dtype_bytes, message_bytes, operation_of_call
+from traceana.analyze.message_size import bus_factor, dtype_bytes, message_bytes, operation_of_call
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
+from traceana_capture.launcher.paired import SPAN, without_pairs
 
-from traceana.capture.paired import SPAN, without_pairs
-from traceana.compare.pairs import paired_rows
+from traceana.compare.paired import paired_rows
 from traceana.report import PairedRow
 from traceana.trace.paired import PairedCall
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from tests import reports
-from traceana.render.html import render
-from traceana.render.spans import span_rows
-from traceana.render.waits import waits
+from traceana.render.page.html import render
+from traceana.render.sections.spans import span_rows
+from traceana.render.sections.waits import waits
 
 
 def test_a_span_s_row_leads_to_its_slowest_execution_after_the_first() -> None:

@@ -8,13 +8,13 @@ import pytest
 from tests import reports
 from tests.page import Page
 from tests.report_variants import against_unsized
-from traceana.render.breakdown import breakdown
-from traceana.render.html import render
-from traceana.render.operations import spreads
-from traceana.render.perf import perf_tables
-from traceana.render.runs import baseline_first, marked_runs
-from traceana.render.setup import SetupRow, setup_table
-from traceana.render.sites import site_table
+from traceana.render.page.html import render
+from traceana.render.page.runs import baseline_first, marked_runs
+from traceana.render.sections.breakdown import breakdown
+from traceana.render.sections.operations import spreads
+from traceana.render.sections.perf import perf_tables
+from traceana.render.sections.setup import SetupRow, setup_table
+from traceana.render.sections.sites import site_table
 from traceana.report import (
     MemoryCheckpoint,
     NcclLog,

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceana import units
-from traceana.render.scales import linear_scale, log_axis, log_scale, time_axis
+from traceana.render.page.scales import linear_scale, log_axis, log_scale, time_axis
 
 positive = st.floats(min_value=1e-3, max_value=1e15)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from traceana.perfetto.launcher import launcher
+from traceana.perfetto.handover import launcher
 from traceana.perfetto.server import TraceServer
 
 LIMIT_S = 30

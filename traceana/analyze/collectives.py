@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traceana.analyze.frames import sites
-from traceana.analyze.kinds import Kind, NameKind
-from traceana.analyze.operations import message_bytes, operation_of_call
+from traceana.analyze.message_size import message_bytes, operation_of_call
+from traceana.kernels import Kind, NameKind
 from traceana.trace.columns import CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.read import groups_by_name
 

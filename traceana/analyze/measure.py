@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
-from traceana.analyze.kinds import CommunicationPattern, Kind, classify
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
+from traceana.kernels import CommunicationPattern, Kind, classify
 from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
 from traceana.trace.file import Damage
 from traceana.trace.header import Header

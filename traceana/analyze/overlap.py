@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.analyze.intervals import Intervals, covered, merge, overlap, union
-from traceana.analyze.kinds import Kind
+from traceana.kernels import Kind
 from traceana.trace.columns import Ints
 
 

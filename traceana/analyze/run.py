@@ -12,12 +12,10 @@ from traceana.analyze.calls import Calls, gather
 from traceana.analyze.match import Matching, match
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
+from traceana.analyze.span_table import user_spans
 from traceana.analyze.timeline import timeline
-from traceana.analyze.userspans import user_spans
-from traceana.compare.pairs import paired_rows
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
-from traceana.trace.paired import read_paired_calls
 from traceana.trace.perf_dump import read_perf_dump
 
 
@@ -72,7 +70,6 @@ def analyze_run(
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
         noise=noise(spans, steps),
         hta=hta,
-        paired=paired_rows(read_paired_calls(files.folder)),
     )
     return AnalyzedRun(report=report, calls=calls)
 

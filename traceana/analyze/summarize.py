@@ -8,7 +8,7 @@ import numpy as np
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import Signature
 from traceana.analyze.match import Matching
-from traceana.analyze.operations import bus_factor
+from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
 from traceana.report import Bucket, CallSite, Operation, RankWait, Straggler
 from traceana.trace.columns import Bools

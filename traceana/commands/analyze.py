@@ -73,7 +73,7 @@ def command(
     open_report: bool,
 ) -> None:
     """Analyze and say what was found."""
-    from traceana.analyze.kinds import parse_pattern
+    from traceana.kernels import parse_pattern
 
     settings = Settings(
         baseline=baseline,
@@ -84,11 +84,10 @@ def command(
     )
     with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress, _load_renderers)
-    from traceana.render.files import write
-    from traceana.render.summary import summary
-    from traceana.render.tables import markdown
+    from traceana.render.text.summary import summary
+    from traceana.render.text.tables import markdown
 
-    report = write(analysis, output)
+    report = _write(analysis, output)
     _say(analysis, aside=form == "md")
     if form == "md":
         click.echo(markdown(summary(analysis.report)), nl=False)
@@ -99,7 +98,24 @@ def command(
 
 def _load_renderers() -> None:
     """jinja2 and pyarrow take a tenth of the time in which a large trace is read."""
-    importlib.import_module("traceana.render.files")
+    importlib.import_module("traceana.saved.write")
+    importlib.import_module("traceana.render.page.html")
+
+
+def _write(analysis: Analysis, folder: Path) -> Path:
+    """Write report.html, report.json and collectives.parquet; return the page's path."""
+    from traceana.render.page.html import render
+    from traceana.saved.write import write
+
+    html = render(analysis.report)
+    page = folder / "report.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        page.write_text(html, encoding="utf-8")
+        write(analysis.report, analysis.runs, folder)
+    except OSError as error:
+        raise TraceanaError(f"{folder}: cannot be written ({error.strerror}); name another folder with -o") from error
+    return page
 
 
 def parse_edges(text: str) -> tuple[int, ...]:

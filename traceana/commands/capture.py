@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import click
+from traceana_capture.launcher import repeats
+from traceana_capture.launcher.nccl_settings import PRESETS, preset_lines, settings_of
+from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, function_name, rank_list
+from traceana_capture.launcher.run_folder import run_name
 
-from traceana.capture import repeats
-from traceana.capture.folder import run_name
-from traceana.capture.nccl import PRESETS, preset_lines, settings_of
-from traceana.capture.options import BACKENDS, PAIRED, Options, function_name, rank_list
 from traceana.commands.sections import SectionedCommand
 
 _EXAMPLES = """

@@ -88,8 +88,8 @@ def command(
 
 
 def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> Sequence[Comparison]:
-    from traceana.compare.saved import runs_of_report, with_unique_labels
     from traceana.pipeline import Settings, conclude, read_runs
+    from traceana.saved.read import runs_of_report, with_unique_labels
 
     with progress_bar("reading") as progress:
         read = read_runs(inputs.traces, Settings(workers=workers), progress)[0] if inputs.traces else []
@@ -117,7 +117,7 @@ def _print(found: Found, form: str) -> None:
 
         click.echo(msgspec.json.encode({"comparisons": found}))
         return
-    from traceana.render import comparison_tables, tables
+    from traceana.render.text import comparison_tables, tables
 
     runs = [one for one in found if isinstance(one, Comparison)]
     dumps = [one for one in found if isinstance(one, PerfComparison)]

@@ -118,7 +118,7 @@ def _inside(planned: Plan, place: Place) -> Place:
 
 
 def _serve(shown: Shown, ui: Path | None) -> None:
-    from traceana.perfetto.launcher import launcher
+    from traceana.perfetto.handover import launcher
     from traceana.perfetto.server import TraceServer
     from traceana.perfetto.ui import PUBLIC_UI, address
     from traceana.units import size

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from traceana.compare import end_to_end, fairness
-from traceana.compare.calls import Key, SideCalls, calls_by_key, joined
 from traceana.compare.estimate import middle_ns
 from traceana.compare.sentence import sentence
+from traceana.compare.side_calls import Key, SideCalls, calls_by_key, joined
 from traceana.compare.sides import Side, by_repeats
 from traceana.compare.verdict import Case, Judgement, judge
 from traceana.report import Comparison, ComparisonRow

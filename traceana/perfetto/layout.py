@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from traceana.perfetto.events import GPU_SPANS, Identity, WholeEvent, decode_whole_events, is_kept, whole
-from traceana.perfetto.lanes import lanes
+from traceana.perfetto.whole_events import GPU_SPANS, Identity, WholeEvent, decode_whole_events, is_kept, whole
 from traceana.trace.columns import Bools, Ints
 from traceana.trace.file import TraceFile
+from traceana.trace.lanes import lanes
 
 TrackKey = tuple[Identity, Identity]
 

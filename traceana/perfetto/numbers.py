@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.perfetto.calls import CallRows
-from traceana.perfetto.events import Identity, WholeEvent, arguments
-from traceana.perfetto.lanes import lanes
+from traceana.perfetto.call_rows import CallRows
 from traceana.perfetto.layout import Layout, TrackKey
+from traceana.perfetto.whole_events import Identity, WholeEvent, arguments
 from traceana.trace.columns import Ints
+from traceana.trace.lanes import lanes
 
 COLLECTIVES = "collectives"
 """The process that has the collectives of all ranks, one track below the other."""

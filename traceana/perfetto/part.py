@@ -9,12 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from traceana.perfetto.calls import CallRows
+from traceana.perfetto.call_rows import CallRows
 from traceana.perfetto.counter import Counter
-from traceana.perfetto.events import ARROWS, WholeEvent, decode_whole_events, encode, is_kept, whole
 from traceana.perfetto.layout import Layout
 from traceana.perfetto.numbers import Naming, Numbers
 from traceana.perfetto.slices import collective_arrows, collective_slices, counter_events
+from traceana.perfetto.whole_events import ARROWS, WholeEvent, decode_whole_events, encode, is_kept, whole
 from traceana.trace.file import TraceFile
 
 _ARROW_BITS = 32

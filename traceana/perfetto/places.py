@@ -1,15 +1,13 @@
 """Places on the timeline by name: a user's span, or the longest wait for a peer."""
 
-import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from traceana.errors import TraceanaError
 from traceana.perfetto.plan import Plan, PlannedRank
+from traceana.render.page.places import WORST_WAIT
 
-WORST_WAIT = "worst-wait"
 _MARGIN = 0.05
 _NAMED = 8
 
@@ -29,11 +27,6 @@ class Place:
     def within(self, start_ns: int, end_ns: int) -> "Place":
         """Cut to what a trace holds: Perfetto passes over a place that reaches beyond it."""
         return Place(start_ns=max(self.start_ns, start_ns), end_ns=min(self.end_ns, end_ns))
-
-
-def open_command(path: Path, at: str) -> str:
-    """What to type to see `at`, a span's name or "worst-wait OPERATION", on the timeline of the run at `path`."""
-    return shlex.join(["traceana", "open", str(path), "--at", at])
 
 
 def find(plan: Plan, at: str) -> Place:

@@ -15,7 +15,7 @@ from traceana.analyze.run import backends_by_time, stated_world_size
 from traceana.analyze.spans import SpanTimes
 from traceana.analyze.steps import NO_STEPS, steps_of_calls
 from traceana.errors import TraceanaError
-from traceana.perfetto.calls import CallRows, call_rows
+from traceana.perfetto.call_rows import CallRows, call_rows
 from traceana.perfetto.counter import exposed_share, step_ns
 from traceana.perfetto.layout import Layout, survey
 from traceana.perfetto.numbers import Naming, Numbers, stride

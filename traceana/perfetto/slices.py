@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from traceana import units
 from traceana.analyze.collectives import Signature
-from traceana.perfetto.calls import CallRows
+from traceana.perfetto.call_rows import CallRows
 from traceana.perfetto.counter import Counter
-from traceana.perfetto.events import WholeEvent, arguments
 from traceana.perfetto.numbers import Numbers
+from traceana.perfetto.whole_events import WholeEvent, arguments
 from traceana.trace.columns import Ints
 
 CATEGORY = "traceana"

@@ -1,6 +1,6 @@
 """`run.json`, which capture leaves beside the traces: here only what an analysis shows or needs.
 
-Keys and types are those of `traceana/capture/runfile.py`. Each key is read by itself: one that is absent, or not as
+Keys and types are those of `traceana_capture.runfile`. Each key is read by itself: one that is absent, or not as
 capture writes it, is left out and costs no other. A field that is new there needs a default, so that older files still
 tell the rest.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from traceana_capture import runfile
 
-from traceana.capture import runfile
 from traceana.report import MissingRank, NcclLog, Setup
 
 MANIFEST = "run.json"

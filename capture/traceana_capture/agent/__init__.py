@@ -1,0 +1,1 @@
+"""What runs inside the command's processes: standard library and torch only."""

@@ -1,0 +1,87 @@
+"""Puts spans around a framework's methods, and tells the triggers of its work and its steps."""
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from traceana_capture.agent.triggers import Triggers, around
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A method, the name of its span from its arguments, and whether its calls are the program's work or a step."""
+
+    owner: str
+    method: str
+    span: Callable[..., str]
+    work: bool = False
+    step: bool = False
+
+
+def install(module: ModuleType, hooks: tuple[Hook, ...], triggers: Triggers) -> None:
+    """Wrap the module's methods; one that is missing is named, because its spans will be missing too."""
+    for hook in hooks:
+        kind = getattr(module, hook.owner, None)
+        original = getattr(kind, hook.method, None)
+        if original is None:
+            missing = f"{module.__name__}.{hook.owner}.{hook.method}"
+            sys.stderr.write(f"traceana: {missing} is missing, so its spans are\n")
+            continue
+        setattr(kind, hook.method, hooked(original, hook, triggers))
+
+
+def hooked(original: Any, hook: Hook, triggers: Triggers) -> Any:
+    """The method with its span, and its triggers around that, which a warm-up request does not touch."""
+    spanned = _spanned(original, hook)
+    if hook.work:
+        real = around(spanned, triggers.work, lambda: None)
+    elif hook.step and not triggers.step_on:
+        real = around(spanned, triggers.begin_step, triggers.end_step)
+    else:
+        return spanned
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        warm = any(map(_is_warm_up, (*args[1:], *kwargs.values())))
+        return (spanned if warm else real)(*args, **kwargs)
+
+    return call
+
+
+def _is_warm_up(value: Any) -> bool:
+    """Whether a request, or each of a batch of them, is one that a server sends to itself."""
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_warm_up, value))
+    return getattr(value, "is_warmup", False) is True
+
+
+def _name(hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    try:
+        return hook.span(*args, **kwargs)
+    except Exception:  # another version's arguments
+        return hook.method
+
+
+def _spanned(original: Any, hook: Hook) -> Any:
+    import torch
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return original(*args, **kwargs)
+        with torch.profiler.record_function(_name(hook, args, kwargs)):
+            return original(*args, **kwargs)
+
+    return call
+
+
+class Refusal(RuntimeError):
+    """Ends a run whose backend cannot be chosen."""
+
+
+def refusal(backend: str, reason: str) -> Refusal:
+    """The error that ends a run whose backend cannot be chosen."""
+    return Refusal(f"traceana: --backend {backend} cannot be done: {reason}; use --backend asis")

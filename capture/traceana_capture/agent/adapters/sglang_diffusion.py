@@ -1,0 +1,95 @@
+"""Sglang's diffusion runtime (0.5.23): spans of its work, and the backend of its collectives."""
+
+import functools
+import importlib.metadata
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from traceana_capture.agent import routes
+from traceana_capture.agent.adapters.hooks import Hook, install, refusal
+from traceana_capture.agent.paired import PAIRS, Peer
+from traceana_capture.agent.triggers import Triggers
+
+RUNTIME = "sglang.multimodal_gen.runtime."
+WORKER = RUNTIME + "managers.gpu_worker"
+COORDINATOR = RUNTIME + "distributed.group_coordinator"
+# Those whose GroupCoordinator was read and tried.
+VERSIONS = ("0.5.23",)
+
+
+def denoise_step(_self: Any, _ctx: Any, step: Any, *_: Any, **__: Any) -> str:
+    """The span's name; sglang passes an object that holds the index."""
+    return f"denoise_step {step.step_index}"
+
+
+HOOKS: dict[str, tuple[Hook, ...]] = {
+    WORKER: (Hook(owner="GPUWorker", method="execute_forward", span=lambda *_, **__: "request", work=True),),
+    RUNTIME + "pipelines_core.stages.base": (
+        Hook(owner="PipelineStage", method="__call__", span=lambda self, *_, **__: f"stage {type(self).__name__}"),
+    ),
+    RUNTIME + "pipelines_core.stages.denoising": (
+        Hook(owner="DenoisingStage", method="_run_denoising_step", span=denoise_step, step=True),
+    ),
+    RUNTIME + "layers.attention.layer": tuple(
+        Hook(owner=owner, method="forward", span=lambda *_, **__: "UlyssesAttention")
+        for owner in ("UlyssesAttention", "USPAttention")
+    ),
+}
+
+
+def knows(name: str) -> bool:
+    """Whether the module of this name is wrapped."""
+    return name in HOOKS or name == COORDINATOR
+
+
+def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
+    """Wrap a module that is known; raises RuntimeError where the backend cannot be chosen."""
+    install(module, HOOKS.get(module.__name__, ()), triggers)
+    if module.__name__ == COORDINATOR and backend != "asis":
+        choose_backend(module, backend)
+
+
+def choose_backend(module: ModuleType, backend: str) -> None:
+    """Send the collectives of the module's GroupCoordinator to `backend`; raises RuntimeError where it cannot."""
+    version = importlib.metadata.version("sglang")
+    if version not in VERSIONS:
+        raise refusal(backend, f"sglang {version} is not known, only {', '.join(VERSIONS)}")
+    kind = getattr(module, "GroupCoordinator", None)
+    if kind is None:
+        raise refusal(backend, f"{module.__name__}.GroupCoordinator is missing")
+    missing = {"use_srt_custom_allreduce", "use_device_communicator"} - set(inspect.signature(kind).parameters)
+    if missing:
+        raise refusal(backend, f"GroupCoordinator's {', '.join(sorted(missing))} is missing")
+    kind.__init__ = _with_backend(kind.__init__, backend, f"sglang diffusion {version}")
+
+
+def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> Any:
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        # Custom all-reduce and, on CPU, shared memory would take collectives away from both backends.
+        kwargs |= {"use_srt_custom_allreduce": False}
+        if backend == "pynccl" or PAIRS.operations:
+            kwargs |= {"use_device_communicator": True}
+        original(self, *args, **kwargs)
+        routes.took(adapter)
+        self.shm_handle = None
+        if backend == "pynccl" and self.world_size > 1:
+            routes.register(tuple(self.ranks), communicator(self))
+        if PAIRS.operations and self.world_size > 1:
+            PAIRS.peers[tuple(self.ranks)] = Peer(pynccl=communicator(self), host_group=self.cpu_group)
+
+    return init
+
+
+def communicator(coordinator: Any) -> Any:
+    """The coordinator's PyNccl communicator; raises RuntimeError when there is none that works."""
+    device = str(coordinator.device)
+    if not device.startswith("cuda"):
+        raise refusal("pynccl", f"PyNccl needs CUDA tensors, and this rank's device is {device}")
+    found = getattr(coordinator.device_communicator, "pynccl_comm", None)
+    if found is None or found.disabled:
+        state = "missing" if found is None else "disabled, because NCCL's library did not load"
+        raise refusal("pynccl", f"{type(coordinator.device_communicator).__name__}.pynccl_comm is {state}")
+    return found

@@ -1,0 +1,45 @@
+"""VLLM (0.10 and later, as far as its attributes are the same): spans of its steps, and the backend of its collectives.
+
+PyNccl is switched by VLLM_DISABLE_PYNCCL, which the launcher sets; here goes what has no variable.
+"""
+
+import importlib
+import importlib.metadata
+from types import ModuleType
+
+from traceana_capture.agent import routes
+from traceana_capture.agent.adapters.hooks import Hook, install, refusal
+from traceana_capture.agent.triggers import Triggers
+
+WORKER = "vllm.v1.worker.gpu_worker"
+PARALLEL = "vllm.distributed.parallel_state"
+SWITCH = "VLLM_DISABLE_PYNCCL"
+HOOKS = (Hook(owner="Worker", method="execute_model", span=lambda *_, **__: "execute_model", work=True),)
+
+
+def knows(name: str) -> bool:
+    """Whether the module of this name is wrapped."""
+    return name in (WORKER, PARALLEL)
+
+
+def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
+    """Wrap a module that is known; raises RuntimeError where the backend cannot be chosen."""
+    if module.__name__ == WORKER:
+        install(module, HOOKS, triggers)
+    elif backend != "asis":
+        choose_backend(module, backend)
+
+
+def choose_backend(module: ModuleType, backend: str) -> None:
+    """Turn custom all-reduce off and keep it so, and see that vLLM heeds the switch of PyNccl; else RuntimeError."""
+    version = importlib.metadata.version("vllm")
+    variables = getattr(importlib.import_module("vllm.envs"), "environment_variables", {})
+    if SWITCH not in variables:
+        raise refusal(backend, f"vLLM {version} does not know {SWITCH}")
+    for name in ("set_custom_all_reduce", "_ENABLE_CUSTOM_ALL_REDUCE"):
+        if not hasattr(module, name):
+            raise refusal(backend, f"vLLM {version} has no {module.__name__}.{name}")
+    original = module.set_custom_all_reduce
+    original(False)
+    module.set_custom_all_reduce = lambda _enable: original(False)  # type: ignore[attr-defined]
+    routes.took(f"vLLM {version}")

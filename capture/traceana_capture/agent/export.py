@@ -1,0 +1,26 @@
+"""Writes what a window recorded: the profiler's trace as plain JSON, and beside it what is known of its calls."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from traceana_capture.agent import profiler as session
+from traceana_capture.agent import routes
+from traceana_capture.agent.call_notes import CALLS
+from traceana_capture.agent.paired import PAIRS
+
+
+def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
+    """Stop the session and write it to `trace`; returns the message for the launcher. `.calls` is written last."""
+    try:
+        profiler.stop()
+        profiler.export_chrome_trace(str(trace))
+        facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
+        trace.with_suffix(".calls").write_text(json.dumps(facts))
+    except Exception as error:  # whatever it is, the program goes on
+        return {"event": "failed", "reason": f"the export failed: {error!r}"}
+    finally:
+        session.end_anyway()
+        # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
+        profiler.profiler = None
+    return {"event": "done", "reason": reason, "trace": str(trace)}

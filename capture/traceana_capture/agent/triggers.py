@@ -1,0 +1,137 @@
+"""Decides when the window opens and closes: a request, a collective, a named function, or a count of steps."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from traceana_capture.agent.call_notes import CALLS, NEVER
+from traceana_capture.agent.window import Window
+
+
+class Triggers:
+    """What the program reports to.
+
+    A step is a call of `--step-on`, or a denoising step of sglang or diffusers, or ends with an optimizer's step.
+    """
+
+    def __init__(self, settings: dict[str, Any], window: Window, has_requests: Callable[[], bool]) -> None:
+        self.window = window
+        self.has_requests = has_requests
+        self.start_on, self.step_on = str(settings["start_on"]), str(settings["step_on"])
+        self.warmup, self.steps = int(settings["warmup"]), int(settings["steps"])
+        # The modules whose functions the options name.
+        self.modules = {target.partition(":")[0] for target in (self.start_on, self.step_on) if target}
+        self.counts = bool(self.step_on or self.warmup or self.steps)
+        self.started = not self.start_on
+        self._seen = 0
+        self._recorded = 0
+
+    def work(self) -> None:
+        """The program reached its work; opens the window unless options say otherwise."""
+        if self.started and not self.counts:
+            self.window.open()
+
+    def listen(self) -> None:
+        """Have collectives come from now on if the next one opens the window."""
+        if not CALLS.recording:
+            CALLS.ask(0 if self._collectives_open() and not CALLS.over else NEVER)
+
+    def _collectives_open(self) -> bool:
+        """Whether they are the work of a program that has no requests, or in its optimizer's next step."""
+        return self.started and not self.step_on and self._seen >= self.warmup and not self.has_requests()
+
+    def collective(self) -> None:
+        """A collective comes that was asked for."""
+        if self.window.profiler is not None:
+            self.window.collective()
+        elif self._collectives_open():
+            self.window.open()
+        else:
+            self.listen()
+
+    def optimizer_step(self) -> None:
+        """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else."""
+        if not self.step_on:
+            self.end_step()
+            self.begin_step()
+        self.work()
+
+    def start(self) -> None:
+        """The function of `--start-on` was called."""
+        if not self.started:
+            self.started = True
+            self.listen()
+        self.work()
+
+    def begin_step(self) -> None:
+        """A step begins; opens the window after the warm-up."""
+        if self.counts and self.started and self._seen >= self.warmup:
+            self.window.open()
+
+    def end_step(self) -> None:
+        """A step is over; closes the window after the last one."""
+        self._seen += self.started
+        if self._seen == self.warmup:
+            self.listen()
+        self._recorded += self.window.profiler is not None
+        if self.steps and self._recorded == self.steps:
+            self.window.close("the steps were over")
+
+    def watch(self, module: ModuleType) -> None:
+        """Wrap the functions of this module that the options name."""
+        for target, before, after in (
+            (self.start_on, self.start, _nothing),
+            (self.step_on, self.begin_step, self.end_step),
+        ):
+            name, _, path = target.partition(":")
+            if name == module.__name__:
+                _wrap(module, path, before, after)
+
+
+def _nothing() -> None: ...
+
+
+def _wrap(module: ModuleType, path: str, before: Callable[[], None], after: Callable[[], None]) -> None:
+    *owners, last = path.split(".")
+    owner: Any = module
+    for name in owners:
+        owner = getattr(owner, name, None)
+    original = inspect.getattr_static(owner, last, None)
+    # What a static method or a class method wraps; both bind otherwise than a function does.
+    binding = type(original) if isinstance(original, (staticmethod, classmethod)) else None
+    function = original.__func__ if isinstance(original, (staticmethod, classmethod)) else original
+    if not inspect.isroutine(function) or _is_lazy(function):
+        what = "is missing" if original is None else "is no plain function or method"
+        sys.stderr.write(f"traceana: {module.__name__}:{path} {what}, so the window does not open\n")
+        return
+    wrapped = around(function, before, after)
+    setattr(owner, last, binding(wrapped) if binding else wrapped)
+
+
+def _is_lazy(function: Any) -> bool:
+    """Whether a call returns at once and the work follows."""
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
+
+
+def around(original: Callable[..., Any], before: Callable[[], None], after: Callable[[], None]) -> Any:
+    """The function with `before` and `after` it; unchanged while torch compiles it."""
+    import torch
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return original(*args, **kwargs)
+        before()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            after()
+
+    return call

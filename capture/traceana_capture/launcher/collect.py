@@ -1,0 +1,116 @@
+"""Publishes what the ranks left in the scratch folder, several at once, and says what became of each."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from traceana import units
+from traceana_capture.launcher.publish import Published
+from traceana_capture.launcher.run_folder import Claim
+from traceana_capture.launcher.status import Status
+from traceana_capture.launcher.workers import Worker
+from traceana_capture.runfile import Rank
+
+POLL_S = 0.1
+# What publishing takes of memory, over the size of the trace: seen with 80 MB.
+MEMORY_PER_BYTE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Every rank of the run, and of the published ones what their traces show."""
+
+    ranks: tuple[Rank, ...]
+    traces: tuple[Published, ...]
+
+
+def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], status: Status) -> Collected:
+    """Publish the traces of `workers`, which come sorted by rank; a signal in `asked` gives up what is not done."""
+    with ThreadPoolExecutor(_at_once(claim)) as pool:
+        outcomes = list(pool.map(lambda worker: _outcome(worker, workers, claim, asked, status), workers))
+    for file in claim.scratch.glob("[0-9]*.*"):
+        # What could not be published may have filled the disk, and run.json still needs room.
+        file.unlink()
+    ranks = [_entry(worker, outcome) for worker, outcome in zip(workers, outcomes, strict=True)]
+    world_size = max((worker.world_size for worker in workers), default=0)
+    absent = sorted(set(range(world_size)) - {rank.rank for rank in ranks})
+    ranks += [_missing(rank, None, None, "never appeared") for rank in absent]
+    traces = tuple(outcome for outcome in outcomes if isinstance(outcome, Published))
+    return Collected(ranks=tuple(sorted(ranks, key=lambda rank: rank.rank)), traces=traces)
+
+
+def _at_once(claim: Claim) -> int:
+    """How many fit the processors and the memory."""
+    largest = max((file.stat().st_size for file in claim.scratch.glob("[0-9]*.json")), default=0)
+    found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    available = int(found[1]) << 10 if found else 0
+    fitting = available // max(1, MEMORY_PER_BYTE * largest)
+    return max(1, min(len(os.sched_getaffinity(0)), fitting))
+
+
+def _outcome(
+    worker: Worker, workers: Sequence[Worker], claim: Claim, asked: Sequence[int], status: Status
+) -> Published | str:
+    """The published trace, or why there is none."""
+    if worker.trace is None:
+        return worker.reason or f"the process ended while {worker.state}, before its export"
+    first = next(other for other in workers if other.rank == worker.rank and other.trace is not None)
+    if first is not worker:
+        return f"process {first.pid} was rank {worker.rank} too, and its trace is kept; capture one run at a time"
+    status.say([worker.rank], "compressing")
+    outcome = _publish(worker, claim, asked)
+    status.say([worker.rank], outcome if isinstance(outcome, str) else f"done, {units.size(outcome.size)}")
+    return outcome
+
+
+def _publish(worker: Worker, claim: Claim, asked: Sequence[int]) -> Published | str:
+    """In a process of its own: it takes several times the trace's size of memory, and may be killed for it."""
+    source, target = claim.scratch / f"{worker.pid}.json", claim.folder / _file(worker)
+    argv = [sys.executable, "-m", "traceana_capture.launcher.publish", str(source), str(target)]
+    # The run's variable lets the guard find it.
+    environment = {**os.environ, "TRACEANA_CAPTURE": json.dumps({"workdir": str(claim.scratch)})}
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    process = subprocess.Popen(argv, env=environment, stdin=nowhere, stdout=pipe, start_new_session=True)
+    output: bytes | None = None
+    while output is None:
+        try:
+            output, _ = process.communicate(timeout=POLL_S)
+        except subprocess.TimeoutExpired:
+            if asked:
+                process.kill()
+    if asked and process.returncode:
+        return "interrupted while it was compressed"
+    if process.returncode:
+        return f"the process that compressed it ended with {process.returncode}; is there enough memory?"
+    outcome = msgspec.json.decode(output, type=Published | str)
+    return f"the trace could not be published: {outcome}" if isinstance(outcome, str) else outcome
+
+
+def _entry(worker: Worker, outcome: Published | str) -> Rank:
+    if isinstance(outcome, str):
+        return _missing(worker.rank, worker.pid, worker.host, outcome)
+    return Rank(
+        rank=worker.rank,
+        pid=worker.pid,
+        host=worker.host,
+        outcome="complete",
+        reason=worker.reason,
+        file=_file(worker),
+        bytes=outcome.size,
+    )
+
+
+def _missing(rank: int, pid: int | None, host: str | None, reason: str) -> Rank:
+    return Rank(rank=rank, pid=pid, host=host, outcome="missing", reason=reason, file=None, bytes=0)
+
+
+def _file(worker: Worker) -> str:
+    return f"rank{worker.rank}.json.gz"

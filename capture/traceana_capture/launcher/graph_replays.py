@@ -1,0 +1,78 @@
+"""Puts what was recorded while a CUDA graph was captured onto the kernels of its replays.
+
+A replay's kernels share the correlation of one cudaGraphLaunch. Which graph it launched is not in the trace, so a graph
+is taken for the launched one only when its operations are exactly the replay's, and all graphs like it agree.
+"""
+
+import collections
+import re
+from typing import Any
+
+from traceana_capture.launcher.backends import ASKED, carrier
+
+Event = dict[str, Any]
+Record = dict[str, Any]
+# c10d's word for a call -> the operation in the name of NCCL's kernel
+KERNELS = {
+    "allreduce": "AllReduce",
+    "reduce": "Reduce",
+    "broadcast": "Broadcast",
+    "allgather": "AllGather",
+    "_allgather_base": "AllGather",
+    "_reduce_scatter_base": "ReduceScatter",
+    "all_to_all": "SendRecv",
+    "send": "SendRecv",
+    "recv": "SendRecv",
+}
+
+
+def annotate_replays(events: list[Event], graphs: list[list[Record]]) -> None:
+    """Give each replayed kernel its call's record, in order within each operation; unclear replays stay as they are."""
+    known: dict[tuple[tuple[str, int], ...], list[dict[str, list[Record]]]] = {}
+    for records in graphs:
+        grouped = _by_operation([(_operation_of_call(record), record) for record in records])
+        known.setdefault(_shape(grouped), []).append(grouped)
+    for kernels in _replays(events):
+        grouped = _by_operation([(_operation(k), k) for k in sorted(kernels, key=lambda k: float(k["ts"]))])
+        alike = known.get(_shape(grouped), [])
+        if alike and all(graph == alike[0] for graph in alike):
+            _copy(alike[0], grouped)
+
+
+def _copy(graph: dict[str, list[Record]], replay: dict[str, list[Event]]) -> None:
+    for operation, records in graph.items():
+        for record, kernel in zip(records, replay[operation], strict=True):
+            kernel["args"].update(record)
+
+
+def _by_operation(pairs: list[tuple[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for operation, item in pairs:
+        grouped.setdefault(operation, []).append(item)
+    return grouped
+
+
+def _shape(grouped: dict[str, list[dict[str, Any]]]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((operation, len(items)) for operation, items in grouped.items()))
+
+
+def _operation_of_call(record: Record) -> str:
+    backend = str(record["traceana backend"])
+    return KERNELS[record["Collective name"]] if backend in ASKED.values() else backend
+
+
+def _operation(kernel: Event) -> str:
+    found = re.match(r"nccl\w*?Kernel_([A-Za-z]+)", kernel["name"])
+    return found[1] if found else str(carrier(kernel["name"]))
+
+
+def _replays(events: list[Event]) -> list[list[Event]]:
+    """The collectives' kernels of each cudaGraphLaunch; of CUDA IPC those that wait, as one an exchange."""
+    launches = {e["args"].get("correlation") for e in events if str(e.get("name")).startswith("cudaGraphLaunch")}
+    replays: dict[int, list[Event]] = collections.defaultdict(list)
+    for event in events:
+        if event.get("cat") == "kernel" and carrier(event["name"]) and "bump_signal" not in event["name"]:
+            correlation = event["args"].get("correlation")
+            if correlation in launches:
+                replays[correlation].append(event)
+    return list(replays.values())

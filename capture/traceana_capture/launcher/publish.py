@@ -1,0 +1,173 @@
+"""Turns a worker's plain JSON into `rank<N>.json.gz`: annotated, compressed, checked, published by rename."""
+
+import bisect
+import dataclasses
+import functools
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from zlib_ng import zlib_ng
+
+from traceana_capture.launcher import paired
+from traceana_capture.launcher.backends import ASKED, NCCL, carrier, seen
+from traceana_capture.launcher.graph_replays import annotate_replays
+from traceana_capture.launcher.overlaps import separate
+
+SPAN = "traceana::"
+# A collective takes several times as long to reach gloo.
+CLOCK_ERROR_US = 2
+GZIP = 31
+
+
+def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) -> None:
+    """Put each record's keys onto the kernels that its call launched, and name its span for it.
+
+    The span of a call that did nothing, whose record is None, is taken out.
+    """
+    events = trace["traceEvents"]
+    launches, nothing = _Launches(events), set()
+    for span in [event for event in events if str(event.get("name")).startswith(SPAN)]:
+        number = int(span["name"].removeprefix(SPAN))
+        record = records[number] if number < len(records) else None
+        if record is None:
+            nothing.add(id(span))
+            continue
+        for event in launches.kernels(span, record["traceana backend"]):
+            event.setdefault("args", {}).update(record)
+        span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
+    trace["traceEvents"] = [event for event in events if id(event) not in nothing]
+
+
+def annotate_host(trace: dict[str, Any], records: Sequence[dict[str, Any]], times: Sequence[tuple[int, int]]) -> None:
+    """Put each record's keys onto torch's own span of the call, or onto a span of ours where torch left none.
+
+    `times` are each call's begin and end in nanoseconds since the epoch; the end is 0 of a call that gloo may begin
+    after it, and whose span is then the next one.
+    """
+    events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
+    gloo = _GlooSpans(events)
+    process = next((event["pid"] for event in events if isinstance(event.get("pid"), int)), 0)
+    for record, (begin, end) in zip(records, times, strict=True):
+        if "Group size" not in record:
+            continue  # a group that the rank is no member of
+        first, last = (begin - base) / 1000, (end - base) / 1000 if end else math.inf
+        span = gloo.take(first - CLOCK_ERROR_US, last)
+        if span is None:
+            span = {"ph": "X", "cat": "user_annotation", "name": f"gloo:{record['Collective name']}", "ts": first}
+            span |= {"dur": last - first if end else 0, "pid": process, "tid": process}
+            events.append(span)
+        span.setdefault("args", {}).update(record)
+
+
+class _GlooSpans:
+    """Torch's own spans of gloo's collectives, each given away once."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.spans = sorted((e for e in events if str(e.get("name")).startswith("gloo:")), key=lambda e: e["ts"])
+        self.starts = [event["ts"] for event in self.spans]
+        self.taken: set[int] = set()
+
+    def take(self, first: float, last: float) -> dict[str, Any] | None:
+        """The first unused span that begins from `first` to `last`, in the trace's microseconds, or None."""
+        for row in range(bisect.bisect_left(self.starts, first), bisect.bisect_right(self.starts, last)):
+            if row not in self.taken:
+                self.taken.add(row)
+                return self.spans[row]
+        return None
+
+
+class _Launches:
+    """CUDA launches by thread, and the collectives' kernels that share a launch's correlation id."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.by_thread: dict[Any, list[tuple[float, int]]] = {}
+        self.by_correlation: dict[int, dict[str, Any]] = {}
+        for event in events:
+            correlation = event.get("args", {}).get("correlation")
+            if event.get("cat") in ("cuda_runtime", "cuda_driver") and correlation is not None:
+                self.by_thread.setdefault(event["tid"], []).append((event["ts"], correlation))
+            elif event.get("cat") == "kernel" and carrier(event["name"]) is not None:
+                self.by_correlation[correlation] = event
+        for launches in self.by_thread.values():
+            launches.sort()
+
+    def kernels(self, span: dict[str, Any], backend: str) -> list[dict[str, Any]]:
+        """The backend's kernels that the span's thread launched inside it; none while a CUDA graph is captured."""
+        launches = self.by_thread.get(span["tid"], [])
+        first = bisect.bisect_left(launches, (span["ts"], -1))
+        last = bisect.bisect_left(launches, (span["ts"] + span.get("dur", 0), -1))
+        wanted = NCCL if backend == ASKED["pynccl"] else backend
+        found = (self.by_correlation.get(correlation) for _, correlation in launches[first:last])
+        kernels = [kernel for kernel in found if kernel is not None and carrier(kernel["name"]) == wanted]
+        # CUDA IPC signals to its peers and then waits for them: one exchange, whose end the last kernel sees.
+        return kernels[-1:] if backend == "CUDA IPC" else kernels
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
+
+    `pairs` counts the calls that `--paired` ran on both backends.
+    """
+
+    size: int
+    adapters: tuple[str, ...]
+    backends: tuple[str, ...]
+    pairs: int
+
+
+def publish(source: Path, target: Path) -> Published:
+    """Write `target` from the worker's files; raises OSError or msgspec.DecodeError."""
+    trace = msgspec.json.decode(source.read_bytes())
+    facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
+    paired.write(facts["pairs"], source.with_suffix(".jsonl"), paired.beside(target))
+    trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
+    full = functools.partial(record, facts["keys"])
+    annotate(trace, [full(call) if call else None for call in facts["calls"]])
+    host = facts["host"]
+    annotate_host(trace, [full(call[:4]) for call in host], [(begin, end) for *_, begin, end in host])
+    annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
+    # The profiler put the scratch folder's path here.
+    trace["traceName"] = target.name
+    separate(trace["traceEvents"])
+    write(trace, source.with_suffix(".gz"), target)
+    backends = tuple(sorted(seen(trace["traceEvents"])))
+    return Published(
+        size=target.stat().st_size,
+        adapters=tuple(facts["adapters"]),
+        backends=backends,
+        pairs=len(facts["pairs"]),
+    )
+
+
+def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:
+    """The standard keys of a call: those it shares, the elements that it sent and received, and its number."""
+    at, sent, received, sequence = call
+    full = keys[at or 0] | {"In msg nelems": sent, "Out msg nelems": received, "Seq": sequence}
+    return {key: value for key, value in full.items() if value is not None}
+
+
+def write(trace: dict[str, Any], partial: Path, target: Path) -> None:
+    """Compress the trace into `partial`, read it back, and rename it to `target`; raises OSError."""
+    text = msgspec.json.encode(trace)
+    partial.write_bytes(zlib_ng.compress(text, 1, GZIP))
+    if zlib_ng.decompress(partial.read_bytes(), GZIP) != text:
+        raise OSError("what was read back from the disk is not what was written")
+    partial.replace(target)
+
+
+def main(source: Path, target: Path) -> None:
+    """Print what came out as JSON, for the launcher: a `Published`, or the text of why not."""
+    try:
+        outcome: Published | str = publish(source, target)
+    except Exception as error:  # whatever it is, run.json names it
+        outcome = str(error) if isinstance(error, OSError | msgspec.DecodeError) else repr(error)
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

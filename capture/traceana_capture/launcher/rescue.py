@@ -1,0 +1,35 @@
+"""`python -m traceana_capture.launcher.rescue SCRATCH`: publishes a run whose launcher was killed."""
+
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from traceana_capture.launcher.captured_run import PLAN, Plan, settle
+from traceana_capture.launcher.run_folder import Claim
+from traceana_capture.launcher.workers import Roster
+
+EXIT_CODE = 128 + signal.SIGKILL
+
+
+def rescue(scratch: Path) -> None:
+    """Publish what the ranks exported, of which nobody was there to be told, and write run.json."""
+    plan = msgspec.json.decode((scratch / PLAN).read_bytes(), type=Plan)
+    roster = Roster()
+    with contextlib.suppress(OSError), (scratch / "messages").open() as lines:
+        for line in lines:
+            # The launcher may have been killed while it wrote the last one.
+            with contextlib.suppress(ValueError):
+                roster.note(line)
+    for worker in roster.workers.values():
+        # A rank writes this file last.
+        if worker.trace is None and (scratch / f"{worker.pid}.calls").exists():
+            worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "traceana was killed"
+    claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1)
+    settle(plan, claim, roster.workers.values(), EXIT_CODE, (), "was ended, because traceana was killed")
+
+
+if __name__ == "__main__":
+    rescue(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The page around the sections, and what their drawings share."""

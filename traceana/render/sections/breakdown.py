@@ -1,0 +1,117 @@
+"""How each rank spent its window: stacked bars, the runs in one frame."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.page.ranks import drawn_ranks
+from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page.scales import Axis, LinearScale, linear_scale, time_axis
+from traceana.render.page.stack import stack
+from traceana.report import RankReport, Report
+
+CROWDED_ROWS = 24
+"""With more rank rows than this, bars become thin."""
+LABEL_HEIGHT = 14
+"""Pixels that a rank's label needs."""
+
+KINDS = (
+    ("compute", "compute alone"),
+    ("overlapped", "overlapped communication"),
+    ("exposed", "exposed communication"),
+    ("memory", "memory"),
+    ("idle", "idle"),
+)
+"""Style class and legend of each part, in the order in which they are stacked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One part of a bar; `at` and `width` in percent."""
+
+    kind: str
+    at: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One rank of one run, `y` pixels from the top."""
+
+    run: RunMark
+    rank: int
+    y: int
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankLabel:
+    """The name of a rank beside its bars, `y` pixels from the top."""
+
+    rank: int
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """The whole chart; sizes in pixels. `left_out` counts ranks that are in the table only."""
+
+    axis: Axis
+    bars: tuple[Bar, ...]
+    labels: tuple[RankLabel, ...]
+    bar_height: int
+    height: int
+    left_out: int
+
+
+def breakdown(report: Report) -> Breakdown:
+    """A group of bars per rank number, one bar per run that has the rank."""
+    every_rank, drawn = _by_rank(report), drawn_ranks(report)
+    by_rank = {rank: bars for rank, bars in every_rank.items() if rank in drawn}
+    scale = linear_scale(max((rank.span_ns for run in report.runs for rank in run.ranks), default=1))
+    crowded = sum(map(len, by_rank.values())) > CROWDED_ROWS
+    bar_height, gap = (6, 4) if crowded else (16, 12)
+    placed = stack(by_rank.values(), bar=bar_height, gap=gap)
+    stride = -(-LABEL_HEIGHT * len(by_rank) // max(placed.height, 1)) or 1
+    return Breakdown(
+        axis=time_axis(scale, "time in the window"),
+        bars=tuple(_bar(mark, rank, y, scale) for group in placed.groups for y, (mark, rank) in group.rows),
+        labels=tuple(
+            RankLabel(rank=number, y=group.middle)
+            for index, (number, group) in enumerate(zip(by_rank, placed.groups, strict=True))
+            if index % stride == 0
+        ),
+        bar_height=bar_height,
+        height=placed.height,
+        left_out=len(every_rank) - len(by_rank),
+    )
+
+
+def _by_rank(report: Report) -> dict[int, list[tuple[RunMark, RankReport]]]:
+    by_rank: dict[int, list[tuple[RunMark, RankReport]]] = {}
+    for mark, run in marked_runs(report):
+        for rank in run.ranks:
+            by_rank.setdefault(rank.rank, []).append((mark, rank))
+    return dict(sorted(by_rank.items()))
+
+
+def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:
+    segments = []
+    start = 0
+    for (kind, legend), ns in zip(KINDS, _parts(rank), strict=True):
+        if ns > 0:
+            title = f"{mark.label}, rank {rank.rank}: {legend} {units.duration(ns)}, {units.percent(ns, rank.span_ns)}"
+            segments.append(Segment(kind=kind, at=scale.at(start), width=scale.at(ns), title=title))
+        start += ns
+    return Bar(run=mark, rank=rank.rank, y=y, segments=tuple(segments))
+
+
+def _parts(rank: RankReport) -> tuple[int, ...]:
+    """The window in the order of KINDS; the parts add up to it."""
+    return (
+        rank.compute_ns - rank.overlapped_comm_ns,
+        rank.overlapped_comm_ns,
+        rank.exposed_comm_ns,
+        rank.exposed_memory_ns,
+        rank.idle_ns,
+    )

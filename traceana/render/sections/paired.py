@@ -1,0 +1,19 @@
+"""Calls that ran on both backends, a row for each kind and run."""
+
+from dataclasses import dataclass
+
+from traceana.render.page.runs import RunMark, marked_runs
+from traceana.report import PairedRow, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedPair:
+    """One row and the run that it is of."""
+
+    mark: RunMark
+    data: PairedRow
+
+
+def paired_rows(report: Report) -> tuple[MarkedPair, ...]:
+    """The rows of all runs, in the report's order."""
+    return tuple(MarkedPair(mark=mark, data=row) for mark, run in marked_runs(report) for row in run.paired)

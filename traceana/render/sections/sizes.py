@@ -1,0 +1,185 @@
+"""How time and bandwidth depend on the message size: p50 to p95 by bucket, and busbw."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from traceana import units
+from traceana.render.page.runs import RunMark, marked_runs, shorten
+from traceana.render.page.scales import Axis, LogScale, log_axis, log_scale, outline
+from traceana.report import Bucket, Operation, Report
+
+HEADING_HEIGHT = 26
+ROW_HEIGHT = 15
+"""Pixels from an operation's name to its first bucket, and between two runs of one bucket."""
+LABEL_LIMIT = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """One bucket of one run: a marker at `p50` and a line to `p95`, in percent of the axis, `y` pixels from the top."""
+
+    run: RunMark
+    op: str
+    y: int
+    p50: float
+    p95: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeLabel:
+    """An operation's name or a bucket's bounds beside its rows, `y` pixels from the top."""
+
+    text: str
+    y: float
+    heading: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranges:
+    """The chart of all buckets, `height` in pixels; empty where no call has a size."""
+
+    axis: Axis
+    ranges: tuple[Range, ...]
+    labels: tuple[RangeLabel, ...]
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One operation at one size; places in percent, `y` from the top."""
+
+    at: float
+    y: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A run's points in the order of their size, and the line through them."""
+
+    run: RunMark
+    outline: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandwidthChart:
+    """busbw of one operation over message size; all operations share both axes."""
+
+    op: str
+    size_axis: Axis
+    bandwidth_axis: Axis
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketRow:
+    """One of the guide's buckets, in the table."""
+
+    run: RunMark
+    data: Bucket
+
+
+def bucket_rows(report: Report) -> tuple[BucketRow, ...]:
+    """The guide's buckets of all runs, backends side by side."""
+    rows = _buckets(report, "guide")
+    return tuple(BucketRow(run=mark, data=bucket) for mark, bucket in rows)
+
+
+def ranges(report: Report) -> Ranges:
+    """Power-of-two buckets by operation and size, the runs of one bucket under each other."""
+    rows = _buckets(report, "powers")
+    scale = log_scale(time for _, bucket in rows for time in (bucket.p50_ns, bucket.p95_ns))
+    drawn: list[Range] = []
+    labels: list[RangeLabel] = []
+    y = 0
+    for op, of_op in groupby(rows, key=lambda row: row[1].op):
+        labels.append(RangeLabel(text=shorten(op, LABEL_LIMIT), y=y + 8, heading=True))
+        y += HEADING_HEIGHT
+        for bounds, in_bucket in groupby(of_op, key=lambda row: (row[1].lower_bytes, row[1].upper_bytes)):
+            labels.append(RangeLabel(text=units.size_range(*bounds), y=y, heading=False))
+            for mark, bucket in in_bucket:
+                drawn.append(_range(mark, bucket, y, scale))
+                y += ROW_HEIGHT
+            y += 4
+    return Ranges(
+        axis=log_axis(scale, "duration of a call, waiting included", units.duration_tick),
+        ranges=tuple(drawn),
+        labels=tuple(labels),
+        height=y,
+    )
+
+
+def _buckets(report: Report, scheme: str) -> list[tuple[RunMark, Bucket]]:
+    """The buckets of one scheme, operation by operation (the one that takes longest first), then by size."""
+    pairs = [
+        (mark, bucket)
+        for mark, run in marked_runs(report)
+        for bucket in run.buckets
+        if bucket.scheme == scheme and bucket.count
+    ]
+    totals: dict[str, int] = {}
+    for _, bucket in pairs:
+        totals[bucket.op] = totals.get(bucket.op, 0) + bucket.sum_ns
+    return sorted(pairs, key=lambda pair: (-totals[pair[1].op], pair[1].op, pair[1].lower_bytes))
+
+
+def _range(mark: RunMark, bucket: Bucket, y: int, scale: LogScale) -> Range:
+    bounds = units.size_range(bucket.lower_bytes, bucket.upper_bytes)
+    return Range(
+        run=mark,
+        op=bucket.op,
+        y=y,
+        p50=scale.at(bucket.p50_ns),
+        p95=scale.at(bucket.p95_ns),
+        title=f"{mark.label}, {bucket.op}, {bounds}: p50 {units.duration(bucket.p50_ns)}, "
+        f"p95 {units.duration(bucket.p95_ns)}, {units.plural(bucket.count, 'call')}",
+    )
+
+
+def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
+    """One chart per operation that has a size anywhere, largest transfer volume first."""
+    sized = [
+        (mark, operation)
+        for mark, run in marked_runs(report)
+        for operation in run.operations
+        if operation.message_bytes and operation.busbw_gbps
+    ]
+    sizes = log_scale((operation.message_bytes or 0 for _, operation in sized), base=2)
+    bandwidths = log_scale(operation.busbw_gbps or 0 for _, operation in sized)
+    volume: dict[str, int] = {}
+    for _, operation in sized:
+        volume[operation.op] = volume.get(operation.op, 0) + operation.count * (operation.message_bytes or 0)
+    return tuple(
+        BandwidthChart(
+            op=op,
+            size_axis=log_axis(sizes, "message size", units.size, base=2, most=4),
+            bandwidth_axis=log_axis(bandwidths, "busbw (GB/s)", units.tick, most=6),
+            lines=_lines([pair for pair in sized if pair[1].op == op], sizes, bandwidths),
+        )
+        for op in sorted(volume, key=lambda op: -volume[op])
+    )
+
+
+def _lines(sized: list[tuple[RunMark, Operation]], sizes: LogScale, bandwidths: LogScale) -> tuple[Line, ...]:
+    by_run: dict[RunMark, list[Operation]] = {}
+    for mark, operation in sized:
+        by_run.setdefault(mark, []).append(operation)
+    return tuple(_line(mark, operations, sizes, bandwidths) for mark, operations in by_run.items())
+
+
+def _line(mark: RunMark, operations: list[Operation], sizes: LogScale, bandwidths: LogScale) -> Line:
+    by_size = sorted(operations, key=lambda operation: operation.message_bytes or 0)
+    points = tuple(_point(mark, operation, sizes, bandwidths) for operation in by_size)
+    return Line(run=mark, outline=outline((point.at, point.y) for point in points), points=points)
+
+
+def _point(mark: RunMark, operation: Operation, sizes: LogScale, bandwidths: LogScale) -> Point:
+    basis = operation.bandwidth_basis or "duration"
+    return Point(
+        at=sizes.at(operation.message_bytes or 0),
+        y=100 - bandwidths.at(operation.busbw_gbps or 0),
+        title=f"{mark.label}, {operation.op} of {units.size(operation.message_bytes)} {operation.dtype or ''}: "
+        f"busbw {units.bandwidth(operation.busbw_gbps)} at the median {basis}",
+    )

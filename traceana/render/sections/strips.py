@@ -1,0 +1,79 @@
+"""Every execution of the step as a dot, a strip per run: how steady the runs are, before any statistics."""
+
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page.scales import Axis, LogScale, Tick, round_step
+from traceana.report import Report, StepTime
+
+ROW_HEIGHT = 22
+MOST_DOTS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One execution, `at` percent of the axis."""
+
+    at: float
+    warm_up: bool
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """One run's executions, `y` pixels from the top."""
+
+    run: RunMark
+    y: int
+    dots: tuple[Dot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strips:
+    """The chart; without rows where no run has steps."""
+
+    name: str
+    axis: Axis
+    rows: tuple[Strip, ...]
+    height: int
+
+
+def strips(report: Report) -> Strips:
+    """A strip per run that has steps, all on one axis; the first MOST_DOTS executions of each."""
+    stepped = [(mark, run) for mark, run in marked_runs(report) if run.steps]
+    times = [step.duration_ns for _, run in stepped for step in run.steps if step.duration_ns > 0] or [1]
+    scale = LogScale(low=min(times) * 0.97, high=max(times) * 1.03)
+    names = [row.name for comparison in report.comparisons for row in comparison.end_to_end if row.metric == "step"]
+    return Strips(
+        name=names[0] if names else "step",
+        axis=_axis(scale),
+        rows=tuple(_strip(mark, index, run.steps[:MOST_DOTS], scale) for index, (mark, run) in enumerate(stepped)),
+        height=len(stepped) * ROW_HEIGHT,
+    )
+
+
+def _axis(scale: LogScale) -> Axis:
+    """Ticks at round times: the axis spans the times and no more, since steps differ by little."""
+    unit = units.time_unit(scale.high)
+    step = round_step((scale.high - scale.low) / 8) / unit.scale
+    first, last = int(scale.low / unit.scale / step) + 1, int(scale.high / unit.scale / step)
+    places = [place * step for place in range(first, last + 1)]
+    ticks = tuple(Tick(at=scale.at(place * unit.scale), label=units.tick(place)) for place in places)
+    return Axis(title=f"time ({unit.name}), logarithmic", ticks=ticks)
+
+
+def _strip(mark: RunMark, index: int, steps: tuple[StepTime, ...], scale: LogScale) -> Strip:
+    return Strip(
+        run=mark,
+        y=index * ROW_HEIGHT + ROW_HEIGHT // 2,
+        dots=tuple(
+            Dot(
+                at=scale.at(step.duration_ns),
+                warm_up=step.warm_up,
+                title=f"{mark.label}, {step.name}: {units.duration(step.duration_ns)}"
+                f"{', warm-up' if step.warm_up else ''}",
+            )
+            for step in steps
+        ),
+    )

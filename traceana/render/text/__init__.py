@@ -1,0 +1,1 @@
+"""The report as tables of text, for the terminal and Markdown."""

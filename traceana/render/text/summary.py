@@ -1,0 +1,65 @@
+"""The report's first screen as tables of text: verdict, tables, fairness, and what is not known."""
+
+from traceana import units
+from traceana.render.page.runs import baseline_first
+from traceana.render.sections.headline import headline
+from traceana.render.sections.paired import MarkedPair, paired_rows
+from traceana.render.sections.unknowns import Gap, gaps
+from traceana.render.text.comparison_tables import of_runs
+from traceana.render.text.tables import TextTable
+from traceana.report import Report
+
+
+def summary(report: Report) -> list[TextTable]:
+    """The comparisons, or where nothing is compared the run's answer; calls on both backends; then the gaps."""
+    report = baseline_first(report)
+    return [*(of_runs(report.comparisons) or [_answer(report)]), *_pairs(report), _gaps(report)]
+
+
+def _answer(report: Report) -> TextTable:
+    answer = headline(report)
+    figures = [f"{figure.question} {figure.value} {figure.caption}; {figure.detail}" for figure in answer.figures]
+    return TextTable(title=answer.sentence, columns=(), rows=(), notes=(answer.second, *figures))
+
+
+def _pairs(report: Report) -> list[TextTable]:
+    rows = tuple(_pair(row) for row in paired_rows(report))
+    columns = (
+        "run",
+        "operation",
+        "PyNccl is",
+        "size",
+        "pairs",
+        "torch",
+        "PyNccl",
+        "speed-up",
+        "95 % interval",
+        "differ",
+    )
+    title = "The same call on torch.distributed and on PyNccl"
+    return [TextTable(title=title, columns=columns, rows=rows, text_columns=3)] if rows else []
+
+
+def _pair(row: MarkedPair) -> tuple[str, ...]:
+    pair = row.data
+    return (
+        row.mark.label,
+        pair.op,
+        pair.verdict,
+        units.size(pair.message_bytes),
+        units.count(pair.pairs),
+        units.duration(pair.torch_p50_ns),
+        units.duration(pair.pynccl_p50_ns),
+        units.ratio(pair.speedup),
+        units.ratio_range(pair.ci_low, pair.ci_high),
+        units.count(pair.disagreeing),
+    )
+
+
+def _gaps(report: Report) -> TextTable:
+    notes = tuple(f"{gap.name} ({_cases(gap)}). {gap.consequence}" for gap in gaps(report))
+    return TextTable(title="What this cannot know", columns=(), rows=(), notes=notes or ("nothing is missing",))
+
+
+def _cases(gap: Gap) -> str:
+    return "; ".join(f"{', '.join(mark.label for mark in case.runs)}: {case.detail}" for case in gap.cases)

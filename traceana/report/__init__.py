@@ -1,0 +1,56 @@
+"""The value that `analyze` makes and every renderer takes: what `report.json` holds, field by field.
+
+Times are integer nanoseconds, sizes bytes, bandwidths decimal GB/s as nccl-tests prints them
+(https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md). `None` means "not known", never zero.
+"""
+
+from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
+from traceana.report.coverage import Coverage, Noise, TruncatedFile
+from traceana.report.hta import HtaSection, HtaTable
+from traceana.report.operations import Bucket, CallSite, Operation
+from traceana.report.paired import PairedRow
+from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
+from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline, TimelineRow, TimelineSlice
+from traceana.report.runs import RunReport
+from traceana.report.setup import MissingRank, NcclLog, Setup
+from traceana.report.spans import Span, SpanInstance, StepTime
+from traceana.report.times import Distribution, Histogram
+from traceana.report.whole import Report
+
+SCHEMA_VERSION = 1
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Bucket",
+    "CallSite",
+    "Clock",
+    "Comparison",
+    "ComparisonRow",
+    "Coverage",
+    "Distribution",
+    "Histogram",
+    "HtaSection",
+    "HtaTable",
+    "MemoryCheckpoint",
+    "MissingRank",
+    "NcclLog",
+    "Noise",
+    "Operation",
+    "PairedRow",
+    "PerfDump",
+    "RankReport",
+    "RankWait",
+    "Report",
+    "RunReport",
+    "Setup",
+    "Span",
+    "SpanInstance",
+    "Stage",
+    "StepComparison",
+    "StepTime",
+    "Straggler",
+    "Timeline",
+    "TimelineRow",
+    "TimelineSlice",
+    "TruncatedFile",
+]

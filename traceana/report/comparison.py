@@ -1,0 +1,108 @@
+"""Two sides compared."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """One operation at one size on both sides; `message_bytes` None compares the operation over all its calls.
+
+    Times and statistics are of the steady state: the first step and the first call of each kind are left out and
+    counted as warm-up. `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high`
+    bound it at 95 % for this row alone; the p50s whose quotient it is are geometric means, over runs or else stretches
+    of a run, of medians, and it is 0 without a time to divide by. `p_value` is against "equally fast", adjusted by Holm
+    over all rows of the comparison. `basis` says what was compared: `transfer`, or `duration` where fewer than 90 %
+    were matched across ranks. `verdict` is faster, slower, no difference, or cannot tell; then `reason` says why and
+    `runs_needed` how many runs a side would settle it, where that can be estimated. `expected_low` and `expected_high`
+    are the speed-ups that the guide expects at this size.
+    """
+
+    op: str
+    message_bytes: int | None
+    basis: str
+    baseline_count: int
+    candidate_count: int
+    """Steady calls, per rank and summed over ranks and runs."""
+    baseline_warm_up: int
+    candidate_warm_up: int
+    baseline_p50_ns: int
+    candidate_p50_ns: int
+    speedup: float
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    verdict: str
+    reason: str | None
+    runs_needed: int | None
+    baseline_exposed_ns: int
+    candidate_exposed_ns: int
+    """Exposed time of these calls, waiting for peers left out where it is known: mean over ranks and runs, a step
+    (`Comparison.worth_per`)."""
+    worth_ns: int
+    """Exposed time that the candidate saves, negative where it costs; 0 where compute covers the difference."""
+    expected_low: float | None
+    expected_high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepComparison:
+    """One end-to-end time on both sides; fields as in ComparisonRow.
+
+    `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included; in the
+    speed-up less than 1 % of a step counts as 1 %, and the p50s are plain medians),
+    `perf request` (the whole request by sglang's perf dumps) or `perf step` (its denoising steps). `name` is the
+    span's. Counts are of steady executions over all runs.
+    """
+
+    metric: str
+    name: str
+    baseline_count: int
+    candidate_count: int
+    baseline_p50_ns: int
+    candidate_p50_ns: int
+    speedup: float
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    verdict: str
+    reason: str | None
+    runs_needed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two sides, each of one or more runs; `baseline` and `candidate` are the sides' names.
+
+    `reasons` say why a comparison is not fair, `noise` what makes its times unsteady. `rows` are ordered by the size
+    of their worth, the largest first.
+    """
+
+    baseline: str
+    candidate: str
+    baseline_runs: tuple[str, ...]
+    candidate_runs: tuple[str, ...]
+    """Labels of the runs."""
+    interval_basis: str
+    """`repeats` (three or more a side: intervals tell what another run would bring) or `calls` (they do not)."""
+    worth_per: str
+    """`step`, or `run` where no steps are marked on both sides."""
+    sentence: str
+    """The verdict in a sentence or two."""
+    comparable: bool
+    reasons: tuple[str, ...]
+    noise: tuple[str, ...]
+    end_to_end: tuple[StepComparison, ...]
+    rows: tuple[ComparisonRow, ...]
+    only_baseline: tuple[str, ...]
+    """Operations and sizes that only the baseline has, in words."""
+    only_candidate: tuple[str, ...]
+
+    @property
+    def certain(self) -> tuple[ComparisonRow, ...]:
+        """The rows that are faster or slower."""
+        return tuple(row for row in self.rows if row.verdict in ("faster", "slower"))
+
+    @property
+    def certain_worth_ns(self) -> int:
+        """What the certain differences save together; negative where they cost."""
+        return sum(row.worth_ns for row in self.certain)

@@ -1,0 +1,71 @@
+"""Calls by kind, by size and by the place that issued them."""
+
+from dataclasses import dataclass
+
+from traceana.report.times import Distribution, Histogram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """All calls of one kind: same operation, dtype, message size, group size, backend and library.
+
+    `count` counts per-rank calls summed over ranks. `wait_ns` and `transfer_ns` cover matched calls only; bandwidths
+    are at the median transfer, or at the median duration where no call was matched (`bandwidth_basis` says which).
+    """
+
+    op: str
+    dtype: str | None
+    message_bytes: int | None
+    group_size: int | None
+    backend: str
+    library: str
+    count: int
+    matched: int
+    duration_ns: Distribution
+    transfer_ns: Distribution | None
+    wait_ns: Distribution | None
+    exposed_ns: int
+    """Sum over the calls of the part that no compute of the same device covers."""
+    algbw_gbps: float | None
+    busbw_gbps: float | None
+    bandwidth_basis: str | None
+    """`transfer`, `duration`, or None where the size is not known."""
+    histogram: Histogram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Calls of one operation whose message size falls in [lower_bytes, upper_bytes).
+
+    `scheme` is `guide` (under 1 MiB, 1 to 10 MiB, above) or `powers` (powers of two).
+    """
+
+    op: str
+    scheme: str
+    lower_bytes: int
+    upper_bytes: int | None
+    count: int
+    sum_ns: int
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+    busbw_gbps: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSite:
+    """The calls of one operation and size that one place in the program issued, over all ranks.
+
+    `site` is the innermost user span or, in a trace with Python stacks, `nn.Module` that was open when the call was
+    launched, without its number; None where nothing was open. `p50_ns` and `sum_ns` are durations, waiting included;
+    `transfer_p50_ns` covers matched calls only.
+    """
+
+    site: str | None
+    op: str
+    message_bytes: int | None
+    count: int
+    p50_ns: int
+    transfer_p50_ns: int | None
+    sum_ns: int
+    exposed_ns: int

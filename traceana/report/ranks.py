@@ -1,0 +1,90 @@
+"""Ranks: how each spent its window, whom it waited for, what it drew on the timeline."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankReport:
+    """How one rank spent its window, by union of intervals over all streams of its devices.
+
+    compute_ns + exposed_comm_ns + exposed_memory_ns + idle_ns == span_ns, and
+    overlapped_comm_ns + exposed_comm_ns == comm_ns.
+    """
+
+    rank: int
+    file: str
+    host: str | None
+    gpu: str | None
+    source: str
+    """`gpu` when GPU activities were counted, `cpu` when the trace holds host spans only."""
+    span_ns: int
+    compute_ns: int
+    comm_ns: int
+    overlapped_comm_ns: int
+    exposed_comm_ns: int
+    memory_ns: int
+    exposed_memory_ns: int
+    """Memory copies and sets outside compute and communication."""
+    idle_ns: int
+    kernels: int
+    comm_kernels: int
+    clock_offset_ns: int
+    """Subtracted from this rank's times before ranks are compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Straggler:
+    """How often a rank was the last to arrive, and how long all its peers together waited for it then."""
+
+    rank: int
+    times_last: int
+    wait_caused_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankWait:
+    """One cell of the wait matrix: the time that `rank` spent waiting for its peers inside `op`."""
+
+    rank: int
+    op: str
+    calls: int
+    wait_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Clocks of the ranks against the lowest rank's.
+
+    `method` is `shared` (one host, nothing estimated), `collectives` (offsets estimated from the ends of matched
+    collectives) or `unknown` (no matched collective to estimate from). `residual_ns` is the median absolute
+    difference of the ends after correction: skew below it means nothing.
+    """
+
+    method: str
+    residual_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineSlice:
+    """A stretch of one rank's device on the timeline strip; `kind` is compute, comm, overlapped or memory."""
+
+    start_ns: int
+    end_ns: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineRow:
+    """One rank's slices, ordered and not overlapping."""
+
+    rank: int
+    slices: tuple[TimelineSlice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """One step of all ranks on a common clock; times are relative to the strip's start."""
+
+    title: str
+    duration_ns: int
+    rows: tuple[TimelineRow, ...]

@@ -1,0 +1,55 @@
+"""One run."""
+
+from dataclasses import dataclass
+
+from traceana.report.coverage import Coverage, Noise
+from traceana.report.hta import HtaSection
+from traceana.report.operations import Bucket, CallSite, Operation
+from traceana.report.paired import PairedRow
+from traceana.report.perf_dumps import PerfDump
+from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline
+from traceana.report.setup import Setup
+from traceana.report.spans import Span, StepTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """One run: a set of ranks that worked together under one label.
+
+    Repeats of one setting form a side: they share `side`, and `repeat` counts them from 1. A run that was not
+    repeated is a side by itself: `side` is its label and `repeat` None.
+    """
+
+    label: str
+    side: str
+    repeat: int | None
+    path: str
+    backend: str
+    """The backend that issued most of the communication time, from evidence in the traces."""
+    backends_seen: tuple[str, ...]
+    world_size: int
+    missing_ranks: tuple[int, ...]
+    gpus: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
+    """Pairs such as ("nccl", "2.28.9"), from the traces and, where there is one, run.json."""
+    setup: Setup | None
+    """None where there is no run.json."""
+    ranks: tuple[RankReport, ...]
+    operations: tuple[Operation, ...]
+    buckets: tuple[Bucket, ...]
+    stragglers: tuple[Straggler, ...]
+    waits: tuple[RankWait, ...]
+    spans: tuple[Span, ...]
+    call_sites: tuple[CallSite, ...]
+    clock: Clock
+    timeline: Timeline | None
+    coverage: Coverage
+    steps: tuple[StepTime, ...]
+    """Empty where no span looks like a step."""
+    requests: tuple[StepTime, ...]
+    perf_dumps: tuple[PerfDump, ...]
+    """sglang's perf dumps in or beside the run's folder."""
+    noise: tuple[Noise, ...]
+    hta: HtaSection | None
+    paired: tuple[PairedRow, ...] = ()
+    """Empty without `traceana capture --paired`."""

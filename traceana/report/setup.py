@@ -1,0 +1,40 @@
+"""How a run was made, from run.json."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NcclLog:
+    """What NCCL's own log says on one rank: pairs such as ("transports", "P2P/CUMEM (24 channels)")."""
+
+    rank: int
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingRank:
+    """A rank that left no trace, and why."""
+
+    rank: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How capture ran the command, from run.json. Pairs are names and values, such as ("NCCL_ALGO", "Ring")."""
+
+    argv: tuple[str, ...]
+    started: str | None
+    """ISO 8601."""
+    exit_code: int | None
+    window: tuple[tuple[str, str], ...]
+    backend_asked: str | None
+    backend_adapter: str | None
+    backend_seen: tuple[str, ...]
+    backend_mismatch: str | None
+    """Why the traces do not show the backend that was asked for; None where they do."""
+    nccl_presets: tuple[str, ...]
+    nccl_set: tuple[tuple[str, str], ...]
+    nccl_logs: tuple[NcclLog, ...]
+    environment: tuple[tuple[str, str], ...]
+    missing: tuple[MissingRank, ...]
