@@ -1,7 +1,7 @@
-"""What a GPU activity is, by its name: communication of which library and operation, compute, or memory.
+"""The one table of kernels and words: which library, backend and operation they stand for.
 
-Names are those that NCCL 2.4 to 2.28, RCCL, PyTorch's symmetric memory, vLLM's and sglang's custom all-reduce,
-FlashInfer, NVSHMEM, DeepEP and MSCCL++ give their kernels. Memory copies and sets are memory, whoever issued them.
+Kernel names are those that NCCL 2.4 to 2.28, RCCL, oneCCL, HCCL, PyTorch's symmetric memory, vLLM's and sglang's custom
+all-reduce, FlashInfer, NVSHMEM, DeepEP, MORI, pplx, TensorRT-LLM, TransformerEngine and MSCCL++ give. Words are c10d's.
 """
 
 import re
@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from traceana.errors import TraceanaError
+
+UNKNOWN = "unknown"
+COPY_ENGINE = "copy engine"
+"""The library of a collective that copies do: they have no kernel."""
 
 
 class Kind(IntEnum):
@@ -21,46 +25,85 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommunicationPattern:
-    """Kernels whose name matches `regex` are communication of `library`."""
+class KernelPattern:
+    """Kernels whose name matches `regex` are communication of `library`, or compute where that is None."""
 
-    library: str
+    library: str | None
     regex: re.Pattern[str]
+    backend: str | None = None
+    """Who issues the library's kernels; None where the name does not tell, since several do."""
 
 
-def _pattern(library: str, regex: str) -> CommunicationPattern:
-    return CommunicationPattern(library=library, regex=re.compile(regex, re.IGNORECASE))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation, how c10d's words name it, and how kernels do; `nccl` is what NCCL's kernel for it is called."""
+
+    name: str
+    word: re.Pattern[str]
+    kernel: re.Pattern[str]
+    nccl: str
 
 
-COMMUNICATION_PATTERNS = (
-    _pattern("rccl", r"rccl|mscclKernel"),
-    _pattern("nvshmem", r"nvshmem"),
-    _pattern("deepep", r"deep_?ep|\b(?:internode|intranode)(?:_ll)?::(?:dispatch|combine|notify|cached_notify)"),
-    _pattern("mscclpp", r"mscclpp"),
-    _pattern("symm_mem", r"multimem_|(?:one|two)_?shot_all_?reduce|ncclSymk"),
-    _pattern("fused", r"all_?reduce_(?:fusion|add|rms|residual)|fused_?all_?reduce|trtllm_allreduce|allreduce_lamport"),
+def _pattern(library: str | None, regex: str, backend: str | None = None) -> KernelPattern:
+    return KernelPattern(library=library, regex=re.compile(regex, re.IGNORECASE), backend=backend)
+
+
+# The first match decides.
+KERNELS = (
+    # TorchInductor names a kernel after all that it was fused with, collectives too.
+    _pattern(None, r"^triton_(?:\w*_)?fused_"),
+    _pattern("rccl", r"\brccl|\bmscclKernel"),
+    _pattern("nvshmem", r"\bnvshmem", "symmetric memory"),
+    _pattern(
+        "deepep", r"\bdeep_?ep::|\b(?:internode|intranode)(?:_ll)?::(?:dispatch|combine|notify|cached_notify)", "DeepEP"
+    ),
+    _pattern("mori", r"\bmori::", "MORI"),
+    _pattern("pplx", r"\bpplx(?:::|_)", "pplx"),
+    _pattern("trtllm", r"\bmoe_?(?:a2a|all_?to_?all)\w*Kernel|\bmoe_comm::", "TensorRT-LLM all-to-all"),
+    _pattern("userbuffers", r"userbuffers", "userbuffers"),
+    _pattern("mscclpp", r"\bmscclpp"),
+    _pattern("oneccl", r"\boneccl|\bxccl"),
+    _pattern("hccl", r"\bhccl|\bhcom_"),
+    _pattern(
+        "symm_mem", r"\bmultimem_|\b(?:one|two)_?shot_all_?reduce|\bsymm_mem|symmetric_memory::", "symmetric memory"
+    ),
+    _pattern(
+        "fused",
+        r"all_?reduce_(?:fusion|add|rms|residual)|fused_?all_?reduce|trtllm_allreduce|allreduce_lamport",
+        "fused all-reduce",
+    ),
     _pattern(
         "custom",
-        r"cross_device_reduce_|all_reduce_[12]shot_|quick_?reduce|custom_?all_?reduce|aiter::.*reduce_scatter_cross",
+        r"cross_device_reduce|all_reduce_[12]shot|quick_?reduce|custom_?all_?reduce|allreduce_prototype|\bpcie_ipc"
+        r"|aiter::.*reduce_scatter_cross",
+        "custom all-reduce",
     ),
-    _pattern("ipc", r"spin_wait_kernel|bump_signal_kernel|ipc_(?:all_to_all|a2a)"),
-    _pattern("nccl", r"\bnccl(?:Dev)?Kernel|\bnccl[A-Z]\w*Kernel|^nccl"),
+    _pattern("ipc", r"spin_wait_kernel|bump_signal_kernel|\bipc_(?:all_to_all|a2a)", "CUDA IPC"),
+    _pattern("nccl", r"\bnccl[A-Z]\w*Kernel|\bnccl(?:Dev)?Kernel|^nccl"),
 )
+_BACKENDS = {pattern.library: pattern.backend for pattern in KERNELS}
 
-_OPERATIONS = tuple(
-    (op, re.compile(regex, re.IGNORECASE))
-    for op, regex in (
-        ("reduce_scatter", r"reduce_?scatter"),
-        ("all_gather", r"all_?gather"),
-        ("all_to_all", r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal"),
-        ("all_reduce", r"all_?reduce|cross_device_reduce|quick_?reduce"),
-        ("broadcast", r"broadcast"),
-        # NCCL has one kernel for point-to-point and for all-to-all: the name alone cannot tell them apart.
-        ("send_recv", r"send_?recv"),
-        ("barrier", r"barrier"),
-        ("reduce", r"Kernel_Reduce|^ncclReduce"),
-    )
+
+def _operation(name: str, word: str, kernel: str, nccl: str | None = None) -> Operation:
+    return Operation(name=name, word=re.compile(word), kernel=re.compile(kernel, re.IGNORECASE), nccl=nccl or name)
+
+
+_NO_KERNEL = r"(?!)"
+# The first match decides. One kernel of NCCL serves point-to-point and all that is made of it: its name cannot tell.
+OPERATIONS = (
+    _operation("reduce_scatter", r"reduce_?scatter", r"reduce_?scatter"),
+    _operation("all_gather", r"all_?gather", r"all_?gather"),
+    _operation("all_to_all", r"all_?to_?all", r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal", "send_recv"),
+    _operation("all_reduce", r"all_?reduce", r"all_?reduce|cross_device_reduce|quick_?reduce|pcie_ipc_ar"),
+    _operation("broadcast", r"broadcast", r"broadcast"),
+    _operation("send_recv", r"send|recv|p2p", r"send_?recv|pushsend|pushrecv"),
+    _operation("barrier", r"barrier", r"barrier"),
+    _operation("reduce", r"reduce", r"Kernel_Reduce|^ncclReduce"),
+    _operation("gather", r"gather", _NO_KERNEL, "send_recv"),
+    _operation("scatter", r"scatter", _NO_KERNEL, "send_recv"),
+    _operation(UNKNOWN, _NO_KERNEL, _NO_KERNEL),
 )
+_NCCL_NAMES = {operation.name: operation.nccl for operation in OPERATIONS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,27 +115,54 @@ class NameKind:
     op: str | None = None
 
 
-def classify(name: str, category: str, own: Sequence[CommunicationPattern] = ()) -> NameKind:
+def classify(name: str, category: str, own: Sequence[KernelPattern] = ()) -> NameKind:
     """Classify by name; `own` patterns come before the built-in ones."""
     if category != "kernel":
         return NameKind(kind=Kind.MEMORY)
-    for pattern in (*own, *COMMUNICATION_PATTERNS):
+    for pattern in (*own, *KERNELS):
         if pattern.regex.search(name):
+            if pattern.library is None:
+                break
             return NameKind(kind=Kind.COMMUNICATION, library=pattern.library, op=operation_of_kernel(name))
     return NameKind(kind=Kind.COMPUTE)
 
 
+def backend_of_library(library: str | None) -> str | None:
+    """Who issues a library's kernels, or None where its name does not tell."""
+    return _BACKENDS.get(library)
+
+
 def operation_of_kernel(name: str) -> str:
     """The operation that a communication kernel's name tells, or "unknown" (`ncclDevKernel_Generic`)."""
-    return next((op for op, regex in _OPERATIONS if regex.search(name)), "unknown")
+    return next((operation.name for operation in OPERATIONS if operation.kernel.search(name)), UNKNOWN)
 
 
-def parse_pattern(text: str) -> CommunicationPattern:
+def operation_of_call(word: str) -> str:
+    """The operation behind c10d's word for a collective (`_allgather_base`, `allreduce_coalesced`, …), or "unknown"."""
+    lowered = word.lower()
+    return next((operation.name for operation in OPERATIONS if operation.word.search(lowered)), UNKNOWN)
+
+
+def nccl_name(op: str) -> str:
+    """The operation that NCCL's kernel names for `op`: all that is made of point-to-point calls is `send_recv`."""
+    return _NCCL_NAMES.get(op, UNKNOWN)
+
+
+def parse_comm_kernel(text: str) -> KernelPattern:
     """NAME=REGEX as given to --comm-kernel. Raises TraceanaError where it is neither."""
     name, equals, regex = text.partition("=")
     if not (name and equals and regex):
         raise TraceanaError(f"--comm-kernel {text}: write NAME=REGEX, for example mylib=my_allreduce_.*")
+    return KernelPattern(library=name, regex=_compiled(regex, f"--comm-kernel {text}"))
+
+
+def parse_compute_kernel(text: str) -> KernelPattern:
+    """REGEX as given to --compute-kernel. Raises TraceanaError where it is none."""
+    return KernelPattern(library=None, regex=_compiled(text, f"--compute-kernel {text}"))
+
+
+def _compiled(regex: str, option: str) -> re.Pattern[str]:
     try:
-        return CommunicationPattern(library=name, regex=re.compile(regex))
+        return re.compile(regex)
     except re.error as error:
-        raise TraceanaError(f"--comm-kernel {text}: not a regular expression ({error})") from error
+        raise TraceanaError(f"{option}: not a regular expression ({error})") from error

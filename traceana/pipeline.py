@@ -17,7 +17,7 @@ from traceana.compare.comparison import compare
 from traceana.compare.paired import paired_rows
 from traceana.compare.sides import baseline_of, sides
 from traceana.errors import TraceanaError
-from traceana.kernels import CommunicationPattern
+from traceana.kernels import KernelPattern
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.trace.discover import Discovery, RankFile, RunFiles, discover
 from traceana.trace.paired import read_paired_calls
@@ -35,7 +35,7 @@ class Settings:
     baseline: str | None = None
     workers: int = 0
     edges: tuple[int, ...] = GUIDE_EDGES
-    own_patterns: tuple[CommunicationPattern, ...] = ()
+    own_patterns: tuple[KernelPattern, ...] = ()
     hta: bool = False
 
 

@@ -121,3 +121,13 @@ def test_a_graph_after_the_window_is_known_as_one_and_leaves_nothing() -> None:
         calls.take_back()
     calls.end_graph()
     assert (calls.capturing, calls.graphs) == (0, [[]])
+
+
+@pytest.mark.parametrize(("word", "op"), [("gather", "SendRecv"), ("scatter", "SendRecv"), ("no_such_word", "Generic")])
+def test_a_word_that_no_kernel_names_costs_nothing(word: str, op: str) -> None:
+    launch = {"cat": "cuda_runtime", "name": "cudaGraphLaunch", "ts": 0, "dur": 1, "args": {"correlation": 3}}
+    kernel: dict[str, Any] = {"cat": "kernel", "name": f"ncclDevKernel_{op}", "ts": 1, "dur": 1}
+    kernel["args"] = {"correlation": 3}
+    record = {"traceana backend": "torch.distributed", "Collective name": word, "In msg nelems": 8}
+    annotate_replays([launch, kernel], [[record]])
+    assert kernel["args"]["In msg nelems"] == 8

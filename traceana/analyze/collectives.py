@@ -6,16 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traceana.analyze.frames import sites
-from traceana.analyze.message_size import message_bytes, operation_of_call
-from traceana.kernels import Kind, NameKind
+from traceana.analyze.message_size import message_bytes
+from traceana.kernels import UNKNOWN, Kind, NameKind, backend_of_library, operation_of_call
 from traceana.trace.columns import CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.read import groups_by_name
 
 C10D = "torch.distributed"
 DIRECT = "direct call"
-UNKNOWN = "unknown"
 BEFORE_ALL = np.iinfo(np.int64).min
-_BACKEND_OF_LIBRARY = {"custom": "custom all-reduce", "fused": "fused all-reduce", "symm_mem": "symmetric memory"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +145,7 @@ def _signature(
 ) -> Signature:
     library = kind.library or UNKNOWN
     if call is None:
-        backend = _BACKEND_OF_LIBRARY.get(library) or (DIRECT if c10d_missing else UNKNOWN)
+        backend = backend_of_library(library) or (DIRECT if c10d_missing else UNKNOWN)
         return Signature(
             op=kind.op or UNKNOWN,
             dtype=None,

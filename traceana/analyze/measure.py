@@ -9,7 +9,7 @@ import numpy as np
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
-from traceana.kernels import CommunicationPattern, Kind, classify
+from traceana.kernels import KernelPattern, Kind, classify
 from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
 from traceana.trace.file import Damage
 from traceana.trace.header import Header
@@ -34,13 +34,13 @@ class RankResult:
     spans: SpanTimes
 
 
-def measure_rank(path: Path, own_patterns: Sequence[CommunicationPattern] = ()) -> RankResult:
+def measure_rank(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> RankResult:
     """Read and measure one file. Raises TraceanaError where nothing can be read of it."""
     trace = read_rank(path)
     return _measure_devices(trace, own_patterns) if len(trace.activities.start_ns) else _measure_host(trace)
 
 
-def _measure_devices(trace: RankTrace, own_patterns: Sequence[CommunicationPattern]) -> RankResult:
+def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) -> RankResult:
     activities = trace.activities
     kinds = [classify(name, "kernel", own_patterns) for name in trace.names]
     if any("AMD" in device.name for device in trace.header.devices):

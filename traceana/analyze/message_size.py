@@ -1,28 +1,8 @@
-"""Collective operations: their names, message sizes and bus bandwidth.
+"""Message sizes and bus bandwidth of collective operations.
 
 Sizes and factors follow nccl-tests' PERFORMANCE.md
 (https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md).
 """
-
-import re
-
-OPERATIONS = (
-    "all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "gather", "scatter",
-    "send_recv", "barrier", "unknown",
-)  # fmt: skip
-
-_BY_WORD = (
-    (re.compile(r"reduce_?scatter"), "reduce_scatter"),
-    (re.compile(r"all_?gather"), "all_gather"),
-    (re.compile(r"all_?to_?all"), "all_to_all"),
-    (re.compile(r"all_?reduce"), "all_reduce"),
-    (re.compile(r"broadcast"), "broadcast"),
-    (re.compile(r"barrier"), "barrier"),
-    (re.compile(r"reduce"), "reduce"),
-    (re.compile(r"gather"), "gather"),
-    (re.compile(r"scatter"), "scatter"),
-    (re.compile(r"send|recv|p2p"), "send_recv"),
-)
 
 _LARGEST = 1 << 60
 _DTYPE_BYTES = {
@@ -30,12 +10,6 @@ _DTYPE_BYTES = {
     "char": 1, "int8": 1, "byte": 1, "uint8": 1, "bool": 1, "short": 2, "int16": 2, "uint16": 2, "int": 4, "int32": 4,
     "uint32": 4, "long": 8, "int64": 8, "uint64": 8, "complexfloat": 8, "complexdouble": 16, "complexhalf": 4,
 }  # fmt: skip
-
-
-def operation_of_call(name: str) -> str:
-    """The operation behind c10d's name for a collective (`_allgather_base`, `allreduce_coalesced`, …)."""
-    lowered = name.lower()
-    return next((op for regex, op in _BY_WORD if regex.search(lowered)), "unknown")
 
 
 def dtype_bytes(dtype: str | None) -> int | None:

@@ -49,6 +49,13 @@ Examples:
     help="Count kernels whose name matches as communication of library NAME; may be repeated.",
 )
 @click.option(
+    "--compute-kernel",
+    "compute_kernels",
+    metavar="REGEX",
+    multiple=True,
+    help="Count kernels whose name matches as compute, whatever it looks like; may be repeated.",
+)
+@click.option(
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
 )
 @click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")
@@ -67,19 +74,23 @@ def command(
     baseline: str | None,
     buckets: str,
     comm_kernels: tuple[str, ...],
+    compute_kernels: tuple[str, ...],
     workers: int,
     hta: bool,
     form: str,
     open_report: bool,
 ) -> None:
     """Analyze and say what was found."""
-    from traceana.kernels import parse_pattern
+    from traceana.kernels import parse_comm_kernel, parse_compute_kernel
 
     settings = Settings(
         baseline=baseline,
         workers=workers,
         edges=parse_edges(buckets),
-        own_patterns=tuple(parse_pattern(text) for text in comm_kernels),
+        own_patterns=(
+            *(parse_compute_kernel(text) for text in compute_kernels),
+            *(parse_comm_kernel(text) for text in comm_kernels),
+        ),
         hta=hta,
     )
     with progress_bar("reading traces") as progress:

@@ -1,32 +1,26 @@
 """Which backend was asked to carry the collectives, and which one the traces show."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from traceana.errors import TraceanaError
+from traceana.kernels import Kind, backend_of_library, classify
 
 ASKED = {"torch": "torch.distributed", "pynccl": "pynccl"}
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # Sglang's diffusion runtime prefers CUDA IPC to both backends unless it is told not to.
 NO_IPC = ("SGLANG_DIFFUSION_IPC_A2A", "SGLANG_DIFFUSION_IPC_A2A_MULTI", "SGLANG_DIFFUSION_ULYSSES_PIPELINE_GROUPS")
 NCCL = "NCCL"
-# What carries a collective, by its kernel's name; the first match decides. RCCL's kernels are named as NCCL's.
-KERNELS = tuple(
-    (name, re.compile(pattern, re.IGNORECASE))
-    for name, pattern in (
-        (NCCL, r"nccl"),
-        ("CUDA IPC", r"spin_wait_kernel|bump_signal_kernel"),
-        ("custom all-reduce", r"cross_device_reduce|all_reduce_[12]shot|quick_?reduce|allreduce_prototype|pcie_ipc"),
-        ("symmetric memory", r"multimem_|(?:one|two)_?shot_all_?reduce|nvshmem|symm_mem"),
-    )
-)
 
 
 def carrier(kernel: str) -> str | None:
     """What carries the collective that this kernel belongs to, or None."""
-    return next((name for name, pattern in KERNELS if pattern.search(kernel)), None)
+    kind = classify(kernel, "kernel")
+    if kind.kind is not Kind.COMMUNICATION:
+        return None
+    # RCCL's kernels are named as NCCL's, and both carry what several backends issue.
+    return backend_of_library(kind.library) or (NCCL if kind.library in ("nccl", "rccl") else kind.library)
 
 
 # VLLM's other ways, and its switch of PyNccl.

@@ -5,25 +5,13 @@ is taken for the launched one only when its operations are exactly the replay's,
 """
 
 import collections
-import re
 from typing import Any
 
-from traceana_capture.launcher.backends import ASKED, carrier
+from traceana.kernels import nccl_name, operation_of_call, operation_of_kernel
+from traceana_capture.launcher.backends import ASKED, NCCL, carrier
 
 Event = dict[str, Any]
 Record = dict[str, Any]
-# c10d's word for a call -> the operation in the name of NCCL's kernel
-KERNELS = {
-    "allreduce": "AllReduce",
-    "reduce": "Reduce",
-    "broadcast": "Broadcast",
-    "allgather": "AllGather",
-    "_allgather_base": "AllGather",
-    "_reduce_scatter_base": "ReduceScatter",
-    "all_to_all": "SendRecv",
-    "send": "SendRecv",
-    "recv": "SendRecv",
-}
 
 
 def annotate_replays(events: list[Event], graphs: list[list[Record]]) -> None:
@@ -58,12 +46,12 @@ def _shape(grouped: dict[str, list[dict[str, Any]]]) -> tuple[tuple[str, int], .
 
 def _operation_of_call(record: Record) -> str:
     backend = str(record["traceana backend"])
-    return KERNELS[record["Collective name"]] if backend in ASKED.values() else backend
+    return nccl_name(operation_of_call(str(record["Collective name"]))) if backend in ASKED.values() else backend
 
 
 def _operation(kernel: Event) -> str:
-    found = re.match(r"nccl\w*?Kernel_([A-Za-z]+)", kernel["name"])
-    return found[1] if found else str(carrier(kernel["name"]))
+    carried = str(carrier(kernel["name"]))
+    return nccl_name(operation_of_kernel(kernel["name"])) if carried == NCCL else carried
 
 
 def _replays(events: list[Event]) -> list[list[Event]]:

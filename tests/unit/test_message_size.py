@@ -1,25 +1,6 @@
 import pytest
 
-from traceana.analyze.message_size import bus_factor, dtype_bytes, message_bytes, operation_of_call
-
-
-@pytest.mark.parametrize(
-    ("name", "op"),
-    [
-        ("_allgather_base", "all_gather"),
-        ("allreduce_coalesced", "all_reduce"),
-        ("_reduce_scatter_base", "reduce_scatter"),
-        ("all_to_allv", "all_to_all"),
-        ("broadcast", "broadcast"),
-        ("reduce", "reduce"),
-        ("gather", "gather"),
-        ("send", "send_recv"),
-        ("barrier", "barrier"),
-        ("init", "unknown"),
-    ],
-)
-def test_c10d_names(name: str, op: str) -> None:
-    assert operation_of_call(name) == op
+from traceana.analyze.message_size import bus_factor, dtype_bytes, message_bytes
 
 
 @pytest.mark.parametrize(
