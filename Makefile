@@ -20,10 +20,11 @@ test: .venv/installed lint  ## lint, types and every test that this machine can 
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term
 
-lint: .venv/installed
+lint: .venv/installed  ## style, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 	$(BIN)/pip install --quiet --constraint constraints.txt --group bench

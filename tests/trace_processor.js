@@ -1,6 +1,7 @@
-// Imports a trace with Perfetto's own trace processor, as its UI does, and answers SQL.
-//   node trace_processor.js UI_FOLDER TRACE SQL…
-// prints a line a query: a JSON array of rows. UI_FOLDER holds engine_bundle.js and the wasm it asks for.
+// Imports traces with Perfetto's own trace processor, as its UI does, and answers SQL.
+//   node trace_processor.js UI_FOLDER
+// reads a line a trace, {"trace": PATH, "queries": [SQL…]}, and prints one for it: {"answers": [rows of each query]} or
+// {"error": message}. UI_FOLDER holds engine_bundle.js and the wasm it asks for, which takes seconds to compile.
 //
 // The engine is a worker's script. Over its message port go TraceProcessorRpcStream messages, as stated in
 // protos/perfetto/trace_processor/trace_processor.proto of https://github.com/google/perfetto; the numbers below are
@@ -8,10 +9,12 @@
 "use strict";
 const fs = require("fs");
 const path = require("path");
+const readline = require("readline");
 
 const APPEND_TRACE_DATA = 1;
 const FINALIZE_TRACE_DATA = 2;
 const QUERY_STREAMING = 3;
+const RESET_TRACE_PROCESSOR = 11;
 const CELL_NULL = 1;
 const CELL_VARINT = 2;
 const CELL_FLOAT64 = 3;
@@ -136,6 +139,7 @@ class TraceProcessor {
   }
 
   async load(data) {
+    await this.request(RESET_TRACE_PROCESSOR);
     for (let at = 0; at < data.length; at += CHUNK) {
       await this.request(APPEND_TRACE_DATA, bytes(101, data.subarray(at, at + CHUNK)));
     }
@@ -152,18 +156,21 @@ class TraceProcessor {
   }
 }
 
-async function main([folder, trace, ...queries]) {
+async function answer(processor, {trace, queries}) {
+  await processor.load(fs.readFileSync(trace));
+  const answers = [];
+  for (const sql of queries) answers.push(await processor.query(sql));
+  return {answers};
+}
+
+async function main(folder) {
   const processor = new TraceProcessor(folder);
   // The wasm is there once the script's own promises have settled.
   await new Promise(setImmediate);
-  await processor.load(fs.readFileSync(trace));
-  for (const sql of queries) process.stdout.write(`${JSON.stringify(await processor.query(sql))}\n`);
+  for await (const line of readline.createInterface({input: process.stdin})) {
+    const reply = await answer(processor, JSON.parse(line)).catch((error) => ({error: error.message}));
+    process.stdout.write(`${JSON.stringify(reply)}\n`);
+  }
 }
 
-main(process.argv.slice(2)).then(
-  () => process.exit(0),
-  (error) => {
-    process.stderr.write(`${error.message}\n`);
-    process.exit(1);
-  },
-);
+main(process.argv[2]).then(() => process.exit(0));

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, sources / name)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(sources))
-    run(sys.executable, "-m", "venv", str(folder / "env"))
+    run(sys.executable, "-m", "venv", "--without-pip", str(folder / "env"))
     python = folder / "env" / "bin" / "python"
     (wheel,) = folder.glob("*.whl")
-    run(str(python), "-m", "pip", "install", "--no-deps", "--no-index", str(wheel))
+    run(sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
     site = run(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     # A folder that a .pth file adds is not searched for .pth files itself, so the editable install stays out.
-    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    Path(site, "dependencies.pth").write_text("\n".join(dependencies) + "\n")
     return python.with_name("traceana")
 
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from traceana.compare.estimate import Difference, Sample, Spread, difference, estimate, middle_ns, sample
 
@@ -76,6 +77,25 @@ def test_runs_needed_by_the_formula_for_two_means() -> None:
     assert found.runs_needed(0.01, 0.05) == pytest.approx(16 * sd**2 / 0.01**2, abs=2)
     assert found.runs_needed(0.2, 0.05) == 3
     assert found.runs_needed(0.0001, 0.05) is None
+
+
+@pytest.mark.parametrize("p", [0.05, 0.01, 0.05 / 18])
+@pytest.mark.parametrize("effects", [0.3, 0.5, 1.0, 1.7, 3.0])
+def test_runs_needed_have_the_power_that_scipy_gives_them(effects: float, p: float) -> None:
+    """`effects` are standard deviations of a run; the exact power is that of the noncentral t, ours approximates it."""
+    sd = 0.02
+    found = Difference(log_ratio=0.0, spreads=(Spread(error=0.01, df=4, run_variance=2 * sd**2),))
+    runs = found.runs_needed(effects * sd, p)
+    assert runs is not None
+    exact = next(count for count in range(3, 501) if power(effects, count, p) >= 0.8)
+    assert abs(runs - exact) <= 1
+
+
+def power(effects: float, runs: int, p: float) -> float:
+    """Of the two-sided t test with equal variances, for `runs` a side."""
+    df, shift = 2 * runs - 2, effects * math.sqrt(runs / 2)
+    critical = stats.t.isf(p / 2, df)
+    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
 
 
 @pytest.mark.parametrize(("runs", "df"), [((2, 2), 2), ((1, 3), 2), ((1, 10), 9), ((2, 10), 10)])
