@@ -9,7 +9,7 @@ import pytest
 
 from tests import reports
 from tests.browser import chromium, skip_without_browser
-from traceana.render.page.html import render
+from traceana.render.html import render
 from traceana.report import Report
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
@@ -145,7 +145,7 @@ def test_highlighting_dims_the_other_operations(page: ReportPage) -> None:
 
 def test_a_command_is_copied_or_selected(page: ReportPage) -> None:
     page.show(reports.two_runs())
-    place = page.driver.find_element(By.CSS_SELECTOR, "#waiting .place")
+    place = page.driver.find_element(By.CSS_SELECTOR, "#waits .place")
     button = place.find_element(By.TAG_NAME, "button")
     assert button.text == "Copy"
     button.click()

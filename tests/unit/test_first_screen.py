@@ -5,8 +5,8 @@ from dataclasses import replace
 from tests import reports
 from tests.page import Page
 from tests.report_variants import many_runs, without_calls
-from traceana.render.page.html import render
-from traceana.render.sections.headline import mix_speedup
+from traceana.render.answer.of_comparison import mix_speedup
+from traceana.render.html import render
 from traceana.render.sections.ranking import ranking
 from traceana.render.text.summary import summary
 from traceana.report import (

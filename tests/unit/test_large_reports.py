@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from tests import reports
-from traceana.render.page.html import render
-from traceana.render.page.ranks import MOST_BARS, drawn_ranks
+from traceana.render.html import render
+from traceana.render.page.drawn_ranks import MOST_BARS, drawn_ranks
 from traceana.render.sections.breakdown import breakdown
 from traceana.render.sections.spans import MOST_CHARTS, MOST_MARKED, step_charts
 from traceana.render.sections.timeline import timelines

@@ -8,7 +8,7 @@ import pytest
 from traceana.commands.open import port_forward
 from traceana.perfetto.places import Place
 from traceana.perfetto.ui import PUBLIC_UI, address
-from traceana.render.page.places import open_command
+from traceana.render.page.open_at import open_command
 
 
 def test_the_address_names_the_place_in_nanoseconds() -> None:

@@ -12,7 +12,7 @@ from tests import reports
 from tests.page import Page
 from tests.report_variants import against_unsized, many_runs, on_the_host, without_calls
 from traceana import units
-from traceana.render.page.html import render
+from traceana.render.html import render
 from traceana.render.sections.comparison import comparison_tables
 from traceana.render.sections.unknowns import gaps
 from traceana.report import (

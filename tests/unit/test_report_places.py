@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests import reports
-from traceana.render.page.html import render
+from traceana.render.html import render
 from traceana.render.sections.spans import span_rows
 from traceana.render.sections.waits import waits
 

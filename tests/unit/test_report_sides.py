@@ -8,8 +8,8 @@ import pytest
 from tests import reports
 from tests.page import Page
 from tests.report_variants import against_unsized
-from traceana.render.page.html import render
-from traceana.render.page.runs import baseline_first, marked_runs
+from traceana.render.html import render
+from traceana.render.page.marks import baseline_first, marked_runs
 from traceana.render.sections.breakdown import breakdown
 from traceana.render.sections.operations import spreads
 from traceana.render.sections.perf import perf_tables

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from traceana.analyze.attribution import Issued, Issuers, issue, one_call_each
 from traceana.analyze.frames import sites
+from traceana.analyze.launches import Launches
 from traceana.analyze.message_size import message_bytes
 from traceana.kernels import UNKNOWN, Kind, NameKind, backend_of_library, operation_of_call
-from traceana.trace.columns import CallMetadata, HostRows, Ints, RankTrace
+from traceana.trace.columns import Activities, CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.read import groups_by_name
 
 C10D = "torch.distributed"
@@ -28,6 +30,8 @@ class Signature:
     group_name: str | None
     backend: str
     library: str
+    members: int = 1
+    """Calls that one kernel carries: more than one for a coalesced group."""
 
     def agrees_with(self, other: "Signature") -> bool:
         """Whether two ranks' calls can be the same collective: op, dtype and size are equal."""
@@ -55,38 +59,57 @@ class Collectives:
         return len(self.start_ns)
 
 
-def device_collectives(trace: RankTrace, kinds: Sequence[NameKind], rows: Ints, exposed_ns: Ints) -> Collectives:
+def device_collectives(
+    trace: RankTrace, kinds: Sequence[NameKind], rows: Ints, exposed_ns: Ints, issuers: Issuers
+) -> Collectives:
     """Calls behind the communication activities `rows`; their exposed time is given beside them."""
-    activities = trace.activities
-    launches = LaunchIndex(trace.launches)
-    launched = launches.rows(activities.correlation[rows])
-    host_call = _enclosing_call(trace.host_calls, trace.launches, launched)
-    call = np.where(activities.call[rows] >= 0, activities.call[rows], host_call)
-    groups = groups_by_name(trace.header)
-    signatures: dict[Signature, int] = {}
-    replayed = _launched_together(activities.correlation[rows])
-    codes = [
-        signatures.setdefault(
-            _signature(trace.calls[c] if c >= 0 else None, kinds[n], groups, c10d_missing=launch >= 0 and not many),
-            len(signatures),
-        )
-        for c, n, launch, many in zip(
-            call.tolist(), activities.name[rows].tolist(), launched.tolist(), replayed.tolist(), strict=True
-        )
-    ]
+    ops = [kinds[name].op or UNKNOWN for name in trace.activities.name[rows].tolist()]
+    issued = issue(trace, issuers.launches, issuers.enclosing, rows, ops)
+    signature, signatures = _signatures_of_rows(trace, kinds, rows, issued, issuers.launches)
+    launched = issuers.launches.row[rows]
     found = sites(trace, *_issued(trace.launches, launched))
+    first, start, end, exposed = _joined(one_call_each(issued, rows, trace), trace.activities, rows, exposed_ns)
     return _in_order(
         Collectives(
-            start_ns=activities.start_ns[rows],
-            end_ns=activities.end_ns[rows],
-            exposed_ns=exposed_ns,
-            seq=_seqs(trace.calls, call),
-            signature=np.array(codes, dtype=np.int64),
-            signatures=tuple(signatures),
-            site=found.index,
+            start_ns=start,
+            end_ns=end,
+            exposed_ns=exposed,
+            seq=_seqs(issued.calls, issued.call)[first],
+            signature=signature[first],
+            signatures=signatures,
+            site=found.index[first],
             sites=found.names,
         )
     )
+
+
+def _signatures_of_rows(
+    trace: RankTrace, kinds: Sequence[NameKind], rows: Ints, issued: Issued, launches: Launches
+) -> tuple[Ints, tuple[Signature, ...]]:
+    groups = groups_by_name(trace.header)
+    direct = (launches.row[rows] >= 0) & ~launches.graph[rows] & ~_launched_together(trace.activities.correlation[rows])
+    signatures: dict[Signature, int] = {}
+    codes = []
+    columns = zip(issued.call.tolist(), trace.activities.name[rows].tolist(), direct.tolist(), issued.c10d, strict=True)
+    for call, name, is_direct, c10d in columns:
+        if call >= 0:
+            found = replace(_signature(issued.calls[call], kinds[name], groups), members=issued.members[call])
+        else:
+            found = _bare_signature(kinds[name], C10D if c10d else DIRECT if is_direct else UNKNOWN)
+        codes.append(signatures.setdefault(found, len(signatures)))
+    return np.array(codes, dtype=np.int64), tuple(signatures)
+
+
+def _joined(call: Ints, activities: Activities, rows: Ints, exposed_ns: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """A row a call: the first of its activities, from its first start to its last end, with all that is exposed."""
+    _, first, inverse = np.unique(call, return_index=True, return_inverse=True)
+    start = activities.start_ns[rows][first]
+    end = activities.end_ns[rows][first]
+    np.minimum.at(start, inverse, activities.start_ns[rows])
+    np.maximum.at(end, inverse, activities.end_ns[rows])
+    exposed = np.zeros(len(first), dtype=np.int64)
+    np.add.at(exposed, inverse, exposed_ns)
+    return first, start, end, exposed
 
 
 def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
@@ -96,9 +119,7 @@ def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
     signatures: dict[Signature, int] = {}
     calls = [trace.calls[key] for key in rows.key.tolist()]
     kind = NameKind(kind=Kind.COMMUNICATION, library="gloo", op=UNKNOWN)
-    codes = [
-        signatures.setdefault(_signature(call, kind, groups, c10d_missing=False), len(signatures)) for call in calls
-    ]
+    codes = [signatures.setdefault(_signature(call, kind, groups), len(signatures)) for call in calls]
     found = sites(trace, rows.thread, rows.start_ns)
     return _in_order(
         Collectives(
@@ -140,22 +161,22 @@ def _issued(launches: HostRows, launched: Ints) -> tuple[Ints, Ints]:
     return thread, at_ns
 
 
-def _signature(
-    call: CallMetadata | None, kind: NameKind, groups: dict[str, tuple[int, ...]], *, c10d_missing: bool
-) -> Signature:
+def _bare_signature(kind: NameKind, otherwise: str) -> Signature:
+    """Of a call that nothing describes but its kernel's name."""
     library = kind.library or UNKNOWN
-    if call is None:
-        backend = backend_of_library(library) or (DIRECT if c10d_missing else UNKNOWN)
-        return Signature(
-            op=kind.op or UNKNOWN,
-            dtype=None,
-            message_bytes=None,
-            group_size=None,
-            group=None,
-            group_name=None,
-            backend=backend,
-            library=library,
-        )
+    return Signature(
+        op=kind.op or UNKNOWN,
+        dtype=None,
+        message_bytes=None,
+        group_size=None,
+        group=None,
+        group_name=None,
+        backend=backend_of_library(library) or otherwise,
+        library=library,
+    )
+
+
+def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, ...]]) -> Signature:
     op = operation_of_call(call.name)
     op = op if op != UNKNOWN else kind.op or UNKNOWN
     group = call.group_ranks or groups.get(call.group_name or "")
@@ -168,42 +189,11 @@ def _signature(
         group=group,
         group_name=call.group_name,
         backend=call.backend or C10D,
-        library=library,
+        library=kind.library or UNKNOWN,
     )
-
-
-class LaunchIndex:
-    """Finds the launch of an activity by its correlation; 0 is no correlation."""
-
-    def __init__(self, launches: HostRows) -> None:
-        self.order = np.argsort(launches.key, kind="stable")
-        self.keys = launches.key[self.order]
-
-    def rows(self, correlation: Ints) -> Ints:
-        """For each correlation the row of its launch, or -1."""
-        if not len(self.keys):
-            return np.full(len(correlation), -1, dtype=np.int64)
-        index = np.minimum(np.searchsorted(self.keys, correlation), len(self.keys) - 1)
-        found = (self.keys[index] == correlation) & (correlation != 0)
-        return np.where(found, self.order[index], -1)
 
 
 def _launched_together(correlation: Ints) -> Ints:
     """True for activities that share their launch with others: a CUDA graph's replay."""
     _, inverse, counts = np.unique(correlation, return_inverse=True, return_counts=True)
     return np.asarray(counts[inverse] > 1)
-
-
-def _enclosing_call(calls: HostRows, launches: HostRows, launched: Ints) -> Ints:
-    """For each launch row the collective call on the same thread during which it happened, or -1."""
-    result = np.full(len(launched), -1, dtype=np.int64)
-    for thread in np.unique(calls.thread):
-        on = np.flatnonzero(calls.thread == thread)
-        on = on[np.argsort(calls.start_ns[on], kind="stable")]
-        mine = np.flatnonzero(launched >= 0)
-        mine = mine[launches.thread[launched[mine]] == thread]
-        at = launches.start_ns[launched[mine]]
-        index = np.searchsorted(calls.start_ns[on], at, side="right") - 1
-        inside = (index >= 0) & (at <= calls.end_ns[on[np.maximum(index, 0)]])
-        result[mine[inside]] = calls.key[on[index[inside]]]
-    return result

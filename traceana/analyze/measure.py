@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from traceana.analyze.attribution import copies_of_collectives, issuers
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
-from traceana.kernels import KernelPattern, Kind, classify
+from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
 from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
 from traceana.trace.file import Damage
 from traceana.trace.header import Header
@@ -32,6 +33,10 @@ class RankResult:
     comm_kernels: int
     collectives: Collectives
     spans: SpanTimes
+    host_calls: tuple[str, ...] = ()
+    """Operations of calls that ran on the host while the numbers are the GPU's, one a call."""
+    foreign: tuple[str, ...] = ()
+    """Categories of devices whose events are not read."""
 
 
 def measure_rank(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> RankResult:
@@ -50,6 +55,11 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
     # A kernel that carries a collective's metadata is communication, whatever its name.
     named = np.where(activities.call >= 0, int(Kind.COMMUNICATION), named)
     kind = np.where(is_kernel, named, int(Kind.MEMORY))
+    found = issuers(trace)
+    copies = copies_of_collectives(trace, found.enclosing, kind == Kind.COMMUNICATION)
+    kind = np.where(copies, int(Kind.COMMUNICATION), kind)
+    for name in np.unique(activities.name[copies]).tolist():
+        kinds[name] = NameKind(kind=Kind.COMMUNICATION, library=COPY_ENGINE, op=UNKNOWN)
     exposed_ns = np.zeros(len(kind), dtype=np.int64)
     split, occupations = TimeSplit(), {}
     for device in np.unique(activities.device).tolist():
@@ -70,8 +80,10 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         split=split,
         occupation=max(occupations.values(), key=lambda one: one.communication.length),
         kernels=int(is_kernel.sum()),
-        comm_kernels=len(comm_rows),
-        collectives=device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows]),
+        comm_kernels=int((communicates & is_kernel).sum()),
+        host_calls=tuple(operation_of_call(trace.calls[key].name) for key in trace.host_collectives.key.tolist()),
+        foreign=trace.foreign,
+        collectives=device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows], found),
         spans=device_span_times(
             trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
         ),
@@ -95,6 +107,7 @@ def _measure_host(trace: RankTrace) -> RankResult:
         occupation=occupied,
         kernels=0,
         comm_kernels=0,
+        foreign=trace.foreign,
         collectives=host_collectives(trace, exposed_ns),
         spans=host_span_times(trace, exposed_ns),
     )

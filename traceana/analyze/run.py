@@ -155,4 +155,20 @@ def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:
         notes.append("some files give no baseTimeNanoseconds: their clocks are known only through collectives")
+    return [*notes, *_left_out(list(ranks.values()))]
+
+
+def _left_out(ranks: Sequence[RankResult]) -> list[str]:
+    """What happened beside the devices that the numbers are of."""
+    notes = []
+    beside = Counter(op for rank in ranks for op in rank.host_calls)
+    if beside:
+        named = ", ".join(f"{count} {op}" for op, count in sorted(beside.items()))
+        notes.append(f"calls on the host beside the GPU's (gloo) are left out of these numbers: {named}")
+    foreign = sorted({category for rank in ranks for category in rank.foreign})
+    if foreign:
+        notes.append(
+            f"events of a device that is not known here are left out ({', '.join(foreign)}): what it computed and sent "
+            "is not in these numbers"
+        )
     return notes

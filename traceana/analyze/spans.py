@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.analyze.collectives import LaunchIndex
 from traceana.analyze.frames import home_threads
+from traceana.analyze.launches import LaunchIndex
 from traceana.trace.columns import Ints, RankTrace
 
 

@@ -16,14 +16,14 @@ from traceana.trace.columns import Bools
 GUIDE_EDGES = (1 << 20, 10 << 20)
 MOST_SITES = 200
 
-_OperationKey = tuple[str, str | None, int | None, int | None, str, str]
+_OperationKey = tuple[str, str | None, int | None, int | None, str, str, int]
 
 
 def operations(calls: Calls) -> tuple[Operation, ...]:
     """One row a kind of call, the most expensive first."""
     kinds: dict[_OperationKey, list[int]] = defaultdict(list)
     for code, s in enumerate(calls.signatures):
-        kinds[s.op, s.dtype, s.message_bytes, s.group_size, s.backend, s.library].append(code)
+        kinds[s.op, s.dtype, s.message_bytes, s.group_size, s.backend, s.library, s.members].append(code)
     rows = [_operation(calls, calls.signatures[codes[0]], np.isin(calls.signature, codes)) for codes in kinds.values()]
     return tuple(sorted(rows, key=lambda row: -row.duration_ns.sum))
 
@@ -54,6 +54,7 @@ def _operation(calls: Calls, signature: Signature, rows: Bools) -> Operation:
         busbw_gbps=busbw,
         bandwidth_basis=basis,
         histogram=histogram(duration),
+        members=signature.members,
     )
 
 

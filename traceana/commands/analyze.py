@@ -110,12 +110,12 @@ def command(
 def _load_renderers() -> None:
     """jinja2 and pyarrow take a tenth of the time in which a large trace is read."""
     importlib.import_module("traceana.saved.write")
-    importlib.import_module("traceana.render.page.html")
+    importlib.import_module("traceana.render.html")
 
 
 def _write(analysis: Analysis, folder: Path) -> Path:
     """Write report.html, report.json and collectives.parquet; return the page's path."""
-    from traceana.render.page.html import render
+    from traceana.render.html import render
     from traceana.saved.write import write
 
     html = render(analysis.report)

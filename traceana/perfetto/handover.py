@@ -7,7 +7,7 @@ message between two windows needs no such permission. The UI answers "PING" with
 from markupsafe import Markup
 
 from traceana.perfetto.server import Page
-from traceana.render.page.html import asset, environment, hash_source
+from traceana.render.page.environment import asset, environment, hash_source
 
 
 def launcher(*, ui: str, trace: str, title: str, description: str, offline: bool) -> Page:

@@ -6,7 +6,7 @@ import numpy as np
 
 from traceana.errors import TraceanaError
 from traceana.perfetto.plan import Plan, PlannedRank
-from traceana.render.page.places import WORST_WAIT
+from traceana.render.page.open_at import WORST_WAIT
 
 _MARGIN = 0.05
 _NAMED = 8

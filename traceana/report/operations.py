@@ -31,6 +31,8 @@ class Operation:
     bandwidth_basis: str | None
     """`transfer`, `duration`, or None where the size is not known."""
     histogram: Histogram
+    members: int = 1
+    """Calls that one kernel carries, such as all of a `batch_isend_irecv`; `message_bytes` is their sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ class Activities:
     stream: Ints
     correlation: Ints
     call: Ints
+    external: Ints
+    """Kineto's External id, which names the host's operator; -1 where absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,4 +79,14 @@ class RankTrace:
     """Host spans that are themselves the communication (gloo); `key` indexes calls."""
     host_compute: HostRows
     """aten operators; `thread` and `key` are 0."""
+    c10d_spans: HostRows
+    """c10d's own annotations on the host (`nccl:coalesced`); `key` indexes calls."""
+    device_c10d_spans: HostRows
+    """The same on the GPU; `thread` is the stream, `key` 0."""
+    graph_launches: Ints
+    """Correlations of CUDA graph launches."""
+    foreign: tuple[str, ...]
+    """Categories of devices whose events are not read."""
     calls: tuple[CallMetadata, ...]
+    call_external: Ints
+    """For each of `calls` the External id of its host operator, or -1."""

@@ -4,6 +4,7 @@ Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamComms
 "traceana library" are written by `traceana capture` beside them.
 """
 
+import re
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ _HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
 # How capture names a call that does not go through c10d; its kernels carry what is known of it.
 _DIRECT_PREFIX = "pynccl:"
 _MODULE_PREFIX = "nn.Module: "
+# Device events of accelerators whose form is not known here, by Kineto's and the vendors' categories.
+_FOREIGN = re.compile(r"(?:hpu|mtia|npu|xpu|privateuse1|glow|ascend|xla|tpu)(?!_(?:runtime|driver)$)", re.IGNORECASE)
 
 
 # A value that no run can have makes its event a damaged one, instead of overflowing a column later.
@@ -36,6 +39,7 @@ class _Args(msgspec.Struct, gc=False):
     device: _Integer = 0
     stream: _Integer | str = 0
     correlation: _Integer = 0
+    external: _Integer = msgspec.field(name="External id", default=-1)
     collective: str | None = msgspec.field(name="Collective name", default=None)
     in_nelems: _Count | None = msgspec.field(name="In msg nelems", default=None)
     out_nelems: _Count | None = msgspec.field(name="Out msg nelems", default=None)
@@ -75,16 +79,23 @@ class _Reader:
         self.names: dict[str, int] = {}
         self.threads: dict[object, int] = {}
         self.calls: list[CallMetadata] = []
+        self.call_external = array("q")
+        self.graph_launches = array("q")
+        self.foreign: set[str] = set()
         self.gpu = array("q")
         self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
         self.host_collectives, self.host_compute, self.modules = _Rows(), _Rows(), _Rows()
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
         self.bare_calls = _Rows()
+        self.c10d_spans, self.device_c10d_spans = _Rows(), _Rows()
         self.skipped = 0
         self.handlers: dict[str, Callable[[Event, int, int], None]] = {
             **dict.fromkeys(GPU_CATEGORIES, self.activity),
             "cuda_runtime": self.launch,
             "cuda_driver": self.launch,
+            "xpu_runtime": self.launch,
+            "xpu_driver": self.launch,
+            "gpu_user_annotation": self.device_annotation,
             "cpu_op": self.operator,
             "user_annotation": self.annotation,
             "python_function": self.python_function,
@@ -95,8 +106,12 @@ class _Reader:
         handlers = self.handlers
         for event, start_ns in zip(chunk.events, chunk.starts_ns, strict=True):
             handler = handlers.get(event.cat)
-            if handler is not None and event.ph == "X":
+            if event.ph != "X":
+                continue
+            if handler is not None:
                 self._file(event, start_ns, handler)
+            elif _FOREIGN.match(event.cat):
+                self.foreign.add(event.cat)
 
     def _file(self, event: Event, start_ns: int, handler: Callable[[Event, int, int], None]) -> None:
         if event.ts is None or abs(event.dur or 0.0) > _LONGEST_US:
@@ -112,12 +127,16 @@ class _Reader:
         call = self._call(args) if args.collective else -1
         stream = args.stream if isinstance(args.stream, int) else self._name(args.stream)
         end, name = start + max(duration, 0), self._name(event.name)
-        self.gpu.extend((start, end, name, _CATEGORY[event.cat], args.device, stream, args.correlation, call))
+        place = (args.device, stream, args.correlation)
+        self.gpu.extend((start, end, name, _CATEGORY[event.cat], *place, call, args.external))
 
     def launch(self, event: Event, start: int, duration: int) -> None:
         # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
         if "aunch" in event.name or "Mem" in event.name:
-            self.launches.add(start, duration, self._thread(event), self._args(event).correlation)
+            correlation = self._args(event).correlation
+            self.launches.add(start, duration, self._thread(event), correlation)
+            if "GraphLaunch" in event.name:
+                self.graph_launches.append(correlation)
 
     def operator(self, event: Event, start: int, duration: int) -> None:
         if event.name.startswith("aten::"):
@@ -133,9 +152,15 @@ class _Reader:
             call = self._call(args, event.name.partition(":")[2])
             self.host_collectives.add(start, duration, self._thread(event), call)
         elif event.name.startswith(_C10D_PREFIXES):
-            self.bare_calls.add(start, duration, self._thread(event), self._call(args, event.name.partition(":")[2]))
+            call = self._call(args, event.name.partition(":")[2])
+            self.bare_calls.add(start, duration, self._thread(event), call)
+            self.c10d_spans.add(start, duration, self._thread(event), call)
         elif not event.name.startswith(_DIRECT_PREFIX):
             self.spans.add(start, duration, self._thread(event), self._name(event.name))
+
+    def device_annotation(self, event: Event, start: int, duration: int) -> None:
+        if event.name.startswith(_C10D_PREFIXES) and isinstance(event.tid, int):
+            self.device_c10d_spans.add(start, duration, event.tid, 0)
 
     def python_function(self, event: Event, start: int, duration: int) -> None:
         # Of the frames, by far the most events of a trace with stacks, only the modules' are kept.
@@ -163,6 +188,7 @@ class _Reader:
                 library=args.library,
             )
         )
+        self.call_external.append(args.external)
         return len(self.calls) - 1
 
     def _name(self, name: str) -> int:
@@ -206,8 +232,8 @@ def read_rank(path: Path) -> RankTrace:
 
 def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
     base_ns = file.header.base_time_ns or 0
-    columns: Ints = np.array(reader.gpu, dtype=np.int64).reshape(-1, 8).T
-    start, end, name, category, device, stream, correlation, call = columns
+    columns: Ints = np.array(reader.gpu, dtype=np.int64).reshape(-1, 9).T
+    start, end, name, category, device, stream, correlation, call, external = columns
     return RankTrace(
         path=file.path,
         header=file.header,
@@ -223,6 +249,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
             stream=stream,
             correlation=correlation,
             call=call,
+            external=external,
         ),
         launches=reader.launches.finish(base_ns),
         spans=reader.spans.finish(base_ns),
@@ -230,7 +257,12 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         host_calls=(reader.host_calls if reader.host_calls.flat else reader.bare_calls).finish(base_ns),
         host_collectives=reader.host_collectives.finish(base_ns),
         host_compute=reader.host_compute.finish(base_ns),
+        c10d_spans=reader.c10d_spans.finish(base_ns),
+        device_c10d_spans=reader.device_c10d_spans.finish(base_ns),
+        graph_launches=np.unique(np.array(reader.graph_launches, dtype=np.int64)),
+        foreign=tuple(sorted(reader.foreign)),
         calls=tuple(reader.calls),
+        call_external=np.array(reader.call_external, dtype=np.int64),
     )
 
 

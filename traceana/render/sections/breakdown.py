@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page.ranks import drawn_ranks
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page.activities import ACTIVITIES
+from traceana.render.page.drawn_ranks import drawn_ranks
+from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, LinearScale, linear_scale, time_axis
+from traceana.render.page.section import Section
 from traceana.render.page.stack import stack
 from traceana.report import RankReport, Report
 
@@ -13,15 +15,6 @@ CROWDED_ROWS = 24
 """With more rank rows than this, bars become thin."""
 LABEL_HEIGHT = 14
 """Pixels that a rank's label needs."""
-
-KINDS = (
-    ("compute", "compute alone"),
-    ("overlapped", "overlapped communication"),
-    ("exposed", "exposed communication"),
-    ("memory", "memory"),
-    ("idle", "idle"),
-)
-"""Style class and legend of each part, in the order in which they are stacked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +91,7 @@ def _by_rank(report: Report) -> dict[int, list[tuple[RunMark, RankReport]]]:
 def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:
     segments = []
     start = 0
-    for (kind, legend), ns in zip(KINDS, _parts(rank), strict=True):
+    for (kind, legend), ns in zip(ACTIVITIES, _parts(rank), strict=True):
         if ns > 0:
             title = f"{mark.label}, rank {rank.rank}: {legend} {units.duration(ns)}, {units.percent(ns, rank.span_ns)}"
             segments.append(Segment(kind=kind, at=scale.at(start), width=scale.at(ns), title=title))
@@ -107,7 +100,7 @@ def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:
 
 
 def _parts(rank: RankReport) -> tuple[int, ...]:
-    """The window in the order of KINDS; the parts add up to it."""
+    """The window in the order of ACTIVITIES; the parts add up to it."""
     return (
         rank.compute_ns - rank.overlapped_comm_ns,
         rank.overlapped_comm_ns,
@@ -115,3 +108,6 @@ def _parts(rank: RankReport) -> tuple[int, ...]:
         rank.exposed_memory_ns,
         rank.idle_ns,
     )
+
+
+SECTION = Section(name="breakdown", link="Time", view=breakdown)

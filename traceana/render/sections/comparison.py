@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.compare.sentence import METRIC_NAMES
-from traceana.render.page.runs import RunMark, side_marks
+from traceana.render.page.marks import RunMark, side_marks
 from traceana.render.page.scales import Axis, LogScale, Tick
+from traceana.render.page.section import Section
 from traceana.report import Comparison, ComparisonRow, Report, StepComparison
 
 REACHES = (1.25, 1.5, 2.0, 3.0, 4.0)
@@ -144,3 +145,6 @@ def basis(comparison: Comparison) -> str:
         "they take calls as the sample, so they cover the spread of the calls inside these recordings, not the "
         "difference that another run would bring. Three or more runs a side would cover that too."
     )
+
+
+SECTION = Section(name="comparison", link="Comparison", view=comparison_tables)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page.runs import RunMark, marked_runs, shorten
+from traceana.render.page.marks import RunMark, marked_runs, shorten
 from traceana.render.page.scales import Axis, LinearScale, LogScale, linear_scale, log_axis, log_scale, time_axis
+from traceana.render.page.section import Section
 from traceana.render.page.stack import stack
 from traceana.report import Operation, Report
 
@@ -86,20 +87,6 @@ class Spread:
     axis: Axis
     lanes: tuple[Lane, ...]
     left_out: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationRow:
-    """A row of the operations table."""
-
-    run: RunMark
-    data: Operation
-
-
-def operation_rows(report: Report) -> tuple[OperationRow, ...]:
-    """All operations of all runs, those that take most time first."""
-    rows = [OperationRow(run=mark, data=operation) for mark, operation, _ in _operations(report)]
-    return tuple(sorted(rows, key=lambda row: -row.data.duration_ns.sum))
 
 
 def _operations(report: Report) -> list[tuple[RunMark, Operation, int]]:
@@ -204,3 +191,18 @@ def _lane(mark: RunMark, operation: Operation, scale: LogScale) -> Lane:
         p50=scale.at(times.p50),
         p95=scale.at(times.p95),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """The section's two charts."""
+
+    time_by_op: TimeByOp
+    spreads: tuple[Spread, ...]
+
+
+def _operations_view(report: Report) -> Operations:
+    return Operations(time_by_op=time_by_op(report), spreads=spreads(report))
+
+
+SECTION = Section(name="operations", link="Operations", view=_operations_view)

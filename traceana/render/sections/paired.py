@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page.marks import RunMark, marked_runs
+from traceana.render.page.section import Section
 from traceana.report import PairedRow, Report
 
 
@@ -17,3 +18,6 @@ class MarkedPair:
 def paired_rows(report: Report) -> tuple[MarkedPair, ...]:
     """The rows of all runs, in the report's order."""
     return tuple(MarkedPair(mark=mark, data=row) for mark, run in marked_runs(report) for row in run.paired)
+
+
+SECTION = Section(name="paired", link="Pairs", view=paired_rows)

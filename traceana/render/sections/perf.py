@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from traceana.render.page.runs import RunMark, runs_by_side
+from traceana.render.page.marks import RunMark, runs_by_side
+from traceana.render.page.section import Section
 from traceana.report import PerfDump, Report
 
 REQUEST = "whole request"
@@ -61,3 +62,11 @@ def _rows(sides: list[list[PerfDump]], values: Callable[[PerfDump], dict[str, in
         middle = tuple(float(median(found)) if found else None for found in of_sides)
         ratio = middle[0] / middle[1] if len(middle) == 2 and middle[0] and middle[1] else None
         yield PerfRow(name=name, values=middle, ratio=ratio)
+
+
+def _perf(report: Report) -> PerfTables | None:
+    tables = perf_tables(report)
+    return tables if tables.times else None
+
+
+SECTION = Section(name="perf", link="sglang", view=_perf)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page.runs import RunMark, side_marks
-from traceana.render.sections.headline import mix_speedup, standing, verdicts_in_words
+from traceana.render.answer.of_comparison import mix_speedup, standing, verdicts_in_words
+from traceana.render.page.marks import RunMark, side_marks
+from traceana.render.page.section import Section
 from traceana.report import Comparison, Report
 
 
@@ -42,3 +43,6 @@ def _ranked(comparison: Comparison, marks: dict[str, RunMark]) -> Ranked:
         end_to_end=f"{times[0].name}: {units.ratio(times[0].speedup)}, {times[0].verdict}" if times else "",
         comparable=comparison.comparable,
     )
+
+
+SECTION = Section(name="ranking", link="Candidates", view=ranking)

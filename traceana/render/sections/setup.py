@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.answer import window
-from traceana.render.page.runs import RunMark, runs_by_side, shorten
+from traceana.render.answer.figures import window
+from traceana.render.page.marks import RunMark, runs_by_side, shorten
+from traceana.render.page.section import Section
 from traceana.report import Report, RunReport, Setup
 
 LONGEST = 2000
@@ -183,3 +184,6 @@ def _ranks(run: RunReport) -> str:
 def _window(run: RunReport) -> str:
     kind = "on the host, no GPU activity" if any(rank.source == "cpu" for rank in run.ranks) else "a rank"
     return f"{units.duration(window([run]).span_ns / max(1, len(run.ranks)))} {kind}"
+
+
+SECTION = Section(name="setup", link="How it ran", view=setup_table)

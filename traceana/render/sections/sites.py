@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from statistics import median
 
-from traceana.render.page.runs import RunMark, runs_by_side
+from traceana.render.page.marks import RunMark, runs_by_side
+from traceana.render.page.section import Section
 from traceana.report import CallSite, Report, RunReport
 
 
@@ -94,3 +95,6 @@ def _cell(sites: list[CallSite], basis: str, ranks: int) -> SiteCell:
         p50_ns=median(times) if of_one_size else None,
         exposed_ns=sum(site.exposed_ns for site in sites) / ranks,
     )
+
+
+SECTION = Section(name="sites", link="Call sites", view=site_table)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from traceana import units
-from traceana.render.page.runs import RunMark, marked_runs, shorten
+from traceana.render.page.marks import RunMark, marked_runs, shorten
 from traceana.render.page.scales import Axis, LogScale, log_axis, log_scale, outline
+from traceana.render.page.section import Section
 from traceana.report import Bucket, Operation, Report
 
 HEADING_HEIGHT = 26
@@ -183,3 +184,19 @@ def _point(mark: RunMark, operation: Operation, sizes: LogScale, bandwidths: Log
         title=f"{mark.label}, {operation.op} of {units.size(operation.message_bytes)} {operation.dtype or ''}: "
         f"busbw {units.bandwidth(operation.busbw_gbps)} at the median {basis}",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The section's charts and table."""
+
+    ranges: Ranges
+    bandwidth_charts: tuple[BandwidthChart, ...]
+    bucket_rows: tuple[BucketRow, ...]
+
+
+def _sizes(report: Report) -> Sizes:
+    return Sizes(ranges=ranges(report), bandwidth_charts=bandwidth_charts(report), bucket_rows=bucket_rows(report))
+
+
+SECTION = Section(name="sizes", link="Sizes", view=_sizes)

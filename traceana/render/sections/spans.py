@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page import places
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page import open_at
+from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, LinearScale, Tick, linear_scale, outline, time_axis
+from traceana.render.page.section import Section
 from traceana.report import Report, RunReport, Span, SpanInstance
 
 STEP_TICKS = 10
@@ -69,7 +70,7 @@ def _span_row(mark: RunMark, run: RunReport, span: Span) -> SpanRow:
     slowest = max(span.instances[1:] or span.instances, key=step_ns, default=None)
     name = slowest.name if slowest else span.name
     execution = f"slowest, {name}" if slowest else "first"
-    return SpanRow(run=mark, data=span, execution=execution, command=places.of_span(run, name))
+    return SpanRow(run=mark, data=span, execution=execution, command=open_at.of_span(run, name))
 
 
 def step_ns(step: SpanInstance) -> int:
@@ -130,3 +131,19 @@ def _step(mark: RunMark, step: SpanInstance, at: float, scale: LinearScale) -> S
         f"compute {units.duration(step.compute_ns)}, exposed communication {units.duration(step.exposed_comm_ns)}; "
         f"on the host {units.duration(step.duration_ns)}",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """The section's charts and table."""
+
+    charts: tuple[StepChart, ...]
+    rows: tuple[SpanRow, ...]
+
+
+def _spans(report: Report) -> Spans | None:
+    rows = span_rows(report)
+    return Spans(charts=step_charts(report), rows=rows) if rows else None
+
+
+SECTION = Section(name="spans", link="Spans", view=_spans)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page import places
-from traceana.render.page.ranks import drawn_ranks
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page import open_at
+from traceana.render.page.drawn_ranks import drawn_ranks
+from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, Tick, round_step
+from traceana.render.page.section import Section
 from traceana.report import Report, RunReport, TimelineRow
 from traceana.report import Timeline as TimelineData
 
@@ -61,7 +62,7 @@ def _timeline(mark: RunMark, run: RunReport, data: TimelineData, longest_ns: int
         run=mark,
         title=data.title,
         duration=units.duration(data.duration_ns),
-        command=places.of_numbered_span(run, data.title),
+        command=open_at.of_numbered_span(run, data.title),
         axis=_axis(longest_ns),
         strips=tuple(_strip(row, longest_ns) for row in data.rows if row.rank in drawn),
     )
@@ -117,3 +118,19 @@ def _outline(cells: list[str], kind: str) -> str:
             outline.append(f"M{start} 0h{index - start}v1H{start}z")
             start = None
     return "".join(outline)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timelines:
+    """All runs' steps, drawn on a grid of `cells`."""
+
+    timelines: tuple[Timeline, ...]
+    cells: int
+
+
+def _timelines(report: Report) -> Timelines | None:
+    found = timelines(report)
+    return Timelines(timelines=found, cells=CELLS) if found else None
+
+
+SECTION = Section(name="timeline", link="Timeline", view=_timelines)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page.marks import RunMark, marked_runs
+from traceana.render.page.section import Section
 from traceana.report import Report, RunReport
 
 UNKNOWN_BACKEND = "unknown"
@@ -176,3 +177,17 @@ CHECKS = (
     ),
     _Check(name="Remarks", consequence="What reading and matching came upon.", details=_notes),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknowns:
+    """The section's list; the table beside it stands whatever is known."""
+
+    gaps: tuple[Gap, ...]
+
+
+def _unknowns(report: Report) -> Unknowns:
+    return Unknowns(gaps=gaps(report))
+
+
+SECTION = Section(name="unknowns", link="Cannot know", view=_unknowns)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page import places
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page import open_at
+from traceana.render.page.marks import RunMark, marked_runs
+from traceana.render.page.section import Section
 from traceana.report import Clock, RankWait, Report, RunReport
 
 SHADES = 6
@@ -92,8 +93,8 @@ def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> 
         rows=_matrix(run.waits, ops, worst),
         stragglers=_stragglers(run),
         other_stragglers=max(0, len(run.stragglers) - MOST_STRAGGLERS),
-        longest=places.of_worst_wait(run) if waited else None,
-        longest_by_op=tuple(LongestWait(op=op, command=places.of_worst_wait(run, op)) for op in waited)
+        longest=open_at.of_worst_wait(run) if waited else None,
+        longest_by_op=tuple(LongestWait(op=op, command=open_at.of_worst_wait(run, op)) for op in waited)
         if len(waited) > 1
         else (),
         clock=clock_sentence(run.clock),
@@ -153,3 +154,6 @@ def clock_sentence(clock: Clock) -> str:
     if clock.residual_ns is None:
         return how
     return f"{how} What is left between them is {units.duration(clock.residual_ns)}; shorter waits mean nothing."
+
+
+SECTION = Section(name="waits", link="Waiting", view=waits)

@@ -1,8 +1,8 @@
 """The report's first screen as tables of text: verdict, tables, fairness, and what is not known."""
 
 from traceana import units
-from traceana.render.page.runs import baseline_first
-from traceana.render.sections.headline import headline
+from traceana.render.answer.of_report import answer
+from traceana.render.page.marks import baseline_first
 from traceana.render.sections.paired import MarkedPair, paired_rows
 from traceana.render.sections.unknowns import Gap, gaps
 from traceana.render.text.comparison_tables import of_runs
@@ -17,9 +17,9 @@ def summary(report: Report) -> list[TextTable]:
 
 
 def _answer(report: Report) -> TextTable:
-    answer = headline(report)
-    figures = [f"{figure.question} {figure.value} {figure.caption}; {figure.detail}" for figure in answer.figures]
-    return TextTable(title=answer.sentence, columns=(), rows=(), notes=(answer.second, *figures))
+    said = answer(report)
+    figures = [f"{figure.question} {figure.value} {figure.caption}; {figure.detail}" for figure in said.figures]
+    return TextTable(title=said.sentence, columns=(), rows=(), notes=(said.second, *figures))
 
 
 def _pairs(report: Report) -> list[TextTable]:

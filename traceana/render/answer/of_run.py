@@ -1,7 +1,7 @@
 """The first screen of a run by itself."""
 
 from traceana import units
-from traceana.render.answer import Figure, Headline, Window, exposed_share, window
+from traceana.render.answer.figures import Figure, Headline, Window, exposed_share, window
 from traceana.report import Operation, RunReport
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.render.page.runs import RunMark, marked_runs
+from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, LogScale, Tick, round_step
+from traceana.render.page.section import Section
 from traceana.report import Report, StepTime
 
 ROW_HEIGHT = 22
@@ -31,7 +32,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strips:
-    """The chart; without rows where no run has steps."""
+    """The chart."""
 
     name: str
     axis: Axis
@@ -39,9 +40,14 @@ class Strips:
     height: int
 
 
-def strips(report: Report) -> Strips:
-    """A strip per run that has steps, all on one axis; the first MOST_DOTS executions of each."""
+def strips(report: Report) -> Strips | None:
+    """A strip per run that has steps, all on one axis; the first MOST_DOTS executions of each.
+
+    None without steps, or where nothing is compared: a run by itself has its steps among the spans.
+    """
     stepped = [(mark, run) for mark, run in marked_runs(report) if run.steps]
+    if not stepped or not report.comparisons:
+        return None
     times = [step.duration_ns for _, run in stepped for step in run.steps if step.duration_ns > 0] or [1]
     scale = LogScale(low=min(times) * 0.97, high=max(times) * 1.03)
     names = [row.name for comparison in report.comparisons for row in comparison.end_to_end if row.metric == "step"]
@@ -77,3 +83,6 @@ def _strip(mark: RunMark, index: int, steps: tuple[StepTime, ...], scale: LogSca
             for step in steps
         ),
     )
+
+
+SECTION = Section(name="steps", link="Steps", view=strips)

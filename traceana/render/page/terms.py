@@ -11,7 +11,7 @@ class Definition:
     meaning: str
 
 
-GLOSSARY = {
+TERMS = {
     "span": Definition(
         name="window",
         meaning="The time that a rank's trace covers: from its first to its last GPU activity "

@@ -1,0 +1,49 @@
+"""What `analyze` saves is what it is read back as."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+
+from tests import reports
+from tests.simulation import Truth, side
+from traceana.analyze.run import AnalyzedRun
+from traceana.saved import calls
+from traceana.saved.read import runs_of_report
+from traceana.saved.write import write
+
+COLUMNS = (
+    *("rank", "start_ns", "duration_ns", "exposed_ns", "wait_ns", "transfer_ns", "matched", "collective", "seq"),
+    *("step", "warm_up"),
+)
+
+
+def simulated() -> list[AnalyzedRun]:
+    runs = side("a", Truth(repeats=2, steps=3, late_ns=400_000), np.random.default_rng(1)).runs
+    return [
+        replace(runs[0], calls=replace(runs[0].calls, site=runs[0].calls.signature % 2 - 1, sites=("Attention",))),
+        runs[1],
+    ]
+
+
+def test_calls_come_back_as_they_were(tmp_path: Path) -> None:
+    runs = simulated()
+    write(reports.report(*(run.report for run in runs)), runs, tmp_path)
+    for saved, read in zip(runs, runs_of_report(tmp_path / "report.json"), strict=True):
+        assert read.report == saved.report
+        for name in COLUMNS:
+            assert np.array_equal(getattr(read.calls, name), getattr(saved.calls, name)), name
+        groupless = [replace(signature, group=None) for signature in saved.calls.signatures]
+        assert [read.calls.signatures[code] for code in read.calls.signature] == [
+            groupless[code] for code in saved.calls.signature
+        ]
+        assert [(*read.calls.sites, None)[site] for site in read.calls.site] == [
+            (*saved.calls.sites, None)[site] for site in saved.calls.site
+        ]
+
+
+def test_the_file_has_the_schema(tmp_path: Path) -> None:
+    runs = simulated()
+    write(reports.report(*(run.report for run in runs)), runs, tmp_path)
+    assert parquet.read_schema(tmp_path / calls.FILE).equals(calls.SCHEMA)

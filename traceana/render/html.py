@@ -1,0 +1,75 @@
+"""The HTML report: one file that loads nothing, opens at once and works without scripts.
+
+Names in a trace are untrusted. Templates escape everything, and the page's content policy admits only the style and
+the script whose hashes it carries, so a name that slipped through still could not run.
+"""
+
+from markupsafe import Markup
+
+from traceana.render.page.environment import asset, environment, hash_source
+from traceana.render.page.marks import baseline_first, marked_runs, side_marks
+from traceana.render.sections import (
+    all_calls,
+    breakdown,
+    comparison,
+    glossary,
+    headline,
+    hta,
+    operations,
+    paired,
+    perf,
+    ranking,
+    setup,
+    sites,
+    sizes,
+    spans,
+    steps,
+    timeline,
+    unknowns,
+    waits,
+)
+from traceana.report import Report
+
+SECTIONS = (
+    headline.SECTION,
+    ranking.SECTION,
+    comparison.SECTION,
+    steps.SECTION,
+    paired.SECTION,
+    breakdown.SECTION,
+    operations.SECTION,
+    sizes.SECTION,
+    waits.SECTION,
+    timeline.SECTION,
+    spans.SECTION,
+    perf.SECTION,
+    sites.SECTION,
+    all_calls.SECTION,
+    setup.SECTION,
+    unknowns.SECTION,
+    hta.SECTION,
+    glossary.SECTION,
+)
+"""In the order of the page."""
+
+
+def render(report: Report) -> str:
+    """The whole report as one HTML document."""
+    report = baseline_first(report)
+    templates = environment()
+    style, script = (asset(templates, name) for name in ("report.css", "report.js"))
+    found = [(section, section.view(report)) for section in SECTIONS]
+    return templates.get_template("report.html.j2").render(
+        report=report,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        runs=marked_runs(report),
+        sides=side_marks(report),
+        sections=[(section, view) for section, view in found if view],
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    sources = f"style-src {hash_source(style)}; script-src {hash_source(script)}"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"

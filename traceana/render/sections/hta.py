@@ -1,0 +1,23 @@
+"""What HolisticTraceAnalysis says of a rank, where it was asked for."""
+
+from dataclasses import dataclass
+
+from traceana.render.page.marks import RunMark, marked_runs
+from traceana.render.page.section import Section
+from traceana.report import HtaSection, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedAnalysis:
+    """One rank's analysis and the run that it is of."""
+
+    run: RunMark
+    data: HtaSection
+
+
+def analyses(report: Report) -> tuple[MarkedAnalysis, ...]:
+    """Those of all runs."""
+    return tuple(MarkedAnalysis(run=mark, data=run.hta) for mark, run in marked_runs(report) if run.hta)
+
+
+SECTION = Section(name="hta", link="HTA", view=analyses)

@@ -1,0 +1,116 @@
+"""The calls of runs as one table, collectives.parquet: its columns, and the way there and back.
+
+One row a rank's call of every run; times in ns, sizes in bytes, null where something is not known. The ranks of a group
+are not in it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from traceana.analyze.calls import Calls
+from traceana.analyze.collectives import Signature
+from traceana.analyze.run import AnalyzedRun
+from traceana.trace.columns import Bools, Ints
+
+FILE = "collectives.parquet"
+_OF_SIGNATURE = pa.schema(
+    [
+        ("op", pa.string()),
+        ("dtype", pa.string()),
+        ("message_bytes", pa.int64()),
+        ("group_size", pa.int64()),
+        ("group_name", pa.string()),
+        ("backend", pa.string()),
+        ("library", pa.string()),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("run", pa.string()),
+        ("rank", pa.int64()),
+        *_OF_SIGNATURE,
+        ("site", pa.string()),
+        ("seq", pa.int64()),
+        ("collective", pa.int64()),
+        ("step", pa.int64()),
+        ("warm_up", pa.bool_()),
+        ("start_ns", pa.int64()),
+        ("duration_ns", pa.int64()),
+        ("exposed_ns", pa.int64()),
+        ("wait_ns", pa.int64()),
+        ("transfer_ns", pa.int64()),
+    ]
+)
+
+
+def table(runs: Sequence[AnalyzedRun]) -> pa.Table:
+    """All calls of `runs`, run after run."""
+    return pa.concat_tables([_table(run) for run in runs])
+
+
+def calls(table: pa.Table, label: str) -> Calls:
+    """The calls of the run of that label. Raises KeyError where a column is missing."""
+    mine = table.filter(pyarrow.compute.equal(table["run"], label))
+    signature, signatures = _signatures(mine)
+    site = mine["site"].combine_chunks().dictionary_encode()
+    return Calls(
+        rank=_ints(mine, "rank"),
+        start_ns=_ints(mine, "start_ns"),
+        duration_ns=_ints(mine, "duration_ns"),
+        exposed_ns=_ints(mine, "exposed_ns"),
+        wait_ns=_ints(mine, "wait_ns", absent=0),
+        transfer_ns=_ints(mine, "transfer_ns", absent=0),
+        matched=np.asarray(mine["collective"].is_valid()),
+        collective=_ints(mine, "collective"),
+        seq=_ints(mine, "seq"),
+        step=_ints(mine, "step"),
+        warm_up=np.asarray(mine["warm_up"]).astype(np.bool_),
+        signature=signature,
+        signatures=signatures,
+        site=np.asarray(site.indices.fill_null(-1)).astype(np.int64),
+        sites=tuple(site.dictionary.to_pylist()),
+    )
+
+
+def _table(run: AnalyzedRun) -> pa.Table:
+    found = run.calls
+    columns = {
+        "run": pa.repeat(run.report.label, len(found)),
+        "rank": found.rank,
+        "site": pa.array([*found.sites, None], pa.string()).take(pa.array(found.site % (len(found.sites) + 1))),
+        "seq": _known(found.seq, found.seq >= 0),
+        "collective": _known(found.collective, found.matched),
+        "step": _known(found.step, found.step >= 0),
+        "warm_up": found.warm_up,
+        "start_ns": found.start_ns,
+        "duration_ns": found.duration_ns,
+        "exposed_ns": found.exposed_ns,
+        "wait_ns": _known(found.wait_ns, found.matched),
+        "transfer_ns": _known(found.transfer_ns, found.matched),
+    }
+    index = pa.array(found.signature)
+    for field in _OF_SIGNATURE:
+        values = [getattr(signature, field.name) for signature in found.signatures]
+        columns[field.name] = pa.array(values, field.type).take(index)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _known(values: Ints, known: Bools) -> pa.Array:
+    return pa.array(values, mask=~known)
+
+
+def _ints(table: pa.Table, name: str, *, absent: int = -1) -> Ints:
+    return np.asarray(table[name].fill_null(absent)).astype(np.int64)
+
+
+def _signatures(table: pa.Table) -> tuple[Ints, tuple[Signature, ...]]:
+    """Calls of one kind share a signature."""
+    encoded = {name: table[name].combine_chunks().dictionary_encode() for name in _OF_SIGNATURE.names}
+    codes = [np.asarray(column.indices.fill_null(-1)).astype(np.int64) for column in encoded.values()]
+    kinds, index = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+    values = {name: [*column.dictionary.to_pylist(), None] for name, column in encoded.items()}
+    found = [{name: values[name][code] for name, code in zip(values, kind, strict=True)} for kind in kinds.tolist()]
+    return index.reshape(-1), tuple(Signature(group=None, **one) for one in found)
