@@ -36,3 +36,24 @@ def test_bus_factors() -> None:
 @pytest.mark.parametrize(("nelems", "group_size"), [(1 << 47, 1 << 47), (1 << 40, 1 << 23), (-1, 4), (0, 4)])
 def test_a_size_that_no_memory_holds_is_not_known(nelems: int, group_size: int) -> None:
     assert message_bytes("all_gather", "BFloat16", nelems, nelems, group_size) is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        ("unsigned char", 1),
+        ("signed char", 1),
+        ("short int", 2),
+        ("unsigned int", 4),
+        ("unsigned", 4),
+        ("long int", 8),
+        ("long unsigned int", 8),
+        ("int64_t", 8),
+        ("c10::BFloat16", 2),
+        ("c10::complex<float>", 8),
+        ("c10::complex<c10::Half>", 4),
+        ("", None),
+    ],
+)
+def test_the_names_of_cpp(dtype: str, size: int | None) -> None:
+    assert dtype_bytes(dtype) == size

@@ -4,19 +4,25 @@ Sizes and factors follow nccl-tests' PERFORMANCE.md
 (https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md).
 """
 
+import re
+
 _LARGEST = 1 << 60
 _DTYPE_BYTES = {
     "float": 4, "float32": 4, "double": 8, "float64": 8, "half": 2, "float16": 2, "bfloat16": 2,
     "char": 1, "int8": 1, "byte": 1, "uint8": 1, "bool": 1, "short": 2, "int16": 2, "uint16": 2, "int": 4, "int32": 4,
     "uint32": 4, "long": 8, "int64": 8, "uint64": 8, "complexfloat": 8, "complexdouble": 16, "complexhalf": 4,
+    "complex64": 8, "complex128": 16, "complex32": 4, "qint8": 1, "quint8": 1, "qint32": 4,
+    "shortint": 2, "longint": 8, "longlong": 8, "longlongint": 8, "size": 8, "__half": 2, "__nv_bfloat16": 2,
 }  # fmt: skip
+# `record_shapes` writes C++'s names: "unsigned char", "long int", "c10::complex<float>".
+_CPP_WORDS = re.compile(r"\b(?:torch\.|c10::|at::|std::|(?:un)?signed\b)|[\s<>]|_t\b")
 
 
 def dtype_bytes(dtype: str | None) -> int | None:
     """Bytes of one element, or None for a dtype that is not known. FP8 in every spelling is 1."""
-    if dtype is None:
+    if not dtype:
         return None
-    name = dtype.lower().removeprefix("torch.").removeprefix("c10::")
+    name = _CPP_WORDS.sub("", dtype.lower()) or "int"
     if name.startswith(("float8", "fp8")):
         return 1
     return _DTYPE_BYTES.get(name)

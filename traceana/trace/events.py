@@ -55,11 +55,20 @@ def decode_events(data: bytes, decoder: Any = _events) -> Chunk:
     `decoder` is a msgspec decoder of a list of Event or of a subclass that reads more of each.
     """
     array = b"[" + data + b"]"
-    events: list[Event] = decoder.decode(array)
+    events = _decode(array, decoder)
     times = [event.ts or 0.0 for event in events]
     if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
         return Chunk(events, [_exact_nanoseconds(row.ts) for row in _digits.decode(array)])
     return Chunk(events, nanoseconds(times))
+
+
+def _decode(array: bytes, decoder: Any) -> list[Event]:
+    try:
+        events: list[Event] = decoder.decode(array)
+    except msgspec.ValidationError:
+        # Some writers put numbers into strings.
+        events = msgspec.json.Decoder(decoder.type, strict=False).decode(array)
+    return events
 
 
 def nanoseconds(microseconds: list[float]) -> list[int]:
@@ -71,11 +80,12 @@ def nanoseconds(microseconds: list[float]) -> list[int]:
 
 
 def _exact_nanoseconds(digits: msgspec.Raw) -> int:
-    if bytes(digits) == b"null":
+    text = bytes(digits).decode().strip('"')
+    if text == "null":
         return 0
-    value = int((Decimal(bytes(digits).decode()) * 1000).to_integral_value())
+    value = int((Decimal(text) * 1000).to_integral_value())
     if abs(value) > _INT64_LIMIT_NS:
-        raise OverflowError(f"time stamp {bytes(digits).decode()} µs is out of range")
+        raise OverflowError(f"time stamp {text} µs is out of range")
     return value
 
 

@@ -1,14 +1,22 @@
 """The top-level keys of a Kineto trace that are not events."""
 
-from typing import Annotated, Any
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
+
+from traceana.trace.lenient import number, ranks, struct_of
 
 MERGED = "traceana merge"
 """The top-level key that tells a merge of ranks from a rank's own file."""
 
+_KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_name", MERGED)
+_NO_HOST = {"", "localhost", "unknown", "(none)"}
 # No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
-_RankNumber = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
+_MOST_RANKS = 1 << 20
+_decoder = json.JSONDecoder(strict=False)
 
 
 class ProcessGroupConfig(msgspec.Struct, frozen=True):
@@ -24,8 +32,8 @@ class ProcessGroupConfig(msgspec.Struct, frozen=True):
 class DistributedInfo(msgspec.Struct, frozen=True):
     """`distributedInfo`: absent where the process group did not exist when the profiler started."""
 
-    rank: _RankNumber | None = None
-    world_size: _RankNumber | None = None
+    rank: int | None = None
+    world_size: int | None = None
     backend: str | None = None
     nccl_version: str | None = None
     pg_config: list[ProcessGroupConfig] = []
@@ -44,8 +52,14 @@ class Header(msgspec.Struct, frozen=True):
     distributed: DistributedInfo | None = None
     devices: list[DeviceProperties] = []
     base_time_ns: int | None = None
+    host: str | None = None
     merged: bool = False
     """Whether `traceana merge` wrote the file: it holds many ranks."""
+
+    @property
+    def rank(self) -> int | None:
+        """The rank that the file itself states."""
+        return self.distributed.rank if self.distributed else None
 
     def completed_by(self, other: "Header") -> "Header":
         """This header with what it lacks taken from `other` (the keys after the events)."""
@@ -53,26 +67,69 @@ class Header(msgspec.Struct, frozen=True):
             distributed=self.distributed or other.distributed,
             devices=self.devices or other.devices,
             base_time_ns=other.base_time_ns if self.base_time_ns is None else self.base_time_ns,
+            host=self.host or other.host,
             merged=self.merged or other.merged,
         )
 
 
 def decode_header(data: bytes) -> Header:
-    """Decode an object of top-level keys; a key whose value is malformed counts as absent."""
-    try:
-        keys: dict[str, msgspec.Raw] = msgspec.json.decode(data.decode("utf-8", "replace"), type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError:
-        return Header()
+    """Decode an object of top-level keys, whole or damaged; a key whose value is malformed counts as absent."""
+    text = data.decode("utf-8", "replace")
+    keys = _keys(text)
+    devices = keys.get("deviceProperties")
+    host = keys.get("host_name")
     return Header(
-        distributed=_value(keys, "distributedInfo", DistributedInfo),
-        devices=_value(keys, "deviceProperties", list[DeviceProperties]) or [],
-        base_time_ns=_value(keys, "baseTimeNanoseconds", int),
+        distributed=_distributed(keys.get("distributedInfo")),
+        devices=[struct_of(one, DeviceProperties) for one in _objects(devices)],
+        base_time_ns=number(keys.get("baseTimeNanoseconds")),
+        host=host.strip() if isinstance(host, str) and host.strip().lower() not in _NO_HOST else None,
         merged=MERGED in keys,
     )
 
 
-def _value(keys: dict[str, msgspec.Raw], name: str, kind: Any) -> Any:
+def _keys(text: str) -> Mapping[str, Any]:
+    """The values of those keys that are read; where the object is damaged, each by itself."""
     try:
-        return msgspec.json.decode(keys[name], type=kind)
-    except (KeyError, msgspec.MsgspecError):
+        whole = json.loads(text, strict=False)
+        return whole if isinstance(whole, dict) else {}
+    except (ValueError, RecursionError):
+        pass
+    found = {}
+    for key in _KEYS:
+        start = re.search(rf'"{key}"\s*:\s*', text)
+        try:
+            if start:
+                found[key], _ = _decoder.raw_decode(text, start.end())
+        except (ValueError, RecursionError):
+            continue
+    return found
+
+
+def _distributed(value: object) -> DistributedInfo | None:
+    if not isinstance(value, dict):
         return None
+    groups = [_group(one) for one in _objects(value.get("pg_config"))]
+    known = struct_of({key: one for key, one in value.items() if key != "pg_config"}, DistributedInfo)
+    return msgspec.structs.replace(
+        known, rank=_rank_number(value.get("rank")), world_size=_rank_number(value.get("world_size")), pg_config=groups
+    )
+
+
+def _group(value: dict[str, Any]) -> ProcessGroupConfig:
+    known = struct_of({key: one for key, one in value.items() if key != "ranks"}, ProcessGroupConfig)
+    return msgspec.structs.replace(known, ranks=list(ranks(value.get("ranks")) or ()))
+
+
+def _rank_number(value: object) -> int | None:
+    found = number(value)
+    return found if found is not None and 0 <= found <= _MOST_RANKS else None
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list, which may itself be written as a string."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return []
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -17,6 +17,7 @@ from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, Hos
 from traceana.trace.events import Chunk, Event
 from traceana.trace.file import TraceFile
 from traceana.trace.header import Header
+from traceana.trace.lenient import decode_struct, number, ranks
 
 _CATEGORY = {name: index for index, name in enumerate(GPU_CATEGORIES)}
 # How c10d names its own annotations: they repeat a collective, so they are no user spans.
@@ -31,6 +32,7 @@ _FOREIGN = re.compile(r"(?:hpu|mtia|npu|xpu|privateuse1|glow|ascend|xla|tpu)(?!_
 
 # A value that no run can have makes its event a damaged one, instead of overflowing a column later.
 _Integer = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+_Correlation = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _Count = Annotated[int, msgspec.Meta(ge=-(1 << 48), le=1 << 48)]
 _LONGEST_US = float(1 << 43)
 
@@ -38,15 +40,15 @@ _LONGEST_US = float(1 << 43)
 class _Args(msgspec.Struct, gc=False):
     device: _Integer = 0
     stream: _Integer | str = 0
-    correlation: _Integer = 0
-    external: _Integer = msgspec.field(name="External id", default=-1)
+    correlation: _Correlation = 0
+    external: _Correlation = msgspec.field(name="External id", default=-1)
     collective: str | None = msgspec.field(name="Collective name", default=None)
     in_nelems: _Count | None = msgspec.field(name="In msg nelems", default=None)
     out_nelems: _Count | None = msgspec.field(name="Out msg nelems", default=None)
     group_size: _Count | None = msgspec.field(name="Group size", default=None)
     dtype: str | None = None
     group_name: str | None = msgspec.field(name="Process Group Name", default=None)
-    group_ranks: str | None = msgspec.field(name="Process Group Ranks", default=None)
+    group_ranks: str | list[int] | None = msgspec.field(name="Process Group Ranks", default=None)
     seq: _Count | None = msgspec.field(name="Seq", default=None)
     backend: str | None = msgspec.field(name="traceana backend", default=None)
     library: str | None = msgspec.field(name="traceana library", default=None)
@@ -55,7 +57,6 @@ class _Args(msgspec.Struct, gc=False):
 
 
 _args_decoder = msgspec.json.Decoder(_Args)
-_NO_ARGS = _Args()
 
 
 class _Rows:
@@ -125,7 +126,8 @@ class _Reader:
     def activity(self, event: Event, start: int, duration: int) -> None:
         args = self._args(event)
         call = self._call(args) if args.collective else -1
-        stream = args.stream if isinstance(args.stream, int) else self._name(args.stream)
+        stream = number(args.stream)
+        stream = self._name(str(args.stream)) if stream is None else stream
         end, name = start + max(duration, 0), self._name(event.name)
         place = (args.device, stream, args.correlation)
         self.gpu.extend((start, end, name, _CATEGORY[event.cat], *place, call, args.external))
@@ -168,7 +170,10 @@ class _Reader:
             self.modules.add(start, duration, self._thread(event), self._name(event.name.removeprefix(_MODULE_PREFIX)))
 
     def _args(self, event: Event) -> _Args:
-        return _args_decoder.decode(event.args) if event.args != b"null" else _NO_ARGS
+        try:
+            return _args_decoder.decode(event.args)
+        except msgspec.ValidationError:
+            return decode_struct(event.args, _args_decoder)
 
     def _call(self, args: _Args, name: str = "") -> int:
         nelems, dtype = args.in_nelems, args.dtype
@@ -182,7 +187,7 @@ class _Reader:
                 out_nelems=args.out_nelems,
                 group_size=args.group_size,
                 group_name=args.group_name,
-                group_ranks=parse_ranks(args.group_ranks),
+                group_ranks=ranks(args.group_ranks),
                 seq=args.seq,
                 backend=args.backend,
                 library=args.library,
@@ -196,16 +201,6 @@ class _Reader:
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))
-
-
-def parse_ranks(text: str | None) -> tuple[int, ...] | None:
-    """ "[0, 1]" to ranks; None where c10d cut the list with "..." (over 30 ranks) or wrote something else."""
-    if not text or "..." in text:
-        return None
-    try:
-        return tuple(int(part) for part in text.strip("[] ").split(",") if part.strip())
-    except ValueError:
-        return None
 
 
 def _first_input(args: _Args) -> tuple[int | None, str | None]:

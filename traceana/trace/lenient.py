@@ -1,0 +1,66 @@
+"""Structs from JSON whose types are not quite as expected: one odd field costs that field, not those beside it.
+
+Numbers may be written as strings and names as numbers; an unsigned 64-bit number that int64 cannot hold is read as its
+bits (2^64 - 1 is -1), which keeps numbers that are only compared, as correlations are.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_INTEGER = re.compile(r"\s*[-+]?\d{1,20}\s*")
+_INT64_END, _UINT64_END = 1 << 63, 1 << 64
+
+
+def decode_struct(data: bytes | msgspec.Raw, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Decode an object field by field. Raises msgspec.MsgspecError where it is no JSON; what is no object is empty."""
+    values = msgspec.json.decode(data)
+    return struct_of(values if isinstance(values, dict) else {}, decoder.type)
+
+
+def struct_of(values: Mapping[str, Any], kind: type[T]) -> T:
+    """`kind` with each field that can be read as its type, the default for others."""
+    read = {}
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name in values:
+            for value in _readings(values[field.encode_name]):
+                try:
+                    read[field.name] = msgspec.convert(value, field.type, strict=False)
+                except msgspec.ValidationError:
+                    continue
+                break
+    return kind(**read)
+
+
+def number(value: object) -> int | None:
+    """A whole number, also one written as a string, as int64; None for anything else."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not -_INT64_END <= value < _UINT64_END:
+        return None
+    return value if value < _INT64_END else value - _UINT64_END
+
+
+def ranks(value: object) -> tuple[int, ...] | None:
+    """A list of ranks, or "[0, 1]"; None where c10d cut it with "..." (over 30 ranks), and for anything else."""
+    parts = value.strip("[]() ").replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not parts:
+        return None
+    found = [number(part) for part in parts]
+    known = tuple(rank for rank in found if rank is not None and rank >= 0)
+    return known if len(known) == len(found) else None
+
+
+def _readings(value: object) -> Iterator[object]:
+    """What a value can mean, the nearest first."""
+    yield value
+    found = number(value)
+    if found is not None:
+        yield found
+        yield str(value)
