@@ -1,11 +1,16 @@
-"""`run.json`: what ran, and what became of each rank's trace."""
+"""`run.json`: what ran, and what became of each rank's trace; written and read here alone."""
 
-from dataclasses import dataclass
+import dataclasses
+import typing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+NAME = "run.json"
 SCHEMA_VERSION = 1
+Texts = dict[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +107,44 @@ class RunFile:
     ranks: tuple[Rank, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRun:
+    """What could be read of a file of any version: a key that is absent, or not as we write it, keeps its default here.
+
+    A field that is new in `Backend`, `NcclLog`, `Nccl` or `Rank` needs a default, so that older files tell the rest.
+    """
+
+    label: str | None = None
+    repeat: int | None = None
+    argv: tuple[str, ...] | None = None
+    started: str | None = None
+    exit_code: int | None = None
+    backend: Backend = Backend(asked="", adapter=None, seen=(), mismatch=None)
+    versions: dict[str, str | None] = field(default_factory=dict)
+    environment: Texts = field(default_factory=dict)
+    nccl: Nccl = field(default_factory=lambda: Nccl(set={}, preset=(), ranks=()))
+    window: Texts = field(default_factory=dict)
+    ranks: tuple[Rank, ...] = ()
+
+
 def write(run: RunFile, folder: Path, scratch: Path) -> None:
     """Write `folder`/run.json by rename; raises OSError."""
-    partial = scratch / "run.json"
+    partial = scratch / NAME
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
-    partial.replace(folder / "run.json")
+    partial.replace(folder / NAME)
+
+
+def read(folder: Path) -> FoundRun:
+    """What `folder`/run.json tells: nothing where there is none, or one of somebody else."""
+    try:
+        file = msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return FoundRun()
+    kinds = typing.get_type_hints(FoundRun)
+    known: dict[str, Any] = {}
+    for name in {entry.name for entry in dataclasses.fields(FoundRun)} & file.keys():
+        try:
+            known[name] = msgspec.convert(file[name], type=kinds[name])
+        except msgspec.ValidationError:
+            continue
+    return FoundRun(**known)

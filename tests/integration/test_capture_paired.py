@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from traceana_capture.launcher import captured_run as session
+from traceana_capture.launcher.captured_run import capture
 from traceana_capture.launcher.options import Options
 
 from tests.analysis import Outcome, analyze
@@ -25,7 +25,7 @@ def captured(folder: Path, *how: str) -> Path:
     paired = ("all_reduce", "all_to_all")
     options = Options(argv=argv, nccl={}, backend="torch", paired=paired, timeout_s=LIMIT_S)
     with mock.patch("traceana_capture.launcher.backends.check_machine"):
-        assert session.capture(options, folder, "run") == 0
+        assert capture(options, folder, "run") == 0
     return folder / "run"
 
 

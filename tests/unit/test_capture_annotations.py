@@ -4,7 +4,7 @@ import types
 from typing import Any
 
 import pytest
-import traceana_capture.agent.call_notes as calls
+from traceana_capture.agent import call_notes
 from traceana_capture.agent.pynccl import watch_library
 from traceana_capture.launcher.publish import annotate, annotate_host, record
 
@@ -37,7 +37,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     module = types.ModuleType("framework.pynccl_wrapper")
     module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
     watch_library(module)
-    fresh = calls.Calls()
+    fresh = call_notes.Calls()
     fresh.recording = True
     monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
     library = module.NCCLLibrary()
@@ -70,7 +70,7 @@ def test_a_group_inside_a_group_is_one_call(monkeypatch: pytest.MonkeyPatch) -> 
     module = types.ModuleType("framework.pynccl_wrapper")
     module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
     watch_library(module)
-    fresh = calls.Calls()
+    fresh = call_notes.Calls()
     fresh.recording = True
     monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
     library = module.NCCLLibrary()
@@ -91,7 +91,7 @@ def test_a_call_that_carries_another_is_not_counted_again(monkeypatch: pytest.Mo
     module = types.ModuleType("framework.pynccl_wrapper")
     module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
     watch_library(module)
-    fresh = calls.Calls()
+    fresh = call_notes.Calls()
     counted: list[None] = []
     fresh.before, fresh.unasked = lambda: counted.append(None), 0
     fresh.inside.call = inside

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture.agent import paired as pairs
-from traceana_capture.agent import routes
+from traceana_capture.agent import paired, routes
 from traceana_capture.agent.adapters import sglang_diffusion
 from traceana_capture.launcher import backends
 
@@ -139,12 +138,12 @@ def test_a_disabled_communicator_gets_no_calls(module: Any) -> None:
 def test_pairs_get_the_communicator_and_the_ranks_group_on_the_host(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh = pairs.Pairs()
+    fresh = paired.Pairs()
     fresh.choose(["all_to_all"])
     monkeypatch.setattr(sglang_diffusion, "PAIRS", fresh)
     sglang_diffusion.choose_backend(module, "torch")
     coordinator = module.GroupCoordinator([0, 1], use_device_communicator=False)
-    peer = pairs.Peer(pynccl=coordinator.device_communicator.pynccl_comm, host_group="host group")
+    peer = paired.Peer(pynccl=coordinator.device_communicator.pynccl_comm, host_group="host group")
     assert fresh.peers == {(0, 1): peer}
     assert routes.COMMUNICATORS == {}
 

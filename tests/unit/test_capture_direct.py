@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture.agent import call_notes as calls
 from traceana_capture.agent import direct
+from traceana_capture.agent.call_notes import Calls, forget_groups
 from traceana_capture.launcher.graph_replays import annotate_replays
 from traceana_capture.launcher.publish import annotate, record
 
@@ -22,18 +22,18 @@ SIGNAL, WAIT = "bump_signal_kernel(int*, int*)", "spin_wait_kernel(int*, int*)"
 
 
 @pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[calls.Calls]:
+def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calls]:
     """A process group of this process alone, whose window is open."""
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    fresh = calls.Calls()
+    fresh = Calls()
     fresh.recording = True
     monkeypatch.setattr(direct, "CALLS", fresh)
     yield fresh
-    calls.forget_groups()
+    forget_groups()
     dist.destroy_process_group()
 
 
-def records(noted: calls.Calls) -> list[dict[str, Any] | None]:
+def records(noted: Calls) -> list[dict[str, Any] | None]:
     facts = noted.export()
     return [record(facts["keys"], call) if call else None for call in facts["calls"]]
 
@@ -48,7 +48,7 @@ class CustomAllreduce:
         return input * 2 if input.numel() <= self.limit else None
 
 
-def test_custom_all_reduce_has_its_size_unless_it_did_nothing(noted: calls.Calls) -> None:
+def test_custom_all_reduce_has_its_size_unless_it_did_nothing(noted: Calls) -> None:
     module: Any = types.ModuleType("vllm.distributed.device_communicators.custom_all_reduce")
     module.CustomAllreduce = type("CustomAllreduce", (CustomAllreduce,), {})
     direct.watch(module)
@@ -66,7 +66,7 @@ def test_custom_all_reduce_has_its_size_unless_it_did_nothing(noted: calls.Calls
     assert third["dtype"] == "Half"
 
 
-def test_one_exchange_of_three_tensors_is_one_call(noted: calls.Calls) -> None:
+def test_one_exchange_of_three_tensors_is_one_call(noted: Calls) -> None:
     module: Any = types.ModuleType(direct.USP)
     module._ipc_input_a2a_qkv = lambda q, k, v: (q, k, v)
     module._ipc_varlen_fast = module._ipc_input_a2a_qkv_segmented = lambda *_: None
@@ -93,9 +93,7 @@ def operators() -> Iterator[list[Any]]:
         packet.__class__ = torch._ops.OpOverloadPacket
 
 
-def test_operators_of_symmetric_memory(
-    noted: calls.Calls, operators: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_operators_of_symmetric_memory(noted: Calls, operators: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch._ops.OpOverloadPacket, "__call__", lambda *_, **__: None)
     group = dist.group.WORLD.group_name  # type: ignore[union-attr]
     for operator in operators:
@@ -107,7 +105,7 @@ def test_operators_of_symmetric_memory(
     assert {(r["In msg nelems"], r["traceana backend"]) for r in found} == {(10, "symmetric memory")}
 
 
-def test_an_operator_tells_itself_what_is_wrong_with_its_arguments(noted: calls.Calls, operators: list[Any]) -> None:
+def test_an_operator_tells_itself_what_is_wrong_with_its_arguments(noted: Calls, operators: list[Any]) -> None:
     with pytest.raises(RuntimeError, match="multimem_all_reduce_"):
         torch.ops.symm_mem.multimem_all_reduce_(torch.ones(1))
     assert records(noted) == []

@@ -16,7 +16,7 @@ def test_a_collective_does_not_wait_for_another_threads_export(monkeypatch: pyte
     monkeypatch.setattr(window, "CALLS", fresh)
     control: Any = None
     exporting = window.Window({}, control)
-    exporting.profiler, exporting._stopper, fresh.over = object(), -1, True
+    exporting.state, exporting._stopper, fresh.over = window.State.EXPORTING, -1, True
     monkeypatch.setattr(exporting._done, "wait", lambda: pytest.fail("waited"))
     exporting.collective()
 
@@ -63,7 +63,7 @@ def test_collectives_rest_during_a_delay_and_open_after_it(calls: Calls, monkeyp
 def test_who_asks_too_late_closes_nothing(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     control: Any = None
     recording = window.Window({}, control)
-    recording.profiler, recording._limit, calls.seen = object(), 20, 5
+    recording.state, recording._limit, calls.seen = window.State.RECORDING, 20, 5
     closed: list[str] = []
     monkeypatch.setattr(recording, "close", closed.append)
     recording.collective()
@@ -76,7 +76,7 @@ def test_who_asks_too_late_closes_nothing(calls: Calls, monkeypatch: pytest.Monk
 def test_a_request_that_must_wait_is_met_at_the_next_collective(calls: Calls) -> None:
     control: Any = None
     recording = window.Window({}, control)
-    recording.profiler, recording.holds = object(), 1
+    recording.state, recording.holds = window.State.RECORDING, 1
     recording.close("the steps were over")
     assert (calls.unasked, recording._asked) == (0, "the steps were over")
 

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from traceana_capture import runfile
+
 from traceana.errors import TraceanaError
 from traceana.trace.file import NotATraceError, TraceFile
-from traceana.trace.manifest import MANIFEST, Manifest, read_manifest
+from traceana.trace.manifest import Manifest, read_manifest
 from traceana.trace.perf_dump import beside, find_perf_dump
 
 _SUFFIXES = (".json", ".json.gz")
@@ -113,7 +115,7 @@ def _folders(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]]:
 def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
     for folder, below, names in os.walk(root, onerror=_unreadable_folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != MANIFEST]
+        files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != runfile.NAME]
         if files:
             yield Path(folder), files
 

@@ -48,9 +48,8 @@ def _prepare(settings: dict[str, Any]) -> None:
     _give_way(torch, window)
     _hold_during_graphs(torch, window)
     kills.hold_back(settings["workdir"])
-    os.register_at_fork(after_in_child=window.forget)
-    os.register_at_fork(after_in_child=control.forget)
-    os.register_at_fork(after_in_child=sigterm.forget)
+    for forget in (sigterm.forget, window.forget, control.forget):
+        os.register_at_fork(after_in_child=forget)
     c10d.watch_c10d()
     direct.watch_symmetric_memory()
     _hello_after_init(torch, dist, control, window)

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from traceana_capture.agent import profiler as session
 from traceana_capture.agent import routes
 from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.agent.paired import PAIRS
+from traceana_capture.agent.profiler import end_anyway
 
 
 def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
     except Exception as error:  # whatever it is, the program goes on
         return {"event": "failed", "reason": f"the export failed: {error!r}"}
     finally:
-        session.end_anyway()
+        end_anyway()
         # The object is part of a cycle and holds all events; collecting garbage would take the program's time.
         profiler.profiler = None
     return {"event": "done", "reason": reason, "trace": str(trace)}

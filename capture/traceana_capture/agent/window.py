@@ -12,13 +12,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from traceana_capture.agent import profiler as session
-from traceana_capture.agent import sigterm
+from traceana_capture.agent import bounds, profiler, sigterm
 from traceana_capture.agent.call_notes import CALLS, NEVER
 from traceana_capture.agent.control import Control
 from traceana_capture.agent.export import export
@@ -27,8 +27,17 @@ from traceana_capture.agent.paired import PAIRS
 # A real-time signal that nothing else uses; its handler stays, because a late one would end the process.
 WAKE = signal.SIGRTMAX - 3
 PATIENCE_S = 5.0
-LOOK_S = 0.2
 STUCK = "its main thread did not come back from a call within {:.0f} s; --all-threads can record that too"
+
+
+class State(Enum):
+    """Where a window stands. It goes from one to the next, back from OPENING to WAITING, and from any to OVER."""
+
+    WAITING = auto()
+    OPENING = auto()
+    RECORDING = auto()
+    EXPORTING = auto()
+    OVER = auto()
 
 
 class Window:
@@ -37,9 +46,10 @@ class Window:
     def __init__(self, settings: dict[str, Any], control: Control) -> None:
         self.settings = settings
         self.control = control
+        self.state = State.WAITING
         self.profiler: Any = None
         self.holds = 0
-        self._warm = self._opening = self._in_the_way = False
+        self._warm = self._in_the_way = False
         self._due = 0.0
         self._limit = NEVER
         self._owner: int | None = None
@@ -48,39 +58,52 @@ class Window:
         self._done = threading.Event()
         self._lock = threading.RLock()
 
+    def _become(self, state: State) -> None:
+        """Change the state, which nothing else does, and what follows from it for the calls."""
+        self.state = state
+        CALLS.recording, CALLS.over = state is State.RECORDING, state in (State.EXPORTING, State.OVER)
+        if state is State.OVER:
+            CALLS.finish()
+            PAIRS.measured.clear()
+            sigterm.release()
+
+    def _is(self, state: State) -> bool:
+        """A call, because another thread or a signal changes the state between two looks at it."""
+        return self.state is state
+
     def warm_up(self) -> None:
         """Pay for the profiler's first start, which takes seconds, before the window; waits for CUDA's own start."""
         busy = torch.autograd.profiler._is_profiler_enabled
-        if self._warm or busy or not session.cuda_is_settled() or not self._chosen():
+        if self._warm or busy or not profiler.cuda_is_settled() or not self._chosen():
             return
         self._warm = True
         self.control.send(event="warming up")
-        session.warm_up(self.settings)
+        profiler.warm_up(self.settings)
         self.control.send(event="waiting")
 
     def open(self) -> None:
         """Start recording, unless the delay, counted from the first call, is not over."""
         # A session's start would break a CUDA graph's capture.
-        if self.profiler is not None or CALLS.over or self.holds or not self._chosen():
+        if not self._is(State.WAITING) or self.holds or not self._chosen():
             return
         with self._lock:
             # The lock lets the delay's signal in, which comes to the thread that may be opening already.
-            if self._opening or CALLS.over or self.profiler is not None:
+            if not self._is(State.WAITING):
                 return
-            self._opening = True
+            self._become(State.OPENING)
             try:
                 self._open()
             except Exception as error:  # whatever it is, the program goes on
                 self._give_up(f"the profiler did not start: {error!r}")
             finally:
-                self._opening = False
+                if self._is(State.OPENING):
+                    self._become(State.WAITING)
 
     def _give_up(self, reason: str) -> None:
         self.profiler = None
-        session.end_anyway()
-        with contextlib.suppress(OSError):
-            self._mark.unlink(missing_ok=True)
-        self._finish()
+        profiler.end_anyway()
+        self._unmark()
+        self._become(State.OVER)
         self.control.send(event="failed", reason=reason)
 
     def _open(self) -> None:
@@ -93,7 +116,7 @@ class Window:
         if not self._due:
             self._due = time.monotonic() + self.settings["delay_s"]
             self._open_in(self.settings["delay_s"])
-        if time.monotonic() >= self._due and self.profiler is None:
+        if time.monotonic() >= self._due and self._is(State.OPENING):
             self._record()
 
     def _open_in(self, delay_s: float) -> None:
@@ -108,7 +131,7 @@ class Window:
 
         def due() -> None:
             # What is in the way now is not at some later collective.
-            if not CALLS.recording:
+            if not self._is(State.RECORDING):
                 CALLS.ask(0)
             opens()
 
@@ -122,22 +145,26 @@ class Window:
         self._owner = None if everywhere else threading.get_ident()
         if main:
             signal.signal(WAKE, lambda *_: self.check())
-        profiler = session.of_profiler(self.settings, all_threads=everywhere)
-        session.start(profiler)
-        CALLS.recording = True
+        session = profiler.of_profiler(self.settings, all_threads=everywhere)
+        profiler.start(session)
         self._limit = CALLS.seen + self.settings["max_collectives"]
         CALLS.ask(self._limit)
         with contextlib.suppress(OSError):
             self._mark.touch()
-        self.control.send(event="recording", gpu=session.gpu())
+        self.control.send(event="recording", gpu=profiler.gpu())
+        self.profiler = session
         # From here on the window may be closed at any moment, by a signal that the main thread gets.
-        self.profiler = profiler
-        threading.Thread(target=self._bound, daemon=True).start()
+        self._become(State.RECORDING)
+        bounds.watch(self.settings, self._mark.with_suffix(".flush"), self._done, self.close)
 
     @property
     def _mark(self) -> Path:
         """There from the window's start to its export's end, for the guard of a run whose launcher was killed."""
         return Path(self.settings["workdir"]) / f"{os.getpid()}.window"
+
+    def _unmark(self) -> None:
+        with contextlib.suppress(OSError):
+            self._mark.unlink(missing_ok=True)
 
     def _chosen(self) -> bool:
         """Whether this process is a rank, and one that was asked for."""
@@ -145,27 +172,13 @@ class Window:
             return False
         ranks = self.settings["ranks"]
         if ranks and torch.distributed.get_rank() not in ranks:
-            self._finish()
+            self._become(State.OVER)
             self.control.send(event="left out", reason="not among --ranks")
-        return not CALLS.over
-
-    def _bound(self) -> None:
-        """In a thread of its own: end the window in a healthy process, and at the request of `kills`."""
-        end, request = time.monotonic() + self.settings["duration_s"], self._mark.with_suffix(".flush")
-        most = session.own_bytes() + (self.settings["max_memory_mib"] << 20)
-        while not self._done.wait(LOOK_S if end - time.monotonic() > LOOK_S else max(0.0, end - time.monotonic())):
-            if time.monotonic() >= end:
-                return self.close("the duration was over")
-            if session.own_bytes() > most:
-                return self.close("the process had grown by --max-memory")
-            if request.exists():
-                self.close("its job was about to kill it")
-                return request.unlink(missing_ok=True)
-        return None
+        return not self._is(State.OVER)
 
     def collective(self) -> None:
         """One collective too many comes, or one after a request that had to wait."""
-        if CALLS.over:
+        if not self._is(State.RECORDING):
             return  # another thread exports; this one need not wait for it
         if self._asked:
             self.check()
@@ -197,7 +210,7 @@ class Window:
         """Do what another thread asked for, if this one may."""
         if self._asked and self._may_stop():
             self._stop(self._asked)
-        elif self._due and self.profiler is None and not CALLS.over:
+        elif self._due and self._is(State.WAITING):
             self.open()
 
     def close(self, reason: str) -> None:
@@ -205,10 +218,8 @@ class Window:
         if self._stopper is not None:
             if self._stopper != threading.get_ident():
                 self._done.wait()
-        elif self.profiler is not None and self._may_stop():
-            self._stop(reason)
-        elif self.profiler is not None:
-            self._ask(reason)
+        elif self._is(State.RECORDING):
+            self._stop(reason) if self._may_stop() else self._ask(reason)
 
     def _ask(self, reason: str) -> None:
         self._asked = self._asked or reason
@@ -218,7 +229,7 @@ class Window:
         if self._owner is not None:
             signal.pthread_kill(self._owner, WAKE)
         end = time.monotonic() + PATIENCE_S
-        while not self._done.wait(LOOK_S) and (self._stopper is not None or time.monotonic() < end):
+        while not self._done.wait(bounds.LOOK_S) and (self._stopper is not None or time.monotonic() < end):
             pass
         if self._stopper is None:
             self.control.send(event="failed", reason=f"{reason}, and {STUCK.format(PATIENCE_S)}")
@@ -227,9 +238,9 @@ class Window:
         """The process ends, so a CUDA graph that is being captured is lost anyway."""
         self.holds = 0
         self.close("the process ended")
-        if self.profiler is None and not CALLS.over:
+        if self._is(State.WAITING):
             # A delay must not end in an interpreter that does.
-            self._finish()
+            self._become(State.OVER)
 
     def _may_stop(self) -> bool:
         return not self.holds and self._owner in (None, threading.get_ident())
@@ -238,29 +249,25 @@ class Window:
         with self._lock:
             if self._stopper is not None:
                 return
-            self._stopper, CALLS.recording, CALLS.over = threading.get_ident(), False, True
+            self._stopper = threading.get_ident()
+            self._become(State.EXPORTING)
             try:
                 self.control.send(event="exporting")
                 self.control.send(**export(self.profiler, self._mark.with_suffix(".json"), reason))
             finally:
                 self.profiler = None
-                with contextlib.suppress(OSError):
-                    self._mark.unlink(missing_ok=True)
-                self._finish()
+                self._unmark()
+                self._become(State.OVER)
                 self._done.set()
-
-    def _finish(self) -> None:
-        """There will be no window any more."""
-        CALLS.finish()
-        PAIRS.measured.clear()
-        sigterm.release()
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
         self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
-        CALLS.over = self.profiler is not None
-        if CALLS.over:
+        if self.profiler is not None:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
-            torch.autograd.profiler._is_profiler_enabled = CALLS.recording = False
+            torch.autograd.profiler._is_profiler_enabled = False
             self.profiler = None
+            self._become(State.OVER)
+        else:
+            self._become(State.WAITING)

@@ -106,7 +106,7 @@ def settle(
     try:
         runfile.write(run, claim.folder, claim.scratch)
     except OSError as error:
-        click.echo(f"traceana: cannot write {claim.folder / 'run.json'}: {error.strerror}", err=True)
+        click.echo(f"traceana: cannot write {claim.folder / runfile.NAME}: {error.strerror}", err=True)
     _report(run, why)
     unknown = [rank for rank in plan.options.ranks if rank >= run.world_size > 0]
     if unknown:

@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 
 import traceana_capture
-from traceana_capture.launcher import backends
-from traceana_capture.launcher import nccl_settings as nccl
+from traceana_capture.launcher import backends, nccl_settings
 from traceana_capture.launcher.options import Options
 
 ENTRY_POINT = "[torch.backends]\ntraceana = traceana_capture.agent.entry:start\n"
@@ -26,7 +25,7 @@ def inject(scratch: Path, options: Options) -> dict[str, str]:
         "KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99"),
         **backends.environment(options.backend),
         **options.nccl,
-        **nccl.logging(os.environ, options.nccl, scratch),
+        **nccl_settings.logging(os.environ, options.nccl, scratch),
         "PYTHONPATH": path,
         "TRACEANA_CAPTURE": json.dumps(_settings(scratch, options)),
     }

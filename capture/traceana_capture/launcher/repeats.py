@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from traceana.errors import TraceanaError
-from traceana_capture.launcher import captured_run as session
+from traceana_capture.launcher import captured_run
 from traceana_capture.launcher.nccl_settings import settings_of
 from traceana_capture.launcher.options import BACKENDS, Options
 from traceana_capture.launcher.run_folder import refuse_earlier, run_name
@@ -53,7 +53,7 @@ def capture(chosen: Sequence[Side], output: Path, repeats: int, *, force: bool) 
     for number, (side, repeat) in enumerate(runs, start=1):
         if len(runs) > 1 and sys.stderr.isatty():
             click.echo(f"traceana: run {number} of {len(runs)}: {run_name(side.label, repeat)}", err=True)
-        code = session.capture(side.options, output, side.label, repeat=repeat, force=force)
+        code = captured_run.capture(side.options, output, side.label, repeat=repeat, force=force)
         if code:
             return code
     return 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from traceana_capture.agent import profiler as session
+from traceana_capture.agent import profiler
 
 SETTINGS = {"shapes": False, "stacks": False, "memory": False}
 
@@ -38,7 +38,7 @@ class Kineto:
 @pytest.fixture
 def kineto(monkeypatch: pytest.MonkeyPatch) -> Kineto:
     made = Kineto()
-    monkeypatch.setattr(session, "of_profiler", lambda _settings, *, all_threads: made)
+    monkeypatch.setattr(profiler, "of_profiler", lambda _settings, *, all_threads: made)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: made)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
@@ -48,7 +48,7 @@ def kineto(monkeypatch: pytest.MonkeyPatch) -> Kineto:
 
 def test_cupti_has_left_when_the_warm_up_is_over(kineto: Kineto) -> None:
     """Its thread would keep a process that never calls CUDA again from ending."""
-    session.warm_up(SETTINGS)
+    profiler.warm_up(SETTINGS)
     assert (kineto.detach, kineto.calls, kineto.thread.is_alive()) == ("1", 3, False)
     assert "TEARDOWN_CUPTI" not in os.environ
 
@@ -64,7 +64,7 @@ def test_what_the_user_chose_and_cuda_12_are_left_alone(
         monkeypatch.setenv("TEARDOWN_CUPTI", value)
     else:
         monkeypatch.setattr(torch.version if name == "cuda" else torch.cuda, name, value)
-    session.warm_up(SETTINGS)
+    profiler.warm_up(SETTINGS)
     kineto.called.set()
     assert kineto.detach == (value if name == "asked" else None)
     assert kineto.calls == 0

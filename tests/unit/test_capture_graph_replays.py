@@ -10,8 +10,7 @@ from hta.common.trace_parser import parse_trace_dataframe
 from hta.configs.parser_config import ParserConfig
 from traceana_capture.agent.call_notes import Calls
 from traceana_capture.launcher.graph_replays import annotate_replays
-from traceana_capture.launcher.publish import publish
-from traceana_capture.launcher.publish import record as full
+from traceana_capture.launcher.publish import publish, record
 
 REAL = Path(__file__).parents[1] / "traces" / "h200" / "pynccl-2r-graph" / "rank0.json.gz"
 # What the folder's README tells of one step: its operations and the elements that a rank sends.
@@ -20,14 +19,14 @@ LAYER = [("all_to_all", 6291456), ("all_to_all", 2097152), ("allreduce", 2097152
 CALLS = [*STEP, *LAYER, *LAYER, *LAYER]
 
 
-def record(name: str, elements: int) -> dict[str, Any]:
+def noted(name: str, elements: int) -> dict[str, Any]:
     keys = {"Collective name": name, "In msg nelems": elements, "Out msg nelems": elements, "dtype": "BFloat16"}
     keys |= {"Group size": 2, "Process Group Name": "pynccl0", "Process Group Ranks": "[0, 1]"}
     return keys | {"traceana backend": "pynccl", "traceana library": "NCCL 2.28.9"}
 
 
 def graph(*calls: tuple[str, int]) -> list[dict[str, Any]]:
-    return [record(*call) for call in calls]
+    return [noted(*call) for call in calls]
 
 
 def launch(correlation: int) -> dict[str, Any]:
@@ -77,11 +76,11 @@ def test_a_replay_that_could_be_two_graphs_stays_without_sizes(
 def test_calls_of_a_capture_are_kept_even_before_the_window() -> None:
     calls = Calls()
     calls.begin_graph()
-    with calls.span(record("allreduce", 0), 4, 4, 9):
+    with calls.span(noted("allreduce", 0), 4, 4, 9):
         calls.end_graph()
     facts = calls.export()
     assert facts["calls"] == []
-    assert [full(facts["keys"], call) for call in facts["graphs"][0]] == [record("allreduce", 4)]
+    assert [record(facts["keys"], call) for call in facts["graphs"][0]] == [noted("allreduce", 4)]
 
 
 # HTA's own use of pandas
@@ -91,7 +90,7 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
     source.write_bytes(gzip.decompress(REAL.read_bytes()))
     graphs = [[at, *sizes, None] for at, sizes in enumerate(2 * [size] for _, size in CALLS)]
     facts = {
-        "keys": [record(*call) for call in CALLS],
+        "keys": [noted(*call) for call in CALLS],
         "calls": [],
         "host": [],
         "graphs": [graphs],
@@ -117,7 +116,7 @@ def test_a_graph_after_the_window_is_known_as_one_and_leaves_nothing() -> None:
     calls.finish()
     calls.begin_graph()
     assert calls.capturing
-    with calls.span(record("allreduce", 0), 4, 4, 9):
+    with calls.span(noted("allreduce", 0), 4, 4, 9):
         calls.take_back()
     calls.end_graph()
     assert (calls.capturing, calls.graphs) == (0, [[]])
