@@ -1,7 +1,7 @@
 """Analyzes what field_block.py recorded and compares each kind of call with the program's own count of it.
 
-Usage: check_field.py FOLDER. Fails where a count or a message size differs. Sizes are not in a host-only trace, so
-there only the calls of each operation are counted.
+Usage: check_field.py FOLDER. Fails where a count, a message size or the number of calls in one kernel differs. Sizes
+are not in a host-only trace, so there only the calls of each operation are counted.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 # gloo makes reduce_scatter of all_reduce, and its trace says so.
 ON_HOST = {"reduce_scatter": "all_reduce"}
-Kind = tuple[str, int | None]
+Kind = tuple[str, int | None, int]
 
 
 def report_of(folder: Path) -> Any:
@@ -33,17 +33,17 @@ def expected_calls(folder: Path) -> list[dict[str, Any]]:
 
 
 def by_size(calls: list[dict[str, Any]], size: str) -> Counter[Kind]:
-    """Counts by operation and `size`, "bytes" for each rank's own or "largest_bytes"."""
+    """Counts by operation, `size` ("bytes" for each rank's own or "largest_bytes") and members."""
     counts: Counter[Kind] = Counter()
     for call in calls:
-        counts[call["op"], call[size]] += call["count"]
+        counts[call["op"], call[size], call["members"]] += call["count"]
     return counts
 
 
 def on_host(calls: list[dict[str, Any]]) -> Counter[Kind]:
     counts: Counter[Kind] = Counter()
     for call in calls:
-        counts[ON_HOST.get(call["op"], call["op"]), None] += call["count"]
+        counts[ON_HOST.get(call["op"], call["op"]), None, 1] += call["count"]
     return counts
 
 
@@ -61,27 +61,43 @@ def compared(expected: Counter[Kind], found: Counter[Kind]) -> list[tuple[Kind, 
     return [(kind, expected[kind], found[kind]) for kind in sorted(expected.keys() | found.keys(), key=str)]
 
 
-def check(folder: Path) -> bool:
-    run, calls = report_of(folder), expected_calls(folder)
-    operations = run["operations"]
-    host_only = all(rank["source"] == "cpu" for rank in run["ranks"])
-    found: Counter[Kind] = Counter()
+def found_calls(operations: list[dict[str, Any]], host_only: bool) -> Counter[Kind]:
+    counts: Counter[Kind] = Counter()
     for row in operations:
-        found[row["op"], None if host_only else row["message_bytes"]] += row["count"]
+        kind = (row["op"], None, 1) if host_only else (row["op"], row["message_bytes"], row["members"])
+        counts[kind] += row["count"]
+    return counts
+
+
+def differing(rows: list[tuple[Kind, int, int]]) -> int:
+    return sum(expected != found for _, expected, found in rows)
+
+
+def compare(run: Any, calls: list[dict[str, Any]]) -> tuple[list[tuple[Kind, int, int]], list[str]]:
+    """Each kind of call with its expected and its found count, and what else is wrong."""
+    operations, host_only = run["operations"], all(rank["source"] == "cpu" for rank in run["ranks"])
     # A collective whose ranks send unlike amounts may be listed by each rank's own or by the largest.
     wanted = [on_host(calls)] if host_only else [by_size(calls, "bytes"), by_size(calls, "largest_bytes")]
-    rows = min((compared(expected, found) for expected in wanted), key=lambda rows: sum(a != b for _, a, b in rows))
-    print(f"{'operation':<16}{'bytes':>12}{'expected':>10}{'found':>8}")
-    for (op, size), expected_count, found_count in rows:
-        mark = "" if expected_count == found_count else "   DIFFERS"
-        print(f"{op:<16}{size if size is not None else '-':>12}{expected_count:>10}{found_count:>8}{mark}")
+    found = found_calls(operations, host_only)
+    rows = min((compared(expected, found) for expected in wanted), key=differing)
     faults = [] if host_only else group_faults(operations, calls)
-    faults += [] if {row["backend"] for row in operations} == {"torch.distributed"} else ["not all torch.distributed"]
+    others = {row["backend"] for row in operations} - {"torch.distributed"}
+    return rows, faults + [f"backend {backend}" for backend in sorted(others)]
+
+
+def check(folder: Path) -> bool:
+    """Print the comparison; whether all is as the program counted it."""
+    run = report_of(folder)
+    rows, faults = compare(run, expected_calls(folder))
+    print(f"{'operation':<16}{'bytes':>12}{'members':>9}{'expected':>10}{'found':>8}")
+    for (op, size, members), expected, found in rows:
+        mark = "" if expected == found else "   DIFFERS"
+        print(f"{op:<16}{size if size is not None else '-':>12}{members:>9}{expected:>10}{found:>8}{mark}")
     coverage = run["coverage"]
     print(f"{coverage['matched']} of {coverage['collectives']} matched, {coverage['without_size']} without size")
     for line in (*(f"note: {note}" for note in coverage["notes"]), *(f"FAULT: {fault}" for fault in faults)):
         print(line)
-    return not faults and all(expected_count == found_count for _, expected_count, found_count in rows)
+    return not faults and not differing(rows)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Program:
     def count(
         self, op: str, nelems: int, *, largest: int = 0, members: int = 1, ranks: int = 0, times: int = 1
     ) -> None:
-        """Calls of this rank; `nelems` is its message as nccl-tests counts it, `largest` the largest of any rank."""
+        """Calls of this rank, `nelems` its message as nccl-tests counts it; of a send with a receive what it sends."""
         own, most = nelems * FLOAT_BYTES, max(nelems, largest) * FLOAT_BYTES
         self.ledger[op, own, most, ranks or self.world, members] += times
 
@@ -107,7 +107,7 @@ def ring(program: Program) -> Step:
         for work in dist.batch_isend_irecv(operations):
             work.wait()
         if program.nccl:
-            program.count("send_recv", 2 * 70_000, members=2)
+            program.count("send_recv", 70_000, members=2)
         else:
             program.count("send_recv", 70_000, times=2)
 
@@ -132,7 +132,7 @@ def hand_over(program: Program) -> Step:
 
 
 def coalesced(program: Program) -> Step:
-    """Three all-reduces in one call."""
+    """Three all-reduces that c10d makes one call of."""
     tensors = [program.floats(count) for count in (4096, 2048, 6144)]
     # gloo coalesces all-reduces, but knows no group of calls on a device.
     device = program.device if program.nccl else None
@@ -141,7 +141,7 @@ def coalesced(program: Program) -> Step:
         with dist._coalescing_manager(device=device):  # type: ignore[attr-defined]
             for tensor in tensors:
                 dist.all_reduce(tensor)
-        program.count("all_reduce", 4096 + 2048 + 6144, members=3)
+        program.count("all_reduce", 4096 + 2048 + 6144)
 
     return step
 
