@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Bools, Ints
 
 
 class Intervals(NamedTuple):
@@ -36,6 +36,22 @@ def union(start: Ints, end: Ints) -> Intervals:
 def merge(*sets: Intervals) -> Intervals:
     """The union of several sets."""
     return union(np.concatenate([s.start for s in sets]), np.concatenate([s.end for s in sets]))
+
+
+def inside(times: Ints, by: Intervals) -> Bools:
+    """Whether each time lies in the set."""
+    if not len(by.start):
+        return np.zeros(len(times), dtype=np.bool_)
+    index = np.maximum(np.searchsorted(by.start, times, side="right") - 1, 0)
+    return np.asarray((by.start[index] <= times) & (times < by.end[index]))
+
+
+def subtract(whole: Intervals, taken: Intervals) -> Intervals:
+    """What is in `whole` and not in `taken`."""
+    cuts = np.unique(np.concatenate((*whole, *taken)))
+    begin, finish = cuts[:-1], cuts[1:]
+    kept = inside(begin, whole) & ~inside(begin, taken)
+    return union(begin[kept], finish[kept])
 
 
 def covered(start: Ints, end: Ints, by: Intervals) -> Ints:

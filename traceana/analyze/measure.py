@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from traceana.analyze.attribution import copies_of_collectives, issuers
+from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
@@ -27,6 +28,8 @@ class RankResult:
     events: int
     source: str
     split: TimeSplit
+    lost: LostTime | None
+    """None where there is no GPU, or more than one."""
     occupation: Occupation
     """Of the device on which the rank communicates most, for the timeline."""
     kernels: int
@@ -62,12 +65,14 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         kinds[name] = NameKind(kind=Kind.COMMUNICATION, library=COPY_ENGINE, op=UNKNOWN)
     exposed_ns = np.zeros(len(kind), dtype=np.int64)
     split, occupations = TimeSplit(), {}
+    losses: list[LostTime] = []
     for device in np.unique(activities.device).tolist():
         rows = np.flatnonzero(activities.device == device)
         start, end = activities.start_ns[rows], activities.end_ns[rows]
         occupations[device] = occupation(start, end, kind[rows])
         exposed_ns[rows] = exposed(start, end, occupations[device].compute)
         split = split + occupations[device].split()
+        losses.append(lost_time(trace, found.launches, rows, kind[rows], occupations[device]))
     duration = activities.end_ns - activities.start_ns
     communicates = kind == Kind.COMMUNICATION
     comm_rows: Ints = np.flatnonzero(communicates)
@@ -78,6 +83,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         events=trace.events,
         source="gpu",
         split=split,
+        lost=losses[0] if len(losses) == 1 else None,
         occupation=max(occupations.values(), key=lambda one: one.communication.length),
         kernels=int(is_kernel.sum()),
         comm_kernels=int((communicates & is_kernel).sum()),
@@ -104,6 +110,7 @@ def _measure_host(trace: RankTrace) -> RankResult:
         events=trace.events,
         source="cpu",
         split=occupied.split(),
+        lost=None,
         occupation=occupied,
         kernels=0,
         comm_kernels=0,

@@ -9,6 +9,7 @@ import numpy as np
 from traceana.analyze import steps as run_steps
 from traceana.analyze import summarize
 from traceana.analyze.calls import Calls, gather
+from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.match import Matching, match
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
@@ -43,6 +44,7 @@ def analyze_run(
     steps, requests = run_steps.steps(spans), run_steps.requests(spans)
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, spans, steps))
     backends = backends_by_time(calls)
+    why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()})
     report = RunReport(
         label=files.label,
         side=files.side,
@@ -55,8 +57,10 @@ def analyze_run(
         gpus=tuple(sorted({device.name for result in ranks.values() for device in result.header.devices})),
         versions=_versions(files, ranks),
         setup=files.manifest.setup,
-        ranks=tuple(_rank_report(rank, result, hosts, matching) for rank, result in sorted(ranks.items())),
-        operations=summarize.operations(calls),
+        ranks=tuple(
+            _rank_report(rank, result, hosts, matching, why.ranks.get(rank)) for rank, result in sorted(ranks.items())
+        ),
+        operations=summarize.operations(calls, why),
         buckets=summarize.buckets(calls, edges),
         stragglers=summarize.stragglers(matching, list(ranks)),
         waits=summarize.waits(calls),
@@ -97,7 +101,9 @@ def _versions(files: RunFiles, ranks: Mapping[int, RankResult]) -> tuple[tuple[s
     return tuple(sorted(versions.items()))
 
 
-def _rank_report(rank: int, result: RankResult, hosts: Mapping[int, str | None], matching: Matching) -> RankReport:
+def _rank_report(
+    rank: int, result: RankResult, hosts: Mapping[int, str | None], matching: Matching, why: RankCauses | None
+) -> RankReport:
     split = result.split
     return RankReport(
         rank=rank,
@@ -116,6 +122,9 @@ def _rank_report(rank: int, result: RankResult, hosts: Mapping[int, str | None],
         kernels=result.kernels,
         comm_kernels=result.comm_kernels,
         clock_offset_ns=matching.clocks.offset_ns.get(rank, 0),
+        exposed_is=why.exposed_is if why else None,
+        uncovered_by=why.uncovered_by if why else None,
+        idle_by=why.idle_by if why else None,
     )
 
 

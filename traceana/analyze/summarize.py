@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from traceana.analyze.calls import Calls
+from traceana.analyze.causes.join import Causes
 from traceana.analyze.collectives import Signature
 from traceana.analyze.match import Matching
 from traceana.analyze.message_size import bus_factor
@@ -19,16 +20,19 @@ MOST_SITES = 200
 _OperationKey = tuple[str, str | None, int | None, int | None, str, str, int]
 
 
-def operations(calls: Calls) -> tuple[Operation, ...]:
+def operations(calls: Calls, why: Causes) -> tuple[Operation, ...]:
     """One row a kind of call, the most expensive first."""
     kinds: dict[_OperationKey, list[int]] = defaultdict(list)
     for code, s in enumerate(calls.signatures):
         kinds[s.op, s.dtype, s.message_bytes, s.group_size, s.backend, s.library, s.members].append(code)
-    rows = [_operation(calls, calls.signatures[codes[0]], np.isin(calls.signature, codes)) for codes in kinds.values()]
+    rows = [
+        _operation(calls, calls.signatures[codes[0]], np.isin(calls.signature, codes), why) for codes in kinds.values()
+    ]
     return tuple(sorted(rows, key=lambda row: -row.duration_ns.sum))
 
 
-def _operation(calls: Calls, signature: Signature, rows: Bools) -> Operation:
+def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> Operation:
+    exposed_is, uncovered_by = why.of_calls(rows)
     duration, matched = calls.duration_ns[rows], rows & calls.matched
     transfer = distribution(calls.transfer_ns[matched]) if matched.any() else None
     algbw = busbw = basis = None
@@ -55,6 +59,8 @@ def _operation(calls: Calls, signature: Signature, rows: Bools) -> Operation:
         bandwidth_basis=basis,
         histogram=histogram(duration),
         members=signature.members,
+        exposed_is=exposed_is,
+        uncovered_by=uncovered_by,
     )
 
 

@@ -4,6 +4,7 @@ Times are integer nanoseconds, sizes bytes, bandwidths decimal GB/s as nccl-test
 (https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md). `None` means "not known", never zero.
 """
 
+from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
 from traceana.report.hta import HtaSection, HtaTable
@@ -28,9 +29,11 @@ __all__ = [
     "ComparisonRow",
     "Coverage",
     "Distribution",
+    "ExposedIs",
     "Histogram",
     "HtaSection",
     "HtaTable",
+    "IdleBy",
     "MemoryCheckpoint",
     "MissingRank",
     "NcclLog",
@@ -53,4 +56,5 @@ __all__ = [
     "TimelineRow",
     "TimelineSlice",
     "TruncatedFile",
+    "UncoveredBy",
 ]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from traceana.report.causes import ExposedIs, UncoveredBy
 from traceana.report.times import Distribution, Histogram
 
 
@@ -33,6 +34,9 @@ class Operation:
     histogram: Histogram
     members: int = 1
     """Calls that one kernel carries, such as all of a `batch_isend_irecv`; `message_bytes` is their sum."""
+    exposed_is: ExposedIs | None = None
+    uncovered_by: UncoveredBy | None = None
+    """What `exposed_ns` was, and what left it uncovered; None where there is no GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankReport:
@@ -30,6 +32,10 @@ class RankReport:
     comm_kernels: int
     clock_offset_ns: int
     """Subtracted from this rank's times before ranks are compared."""
+    exposed_is: ExposedIs | None = None
+    uncovered_by: UncoveredBy | None = None
+    idle_by: IdleBy | None = None
+    """Causes are None where there is no GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,104 @@
+"""Causes of lost time, planted one at a time; and that parts add up on real traces."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from traceana.analyze.causes.idle import idle_parts
+from traceana.analyze.causes.parts import over_window
+from traceana.analyze.causes.uncovered import Work, uncovered_parts
+from traceana.analyze.intervals import union
+from traceana.pipeline import Settings, analyze
+from traceana.report import ExposedIs, IdleBy, RunReport, UncoveredBy
+from traceana.trace.columns import Ints
+
+TRACES = Path(__file__).parents[1] / "traces"
+US = 1000
+
+
+def ns(*microseconds: float) -> Ints:
+    return np.array([round(one * US) for one in microseconds], dtype=np.int64)
+
+
+def work(*rows: tuple[float, float, int, float]) -> Work:
+    """Rows of start, end, stream, launch in µs."""
+    start, end, stream, launched = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return Work(
+        start_ns=ns(*start), end_ns=ns(*end), stream=np.array(stream, dtype=np.int64), launched_ns=ns(*launched)
+    )
+
+
+def uncovered(calls: Work, compute: Work) -> dict[str, int]:
+    exposed = union(calls.start_ns, calls.end_ns)
+    found = over_window(UncoveredBy, uncovered_parts(exposed, calls, compute))
+    return {name.removesuffix("_ns"): value for name, value in asdict(found).items() if value}
+
+
+def idle(*rows: tuple[float, float, float], launches: Ints) -> dict[str, int]:
+    """Rows of start, end, launch of what the device did."""
+    start, end, launched = (ns(*column) for column in zip(*rows, strict=True))
+    found = over_window(IdleBy, idle_parts(union(start, end), start, launched, launches))
+    return {name.removesuffix("_ns"): value for name, value in asdict(found).items() if value}
+
+
+def test_compute_behind_the_call_on_its_stream() -> None:
+    assert uncovered(work((100, 300, 7, 10)), work((300, 400, 7, 50))) == {"same_stream": 200 * US}
+
+
+def test_compute_that_waits_for_the_call_on_another_stream() -> None:
+    assert uncovered(work((100, 300, 20, 10)), work((305, 400, 7, 50))) == {"dependent": 200 * US}
+
+
+def test_compute_that_was_launched_late() -> None:
+    found = uncovered(work((100, 300, 20, 10)), work((302, 400, 7, 250)))
+    assert found == {"nothing_launched": 150 * US, "dependent": 50 * US}
+
+
+def test_compute_behind_another_call() -> None:
+    calls = work((100, 300, 20, 10), (300, 500, 7, 20))
+    assert uncovered(calls, work((500, 600, 7, 30))) == {"behind_call": 200 * US, "same_stream": 200 * US}
+
+
+def test_compute_whose_launch_is_not_known() -> None:
+    assert uncovered(work((100, 300, 20, 10)), work((300, 400, 7, -0.001))) == {"unexplained": 200 * US}
+
+
+def test_nothing_follows() -> None:
+    assert uncovered(work((100, 300, 20, 10)), work()) == {"nothing_launched": 200 * US}
+    assert uncovered(work((100, 300, 20, 10)), work((0, 50, 7, 0))) == {"nothing_launched": 200 * US}
+
+
+def test_idle_until_the_host_launched() -> None:
+    assert idle((0, 100, -10), (500, 600, 490), launches=ns(-10, 490)) == {"host_behind": 400 * US}
+
+
+def test_idle_although_it_was_launched() -> None:
+    assert idle((0, 100, -10), (500, 600, 50), launches=ns(-10, 50)) == {"waiting": 400 * US}
+    assert idle((0, 100, -10), (500, 600, 300), launches=ns(-10, 300)) == {"host_behind": 200 * US, "waiting": 200 * US}
+
+
+def test_idle_outside_of_the_recording_and_idle_without_a_launch() -> None:
+    assert idle((0, 100, -0.001), (500, 600, -0.001), launches=ns(700, 800)) == {"outside": 400 * US}
+    assert idle((0, 100, -0.001), (500, 600, -0.001), launches=ns(50, 800)) == {"unexplained": 400 * US}
+
+
+def adds_up(kind: ExposedIs | UncoveredBy | IdleBy | None, whole: int) -> bool:
+    assert kind is not None
+    parts: list[int] = list(asdict(kind).values())
+    return sum(parts) == whole and min(parts) >= 0
+
+
+@pytest.mark.parametrize("side", ["h200/torch-2r", "h200/pynccl-2r-graph", "h200/torch-4r-straggler2", "h100/torch-2r"])
+def test_parts_add_up_on_real_traces_and_little_is_unexplained(side: str) -> None:
+    run: RunReport = analyze((TRACES / side,), Settings(workers=1), lambda *_: None).report.runs[0]
+    for rank in run.ranks:
+        assert adds_up(rank.exposed_is, rank.exposed_comm_ns)
+        assert adds_up(rank.uncovered_by, rank.exposed_comm_ns)
+        assert adds_up(rank.idle_by, rank.idle_ns)
+        assert rank.exposed_is is not None
+        assert rank.exposed_is.unexplained_ns <= 0.1 * rank.exposed_comm_ns
+    for operation in run.operations:
+        assert adds_up(operation.exposed_is, operation.exposed_ns)
+        assert adds_up(operation.uncovered_by, operation.exposed_ns)

@@ -1,0 +1,54 @@
+"""What a rank's file says by itself of the time that its device lost, before calls are matched across ranks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceana.analyze.causes.idle import NOT_KNOWN, idle_parts
+from traceana.analyze.causes.parts import Parts
+from traceana.analyze.causes.uncovered import Work, uncovered_parts
+from traceana.analyze.intervals import Intervals, merge, subtract
+from traceana.analyze.launches import Launches
+from traceana.analyze.overlap import Occupation
+from traceana.kernels import Kind
+from traceana.trace.columns import Bools, Ints, RankTrace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTime:
+    """Exposed communication, the same by what left it uncovered, and idle time by what left the device idle.
+
+    Parts are in the order of the fields of `UncoveredBy` and `IdleBy`.
+    """
+
+    exposed: Intervals
+    uncovered: Parts
+    idle: Parts
+
+
+def lost_time(trace: RankTrace, launches: Launches, rows: Ints, kind: Ints, occupied: Occupation) -> LostTime:
+    """Of the device whose activities are `rows`, with a `Kind` each."""
+    row = launches.row[rows]
+    launched = np.full(len(rows), NOT_KNOWN, dtype=np.int64)
+    launched[row >= 0] = trace.launches.start_ns[row[row >= 0]]
+    exposed = subtract(occupied.communication, occupied.compute)
+    busy = merge(occupied.compute, occupied.communication, occupied.memory)
+    calls, compute = (_work(trace, rows, launched, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE))
+    return LostTime(
+        exposed=exposed,
+        uncovered=uncovered_parts(exposed, calls, compute),
+        idle=idle_parts(busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns),
+    )
+
+
+def _work(trace: RankTrace, rows: Ints, launched: Ints, chosen: Bools) -> Work:
+    start = trace.activities.start_ns[rows]
+    # An activity of no length runs at no time.
+    picked = np.flatnonzero(chosen & (trace.activities.end_ns[rows] > start))
+    picked = picked[np.argsort(start[picked], kind="stable")]
+    return Work(
+        start_ns=start[picked],
+        end_ns=trace.activities.end_ns[rows[picked]],
+        stream=trace.activities.stream[rows[picked]],
+        launched_ns=launched[picked],
+    )

@@ -1,0 +1,52 @@
+"""Why time was lost: each value's parts add up, to the nanosecond, to the figure that it explains."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposedIs:
+    """What exposed communication was spent on; together `exposed_comm_ns`, of an operation `exposed_ns`.
+
+    Where several calls run at once, an instant counts as transfer if any of them transfers.
+    """
+
+    peer_ns: int
+    """Waiting for the rank that came last."""
+    transfer_ns: int
+    """Transferring, up to the usual time of the run's calls of that kind: their median."""
+    slow_transfer_ns: int
+    """Transferring for longer than that."""
+    unexplained_ns: int
+    """Calls that were not matched across ranks, beyond the usual time of their kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncoveredBy:
+    """Why no compute covered the exposed communication: what held the kernel that computed next.
+
+    Together `exposed_comm_ns`, of an operation `exposed_ns`.
+    """
+
+    same_stream_ns: int
+    """It was launched, and lay behind the call on the call's own stream."""
+    dependent_ns: int
+    """It was launched on another stream, and began when the call was over."""
+    nothing_launched_ns: int
+    """The host had not launched it yet."""
+    behind_call_ns: int
+    """It was launched, and another collective came before it on its stream."""
+    unexplained_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleBy:
+    """Why the GPU had nothing to do: what held the activity that ended the gap. Together `idle_ns`."""
+
+    host_behind_ns: int
+    """The host had not launched it yet, or just had."""
+    waiting_ns: int
+    """It was launched, and held by what it waits for."""
+    outside_ns: int
+    """Before the first launch of the recording, and after the last."""
+    unexplained_ns: int
+    """Its launch is not in the trace."""
