@@ -107,7 +107,7 @@ def test_a_table_is_saved_as_csv_with_plain_numbers(page: ReportPage, tmp_path: 
     rows = page.saved("calls", tmp_path)
     assert [row["operation"] for row in rows] == ["all_to_all", "all_to_all"]
     assert [row["size (bytes)"] for row in rows] == [str(12 << 20), str(4 << 20)]
-    assert all(int(row["p50 (ns)"]) > 100_000 for row in rows)
+    assert all(int(row["duration p50 (ns)"]) > 100_000 for row in rows)
     assert [*page.saved("spans", tmp_path)[0]][-1] == "exposed, each (ns)"
 
 

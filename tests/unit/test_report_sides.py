@@ -107,7 +107,7 @@ def test_call_sites_with_transfers_on_one_side_only_are_compared_by_duration() -
     assert first.basis == "duration"
     assert next(cell.p50_ns for cell in first.cells if cell) == theirs.p50_ns
     assert "where a side's calls could not be matched" in Page(render(reports.report(slow, unmatched))).text
-    assert not site_table(reports.two_runs()).mixed
+    assert site_table(reports.two_runs()).basis == "transfer"
 
 
 def test_the_baseline_comes_first_in_colours_and_columns() -> None:

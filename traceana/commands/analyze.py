@@ -158,6 +158,8 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
             click.echo(f"  left out: {reason}", err=True)
         for file in coverage.truncated_files:
             click.echo(f"  {file.file} ends early: {file.missing}", err=True)
+        for note in coverage.notes:
+            click.echo(f"  mind: {note}", err=True)
         if coverage.skipped_events:
             click.echo(f"  {coverage.skipped_events} damaged events were left out", err=True)
     for comparison in () if aside else analysis.report.comparisons:

@@ -3,6 +3,7 @@
 from traceana import units
 from traceana.compare.sentence import opening, qualification, worth_in_words
 from traceana.render.answer.figures import Figure, Headline, exposed_share, window
+from traceana.render.page import quotient
 from traceana.report import Comparison, ComparisonRow, Report
 
 
@@ -91,12 +92,14 @@ def _end_to_end_figure(report: Report, comparison: Comparison) -> Figure:
     if not times:
         return _exposed_change_figure(report, comparison, question)
     row = times[0]
+    definition = quotient.definition(row.speedup, row.baseline_p50_ns, row.candidate_p50_ns)
+    named = f" {definition}" if definition else ""
     interval = f", interval {units.ratio_range(row.ci_low, row.ci_high)}" if row.ci_low is not None else ""
     return Figure(
         question=question,
         value=f"{units.duration(row.baseline_p50_ns)} → {units.duration(row.candidate_p50_ns)}",
         caption=f"median {row.name}",
-        detail=f"{row.verdict}: {units.ratio(row.speedup)}{interval}",
+        detail=f"{row.verdict}: {units.ratio(row.speedup)}{named}{interval}",
         term="step",
     )
 

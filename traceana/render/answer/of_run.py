@@ -2,6 +2,7 @@
 
 from traceana import units
 from traceana.render.answer.figures import Figure, Headline, Window, exposed_share, window
+from traceana.render.page.waiting import certain_waits
 from traceana.report import Operation, RunReport
 
 
@@ -57,11 +58,20 @@ def _wait_figure(run: RunReport) -> Figure:
             detail="so waiting for peers cannot be told from transfer",
             term="matched",
         )
+    certain = sum(wait.wait_ns for wait in certain_waits(run))
     waited = sum(operation.wait_ns.sum for operation in run.operations if operation.wait_ns)
     transferred = sum(operation.transfer_ns.sum for operation in run.operations if operation.transfer_ns)
+    if waited and not certain:
+        return Figure(
+            question=question,
+            value="Cannot tell",
+            caption="waits are shorter than what is left between the clocks",
+            detail=f"{units.duration(run.clock.residual_ns)} is left",
+            term="residual",
+        )
     return Figure(
         question=question,
-        value=units.percent(waited, waited + transferred),
+        value=units.percent(certain, waited + transferred),
         caption="of the time in matched calls is waiting for peers",
         detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",
         term="wait",

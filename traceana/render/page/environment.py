@@ -6,6 +6,7 @@ import hashlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from traceana import units
+from traceana.render.page import quotient
 from traceana.render.page.activities import ACTIVITIES
 from traceana.render.page.marks import shorten
 from traceana.render.page.terms import TERMS
@@ -38,6 +39,7 @@ def environment() -> Environment:
         "worth_cell": _worth_cell,
         "size_range": units.size_range,
         "unknown": units.UNKNOWN,
+        "quotient_definition": quotient.definition,
         "terms": TERMS,
         "activities": ACTIVITIES,
     }

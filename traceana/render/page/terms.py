@@ -81,7 +81,7 @@ TERMS = {
     "speedup": Definition(
         name="speed-up",
         meaning="Typical time of the baseline over that of the candidate, steady calls only: above 1× the candidate "
-        "is faster.",
+        "is faster. A typical time is the geometric mean, over runs or stretches of a run, of medians.",
     ),
     "mix": Definition(
         name="speed-up over the mix",
@@ -130,8 +130,13 @@ TERMS = {
     ),
     "step": Definition(
         name="time of a step",
-        meaning="Compute plus exposed communication of the kernels launched inside the step. The host only queues "
-        "kernels, so its own duration is no measure of them; it is used where a step launched none.",
+        meaning="From the start of the first to the end of the last GPU activity that was launched in the step, on the "
+        "rank where that takes longest. Where the trace holds no GPU activity, the time of the host's span.",
+    ),
+    "busy": Definition(
+        name="busy time",
+        meaning="Compute plus exposed communication of the kernels launched inside an execution. The host only queues "
+        "kernels, so its own duration is no measure of them; it is used where nothing was launched.",
     ),
     "straggler": Definition(
         name="straggler",

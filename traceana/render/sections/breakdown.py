@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from traceana import units
 from traceana.render.page.activities import ACTIVITIES
 from traceana.render.page.drawn_ranks import drawn_ranks
+from traceana.render.page.host import device
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, LinearScale, linear_scale, time_axis
 from traceana.render.page.section import Section
@@ -55,6 +56,8 @@ class Breakdown:
     bar_height: int
     height: int
     left_out: int
+    device: str
+    """What the bars are of: "GPU", "host" or "GPU or host"."""
 
 
 def breakdown(report: Report) -> Breakdown:
@@ -77,6 +80,7 @@ def breakdown(report: Report) -> Breakdown:
         bar_height=bar_height,
         height=placed.height,
         left_out=len(every_rank) - len(by_rank),
+        device=device(report.runs),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.compare.sentence import METRIC_NAMES
+from traceana.render.page.basis import common_basis
 from traceana.render.page.marks import RunMark, side_marks
 from traceana.render.page.scales import Axis, LogScale, Tick
 from traceana.render.page.section import Section
@@ -63,8 +64,10 @@ class ComparisonTable:
     rows: tuple[Row, ...]
     end_to_end: tuple[EndToEndRow, ...]
     basis: str
-    mixed: bool
-    """Whether any row includes waiting."""
+    row_basis: str | None
+    """What all rows are of, `transfer` or `duration`; None where some are of the one and some of the other."""
+    expected: bool
+    """Whether the guide expects anything of any row."""
 
 
 def comparison_tables(report: Report) -> tuple[ComparisonTable, ...]:
@@ -94,7 +97,8 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
             for row in comparison.end_to_end
         ),
         basis=basis(comparison),
-        mixed=any(row.basis != "transfer" for row in comparison.rows),
+        row_basis=common_basis(row.basis for row in comparison.rows),
+        expected=any(row.expected_low is not None for row in comparison.rows),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.answer.figures import window
+from traceana.render.page.host import on_host
 from traceana.render.page.marks import RunMark, runs_by_side, shorten
 from traceana.render.page.section import Section
 from traceana.report import Report, RunReport, Setup
@@ -182,7 +183,7 @@ def _ranks(run: RunReport) -> str:
 
 
 def _window(run: RunReport) -> str:
-    kind = "on the host, no GPU activity" if any(rank.source == "cpu" for rank in run.ranks) else "a rank"
+    kind = "on the host, no GPU activity" if on_host(run) else "a rank"
     return f"{units.duration(window([run]).span_ns / max(1, len(run.ranks)))} {kind}"
 
 

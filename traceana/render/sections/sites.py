@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from statistics import median
 
+from traceana.render.page.basis import common_basis
 from traceana.render.page.marks import RunMark, runs_by_side
 from traceana.render.page.section import Section
 from traceana.report import CallSite, Report, RunReport
@@ -36,11 +37,11 @@ class SiteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteTable:
-    """A group of columns a side; rows by their exposed time. `mixed` says that not all medians are of transfers."""
+    """A group of columns a side; rows by their exposed time. `basis` is that of all medians, None where rows differ."""
 
     sides: tuple[RunMark, ...]
     rows: tuple[SiteRow, ...]
-    mixed: bool
+    basis: str | None
 
 
 _Key = tuple[str | None, str, int | None]
@@ -57,8 +58,7 @@ def site_table(report: Report) -> SiteTable:
         for key in dict.fromkeys(key for found in sides for key in found)
     ]
     rows.sort(key=lambda row: -sum(cell.exposed_ns for cell in row.cells if cell))
-    mixed = any(row.basis != "transfer" for row in rows)
-    return SiteTable(sides=tuple(runs), rows=tuple(rows), mixed=mixed)
+    return SiteTable(sides=tuple(runs), rows=tuple(rows), basis=common_basis(row.basis for row in rows))
 
 
 def _key(site: CallSite, unsized: set[tuple[str | None, str]]) -> _Key:

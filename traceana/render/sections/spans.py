@@ -1,10 +1,11 @@
 """User spans: step by step, and module by module."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.page import open_at
+from traceana.render.page.host import device, on_host
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, LinearScale, Tick, linear_scale, outline, time_axis
 from traceana.render.page.section import Section
@@ -38,12 +39,23 @@ class StepLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepChart:
-    """A numbered span, step by step, the runs in one frame."""
+    """A numbered span, step by step, the runs in one frame. `quantity` says what is drawn, which `term` defines."""
 
     name: str
+    quantity: str
+    term: str
     step_axis: Axis
     time_axis: Axis
     lines: tuple[StepLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Numbered:
+    """The numbered executions of a span in one run."""
+
+    mark: RunMark
+    run: RunReport
+    executions: tuple[SpanInstance, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,33 +79,44 @@ def span_rows(report: Report) -> tuple[SpanRow, ...]:
 
 def _span_row(mark: RunMark, run: RunReport, span: Span) -> SpanRow:
     """With the execution to look at: the slowest after the first, which is warm-up."""
-    slowest = max(span.instances[1:] or span.instances, key=step_ns, default=None)
+    slowest = max(span.instances[1:] or span.instances, key=_times(run), default=None)
     name = slowest.name if slowest else span.name
     execution = f"slowest, {name}" if slowest else "first"
     return SpanRow(run=mark, data=span, execution=execution, command=open_at.of_span(run, name))
 
 
-def step_ns(step: SpanInstance) -> int:
-    """Device time of a step, or the host's where nothing was launched inside it.
+def _times(run: RunReport) -> Callable[[SpanInstance], int]:
+    """The time of an execution: as the run's steps have it, else the GPU's busy time in it or, without any, the host's.
 
     The host only queues kernels, so its own duration says little about how long they run.
     """
-    return step.compute_ns + step.exposed_comm_ns or step.duration_ns
+    steps, host = _step_times(run), on_host(run)
+
+    def time(execution: SpanInstance) -> int:
+        busy = 0 if host else execution.compute_ns + execution.exposed_comm_ns
+        return steps.get(execution.name) or busy or execution.duration_ns
+
+    return time
+
+
+def _step_times(run: RunReport) -> dict[str, int]:
+    return {step.name: step.duration_ns for step in run.steps}
 
 
 def step_charts(report: Report) -> tuple[StepChart, ...]:
     """A chart per span name that is numbered in any run and executed more than once, at most MOST_CHARTS."""
-    by_name: dict[str, list[tuple[RunMark, Span]]] = {}
+    by_name: dict[str, list[_Numbered]] = {}
     for mark, run in marked_runs(report):
         for span in run.spans:
             if len(span.instances) > 1:
-                by_name.setdefault(span.name, []).append((mark, span))
+                by_name.setdefault(span.name, []).append(_Numbered(mark=mark, run=run, executions=span.instances))
     return tuple(_chart(name, spans) for name, spans in [*by_name.items()][:MOST_CHARTS])
 
 
-def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
-    scale = linear_scale(max(step_ns(step) for _, span in spans for step in span.instances), steps=6)
-    longest = max((span.instances for _, span in spans), key=len)
+def _chart(name: str, spans: list[_Numbered]) -> StepChart:
+    scale = linear_scale(max(_times(one.run)(step) for one in spans for step in one.executions), steps=6)
+    longest = max((one.executions for one in spans), key=len)
+    quantity, term = _quantity(spans)
     stride = max(1, -(-len(longest) // STEP_TICKS))
     ticks = tuple(
         Tick(at=_place(index, len(longest)), label=longest[index].name.removeprefix(name).strip(" :#_-") or str(index))
@@ -101,16 +124,29 @@ def _chart(name: str, spans: list[tuple[RunMark, Span]]) -> StepChart:
     )
     return StepChart(
         name=name,
+        quantity=quantity,
+        term=term,
         step_axis=Axis(title="execution", ticks=ticks),
         time_axis=time_axis(scale, "time"),
-        lines=tuple(_line(mark, span.instances, len(longest), scale) for mark, span in spans),
+        lines=tuple(_line(one, len(longest), scale) for one in spans),
     )
 
 
-def _line(mark: RunMark, instances: Sequence[SpanInstance], places: int, scale: LinearScale) -> StepLine:
-    steps = [_step(mark, step, _place(index, places), scale) for index, step in enumerate(instances)]
+def _quantity(spans: list[_Numbered]) -> tuple[str, str]:
+    """What the lines are of, and the term for it."""
+    if any(step.name in _step_times(one.run) for one in spans for step in one.executions):
+        return "time of a step", "step"
+    kind = device(one.run for one in spans)
+    return f"time on the {kind}", "busy"
+
+
+def _line(one: _Numbered, places: int, scale: LinearScale) -> StepLine:
+    time = _times(one.run)
+    steps = [
+        _step(one.mark, step, time(step), _place(index, places), scale) for index, step in enumerate(one.executions)
+    ]
     return StepLine(
-        run=mark,
+        run=one.mark,
         time=outline((step.at, step.time) for step in steps),
         exposed=outline((step.at, step.exposed) for step in steps),
         marked=tuple(sorted(steps, key=lambda step: step.time)[:MOST_MARKED]),
@@ -122,12 +158,12 @@ def _place(index: int, steps: int) -> float:
     return 100 * (index + 0.5) / steps
 
 
-def _step(mark: RunMark, step: SpanInstance, at: float, scale: LinearScale) -> Step:
+def _step(mark: RunMark, step: SpanInstance, time_ns: int, at: float, scale: LinearScale) -> Step:
     return Step(
         at=at,
-        time=100 - scale.at(step_ns(step)),
+        time=100 - scale.at(time_ns),
         exposed=100 - scale.at(step.exposed_comm_ns),
-        title=f"{mark.label}, {step.name}: {units.duration(step_ns(step))}, "
+        title=f"{mark.label}, {step.name}: {units.duration(time_ns)}, "
         f"compute {units.duration(step.compute_ns)}, exposed communication {units.duration(step.exposed_comm_ns)}; "
         f"on the host {units.duration(step.duration_ns)}",
     )

@@ -6,7 +6,8 @@ from traceana import units
 from traceana.render.page import open_at
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
-from traceana.report import Clock, RankWait, Report, RunReport
+from traceana.render.page.waiting import certain_waits, is_certain, mean_wait_ns
+from traceana.report import Clock, RankWait, Report, RunReport, Straggler
 
 SHADES = 6
 """How many shades report.css defines for the heat map, 0 being none."""
@@ -22,6 +23,8 @@ class Cell:
     op: str
     shade: int
     mean_ns: float
+    certain: bool
+    """False where the wait is shorter than the clock residual: it is greyed and in no sum."""
     title: str | None
 
 
@@ -31,7 +34,8 @@ class MatrixRow:
 
     rank: int
     cells: tuple[Cell | None, ...]
-    total_ns: int
+    total_ns: int | None
+    """Of the certain cells; None without any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class StragglerRow:
     length: float
     wait_caused_ns: int
     mean_ns: float
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +76,15 @@ class Waits:
     clock: str
     doubtful: bool
     """Whether the clocks leave the waits in doubt."""
+    greyed: bool
+    """Whether any cell or straggler is."""
+    unmatched: int
+    """Calls whose waiting is not known."""
 
 
 def waits(report: Report) -> tuple[Waits, ...]:
     """One per run, in one order and shaded on one scale, so that runs can be compared."""
-    worst = max((_mean(wait) for run in report.runs for wait in run.waits), default=0)
+    worst = max((mean_wait_ns(wait) for run in report.runs for wait in certain_waits(run)), default=0)
     totals: dict[str, int] = {}
     for wait in (wait for run in report.runs for wait in run.waits):
         totals[wait.op] = totals.get(wait.op, 0) + wait.wait_ns
@@ -86,12 +95,13 @@ def waits(report: Report) -> tuple[Waits, ...]:
 def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
     found = {wait.op for wait in run.waits}
     ops = tuple(op for op in every_op if op in found)
-    waited = [op for op in ops if any(wait.wait_ns for wait in run.waits if wait.op == op)]
+    waited = [op for op in ops if any(wait.wait_ns for wait in certain_waits(run) if wait.op == op)]
+    rows, stragglers = _matrix(run, ops, worst), _stragglers(run)
     return Waits(
         run=mark,
         ops=ops,
-        rows=_matrix(run.waits, ops, worst),
-        stragglers=_stragglers(run),
+        rows=rows,
+        stragglers=stragglers,
         other_stragglers=max(0, len(run.stragglers) - MOST_STRAGGLERS),
         longest=open_at.of_worst_wait(run) if waited else None,
         longest_by_op=tuple(LongestWait(op=op, command=open_at.of_worst_wait(run, op)) for op in waited)
@@ -99,47 +109,52 @@ def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> 
         else (),
         clock=clock_sentence(run.clock),
         doubtful=run.clock.method == "unknown",
+        greyed=not all(cell.certain for row in rows for cell in row.cells if cell)
+        or not all(row.certain for row in stragglers),
+        unmatched=run.coverage.collectives - run.coverage.matched,
     )
 
 
-def _matrix(waits: tuple[RankWait, ...], ops: tuple[str, ...], worst: float) -> tuple[MatrixRow, ...]:
-    by_place = {(wait.rank, wait.op): wait for wait in waits}
-    ranks = sorted({wait.rank for wait in waits})
+def _matrix(run: RunReport, ops: tuple[str, ...], worst: float) -> tuple[MatrixRow, ...]:
+    by_place = {(wait.rank, wait.op): wait for wait in run.waits}
+    ranks = sorted({wait.rank for wait in run.waits})
     detailed = len(ranks) <= MOST_DETAILED
     rows = []
     for rank in ranks:
         found = [by_place.get((rank, op)) for op in ops]
-        total = sum(wait.wait_ns for wait in found if wait)
-        cells = tuple(_cell(wait, worst, detailed) if wait else None for wait in found)
-        rows.append(MatrixRow(rank=rank, cells=cells, total_ns=total))
+        known = [wait.wait_ns for wait in found if wait and is_certain(mean_wait_ns(wait), run.clock)]
+        cells = tuple(_cell(wait, run.clock, worst, detailed) if wait else None for wait in found)
+        rows.append(MatrixRow(rank=rank, cells=cells, total_ns=sum(known) if known else None))
     return tuple(rows)
 
 
-def _cell(wait: RankWait, worst: float, detailed: bool) -> Cell:
-    mean = _mean(wait)
+def _cell(wait: RankWait, clock: Clock, worst: float, detailed: bool) -> Cell:
+    mean = mean_wait_ns(wait)
+    certain = is_certain(mean, clock)
     return Cell(
         op=wait.op,
-        shade=round((SHADES - 1) * mean / worst) if worst else 0,
+        shade=round((SHADES - 1) * mean / worst) if worst and certain else 0,
         mean_ns=mean,
+        certain=certain,
         title=f"{units.plural(wait.calls, 'call')}, {units.duration(wait.wait_ns)} in all" if detailed else None,
     )
 
 
-def _mean(wait: RankWait) -> float:
-    return wait.wait_ns / wait.calls if wait.calls else 0
-
-
 def _stragglers(run: RunReport) -> tuple[StragglerRow, ...]:
     most = max((straggler.times_last for straggler in run.stragglers), default=0)
-    return tuple(
-        StragglerRow(
-            rank=straggler.rank,
-            times_last=straggler.times_last,
-            length=100 * straggler.times_last / most if most else 0,
-            wait_caused_ns=straggler.wait_caused_ns,
-            mean_ns=straggler.wait_caused_ns / straggler.times_last if straggler.times_last else 0,
-        )
-        for straggler in sorted(run.stragglers, key=lambda straggler: -straggler.wait_caused_ns)[:MOST_STRAGGLERS]
+    worst = sorted(run.stragglers, key=lambda straggler: -straggler.wait_caused_ns)[:MOST_STRAGGLERS]
+    return tuple(_straggler(straggler, most, run.clock) for straggler in worst)
+
+
+def _straggler(straggler: Straggler, most: int, clock: Clock) -> StragglerRow:
+    mean = straggler.wait_caused_ns / straggler.times_last if straggler.times_last else 0
+    return StragglerRow(
+        rank=straggler.rank,
+        times_last=straggler.times_last,
+        length=100 * straggler.times_last / most if most else 0,
+        wait_caused_ns=straggler.wait_caused_ns,
+        mean_ns=mean,
+        certain=is_certain(mean, clock),
     )
 
 

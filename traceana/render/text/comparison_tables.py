@@ -1,10 +1,13 @@
 """A comparison as tables of text, for the terminal and Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from traceana import units
 from traceana.compare.perf_dumps import Change, PerfComparison
 from traceana.compare.sentence import METRIC_NAMES
+from traceana.render.page import quotient
+from traceana.render.page.basis import common_basis
 from traceana.render.text.tables import TextTable
 from traceana.report import Comparison, ComparisonRow, Distribution, StepComparison
 from traceana.trace.perf_dump import DENOISING_LOOP
@@ -24,13 +27,14 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
         *([f"not like for like: {reason}" for reason in comparison.reasons] or [LIKE_FOR_LIKE]),
         *(f"noise: {text}" for text in comparison.noise),
     )
-    saved = f"saved a {comparison.worth_per}"
+    columns = _columns(comparison)
     operations = TextTable(
         title="Operations, by exposed time saved",
-        columns=("operation", "size", "verdict", a, b, "speed-up", "95 % interval", "expected", saved),
-        rows=tuple(_row(row) for row in comparison.rows),
-        text_columns=3,
+        columns=tuple(column.head for column in columns),
+        rows=tuple(tuple(column.cell(row) for column in columns) for row in comparison.rows),
+        text_columns=sum(column.is_text for column in columns),
         notes=(
+            *_definitions(comparison.rows),
             *(f"{units.sized(row.op, row.message_bytes)}: {row.reason}" for row in comparison.rows if row.reason),
             *(f"only in {a}: {name}" for name in comparison.only_baseline),
             *(f"only in {b}: {name}" for name in comparison.only_candidate),
@@ -43,24 +47,48 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
     ]
 
 
-def _row(row: ComparisonRow) -> tuple[str, ...]:
-    return (
-        row.op,
-        "all" if row.message_bytes is None else units.size(row.message_bytes),
-        row.verdict,
-        units.duration(row.baseline_p50_ns),
-        units.duration(row.candidate_p50_ns),
-        units.ratio(row.speedup),
-        units.ratio_range(row.ci_low, row.ci_high),
-        units.ratio_range(row.expected_low, row.expected_high),
-        units.duration(row.worth_ns),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    head: str
+    cell: Callable[[ComparisonRow], str]
+    is_text: bool = False
+
+
+def _columns(comparison: Comparison) -> list[_Column]:
+    """Those that say something of these rows: a basis only where rows differ in it, expectations where there are."""
+    a, b = comparison.baseline, comparison.candidate
+    basis = common_basis(row.basis for row in comparison.rows)
+    of = f" {basis}" if basis else ""
+    bases = [] if basis else [_Column(head="basis", cell=lambda row: row.basis, is_text=True)]
+    expected = _Column(head="expected", cell=lambda row: units.ratio_range(row.expected_low, row.expected_high))
+    return [
+        _Column(head="operation", cell=lambda row: row.op, is_text=True),
+        _Column(head="size", cell=_size, is_text=True),
+        _Column(head="verdict", cell=lambda row: row.verdict, is_text=True),
+        *bases,
+        _Column(head=f"{a}{of} p50", cell=lambda row: units.duration(row.baseline_p50_ns)),
+        _Column(head=f"{b}{of} p50", cell=lambda row: units.duration(row.candidate_p50_ns)),
+        _Column(head="speed-up", cell=lambda row: units.ratio(row.speedup)),
+        _Column(head="95 % interval", cell=lambda row: units.ratio_range(row.ci_low, row.ci_high)),
+        *([expected] if any(row.expected_low is not None for row in comparison.rows) else []),
+        _Column(head=f"saved a {comparison.worth_per}", cell=lambda row: units.duration(row.worth_ns)),
+    ]
+
+
+def _size(row: ComparisonRow) -> str:
+    return "all" if row.message_bytes is None else units.size(row.message_bytes)
+
+
+def _definitions(rows: Sequence[ComparisonRow | StepComparison]) -> tuple[str, ...]:
+    """What speed-ups are of, where a reader who divides the two times would find another number."""
+    found = {quotient.definition(row.speedup, row.baseline_p50_ns, row.candidate_p50_ns) for row in rows} - {""}
+    return tuple(f"some speed-ups are {definition}" for definition in sorted(found))
 
 
 def _end_to_end(title: str, a: str, b: str, rows: Sequence[StepComparison]) -> TextTable:
     return TextTable(
         title=title,
-        columns=("time", "verdict", a, b, "speed-up", "95 % interval"),
+        columns=("time", "verdict", f"{a} p50", f"{b} p50", "speed-up", "95 % interval"),
         rows=tuple(
             (
                 METRIC_NAMES.get(row.metric, row.name),
@@ -73,8 +101,11 @@ def _end_to_end(title: str, a: str, b: str, rows: Sequence[StepComparison]) -> T
             for row in rows
         ),
         text_columns=2,
-        notes=tuple(f"{METRIC_NAMES.get(row.metric, row.name)}: {row.reason}" for row in rows if row.reason)
-        or (() if rows else ("neither steps nor requests are marked on both sides",)),
+        notes=(
+            *_definitions(rows),
+            *(f"{METRIC_NAMES.get(row.metric, row.name)}: {row.reason}" for row in rows if row.reason),
+            *(() if rows else ("neither steps nor requests are marked on both sides",)),
+        ),
     )
 
 
