@@ -59,6 +59,10 @@ class CollectiveArgs:
     dtype: str
     group: Group
     sequence: int | None = None
+    in_split: tuple[int, ...] = ()
+    out_split: tuple[int, ...] = ()
+    source: int | None = None
+    destination: int | None = None
 
     def as_args(self) -> Event:
         """Keys in the order of a kernel's `args`."""
@@ -68,13 +72,14 @@ class CollectiveArgs:
             "Out msg nelems": self.out_nelems,
             "Group size": len(self.group.ranks),
             "dtype": self.dtype,
-            "In split size": "[]",
-            "Out split size": "[]",
+            "In split size": shortened(self.in_split),
+            "Out split size": shortened(self.out_split),
             "Process Group Name": self.group.name,
             "Process Group Description": self.group.description,
             "Process Group Ranks": shortened(self.group.ranks),
         }
-        return args if self.sequence is None else {**args, "Seq": self.sequence}
+        told = {"Seq": self.sequence, "Src Rank": self.source, "Dst Rank": self.destination}
+        return args | {key: value for key, value in told.items() if value is not None}
 
 
 @dataclass(slots=True, kw_only=True)

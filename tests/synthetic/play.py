@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.synthetic.kineto import CollectiveArgs
 from tests.synthetic.spec import Call, Run
@@ -59,9 +59,9 @@ class _Devices:
             self.played[rank].append(Activity(kind="memory", name=COPY, step=step, start_ns=start, end_ns=end))
             self.ready[rank] = end + MARGIN_NS
 
-    def meet(self, step: int, call: Call, args: CollectiveArgs) -> None:
-        """Every rank of a group computes until it arrives, then all leave together."""
-        collective = self._schedule(call, args)
+    def meet(self, step: int, call: Call, args: CollectiveArgs, ranks: tuple[int, ...]) -> None:
+        """Each of these ranks computes until it arrives, then all leave together."""
+        collective = self._schedule(call, args, ranks)
         for rank, end in collective.ends.items():
             self.played[rank] += self._one_rank(step, collective, rank)
             self.ready[rank] = end + MARGIN_NS
@@ -71,8 +71,7 @@ class _Devices:
         self.sequences[ranks] += 1
         return self.sequences[ranks] if self.run.sequence_numbers else None
 
-    def _schedule(self, call: Call, args: CollectiveArgs) -> Collective:
-        ranks = args.group.ranks
+    def _schedule(self, call: Call, args: CollectiveArgs, ranks: tuple[int, ...]) -> Collective:
         start = max(self.ready[rank] for rank in ranks) + self.run.compute_ns + self.run.pause_ns
         # Drawn without repetition, so that exactly one rank is last.
         scatter = self.chance.sample(range(self.run.spread_ns), len(ranks))
@@ -114,12 +113,19 @@ def play(run: Run) -> dict[int, list[Activity]]:
             devices.copy_memory(step)
         for call in run.calls:
             for members in run.members(call):
-                devices.meet(step, call, call.args(groups[members], devices.next_sequence(members)))
+                group = run.process_groups()[0] if call.pairs else groups[members]
+                args = call.args(group, devices.next_sequence(members))
+                if call.pairs:
+                    args = replace(args, source=members[0], destination=members[1])
+                devices.meet(step, call, args, members)
     return devices.played
 
 
-def recorded(activities: list[Activity], missed_collectives: int) -> list[Activity]:
-    """What is left for a profiler that started only after so many collectives."""
+def recorded(activities: list[Activity], missed_collectives: int, lost: frozenset[int] = frozenset()) -> list[Activity]:
+    """What is left for a profiler that started only after so many collectives, and then lost some."""
     ends = [activity.end_ns for activity in activities if activity.collective]
     opened = ends[missed_collectives - 1] if missed_collectives else FIRST_NS
-    return [activity for activity in activities if activity.start_ns >= opened]
+    kept = [activity for activity in activities if activity.start_ns >= opened]
+    collectives = [activity for activity in kept if activity.collective]
+    gone = {id(activity) for number, activity in enumerate(collectives) if number in lost}
+    return [activity for activity in kept if id(activity) not in gone]

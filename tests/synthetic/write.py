@@ -1,5 +1,6 @@
 """Writes a played run as one Kineto file per rank, and says what is true about the files."""
 
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.synthetic.kineto import (
     document,
     write_document,
 )
-from tests.synthetic.play import Activity, Collective, play, recorded
+from tests.synthetic.play import FIRST_NS, Activity, Collective, play, recorded
 from tests.synthetic.spec import Run
 from tests.synthetic.truth import CallTruth, RankTruth, Truth, covered_ns, shared_ns
 
@@ -25,7 +26,7 @@ def write_run(folder: Path, run: Run) -> Truth:
     """Write one file per rank into `folder`, made if needed, and return what is true about them."""
     folder.mkdir(parents=True, exist_ok=True)
     seen = {
-        rank: recorded(activities, run.late_windows.get(rank, 0))
+        rank: recorded(activities, run.late_windows.get(rank, 0), run.lost.get(rank, frozenset()))
         for rank, activities in play(run).items()
         if rank not in run.missing_ranks
     }
@@ -39,7 +40,7 @@ def _rank_document(run: Run, rank: int, activities: list[Activity]) -> Event:
     base_shift = rank % 2 * 1_000_000_000 if run.bases_differ else 0
     shift = run.clock_ns(rank) - base_shift
     writer = EventWriter(rank=rank, device=rank % 8, pid=4000 + rank)
-    for step, members in groupby(activities, key=lambda activity: activity.step):
+    for step, members in groupby(_drifting(run, rank, activities), key=lambda activity: activity.step):
         in_step = list(members)
         _write_step(writer, run, step, in_step, shift)
         for activity in in_step:
@@ -51,6 +52,17 @@ def _rank_document(run: Run, rank: int, activities: list[Activity]) -> Event:
         gpu=run.gpu,
         base_time_ns=BASE_TIME_NS + base_shift,
     )
+
+
+def _drifting(run: Run, rank: int, activities: list[Activity]) -> list[Activity]:
+    """The activities by a clock that runs fast."""
+    if not run.host_drifts_ppm:
+        return activities
+
+    def told(true_ns: int) -> int:
+        return true_ns + run.drift_ns(rank, true_ns - FIRST_NS)
+
+    return [replace(one, start_ns=told(one.start_ns), end_ns=told(one.end_ns)) for one in activities]
 
 
 def _write_step(writer: EventWriter, run: Run, step: int, activities: list[Activity], shift: int) -> None:
@@ -71,7 +83,7 @@ def _write_activity(writer: EventWriter, activity: Activity, shift: int) -> None
     args: Event = {}
     external_id = 0
     if activity.collective and activity.collective.call.metadata:
-        args = activity.collective.args.as_args()
+        args = activity.collective.call.args_of_rank(activity.collective.args, writer.rank).as_args()
         issued = start - LAUNCH_LATENCY_NS - 400
         external_id = _write_comms_op(writer, activity.collective, issued)
         writer.host_span("user_annotation", f"nccl:{activity.collective.call.op}", issued, _ISSUE_NS)
@@ -91,7 +103,8 @@ def _write_gloo(writer: EventWriter, activity: Activity, shift: int) -> None:
 
 def _write_comms_op(writer: EventWriter, collective: Collective, start: int) -> int:
     """The op that carries the metadata; returns its External id."""
-    args = {**collective.args.as_args(), "Rank": writer.rank}
+    told = collective.call.args_of_rank(collective.args, writer.rank)
+    args = {**told.as_args(), "Rank": writer.rank}
     return writer.host_span("cpu_op", "record_param_comms", start, _ISSUE_NS, args)
 
 

@@ -81,3 +81,40 @@ def test_gloo_has_no_kernels(tmp_path: Path) -> None:
     document = json.loads(gzip.decompress((tmp_path / "rank0.json.gz").read_bytes()))
     categories = {event.get("cat") for event in document["traceEvents"]}
     assert categories == {"cpu_op", "user_annotation", None}
+
+
+def test_each_end_of_a_pair_says_who_its_peer_is(tmp_path: Path) -> None:
+    ring = tuple((rank, (rank + 1) % 3) for rank in range(3))
+    truth = write_run(tmp_path, Run(world_size=3, steps=1, calls=(Call(op="send_recv", nelems=4096, pairs=ring),)))
+    ends = [event["args"] for event in kernels(tmp_path, "rank1.json.gz") if "Collective name" in event["args"]]
+    assert [(end["Collective name"], end.get("Src Rank"), end.get("Dst Rank")) for end in ends] == [
+        ("recv", 0, None),
+        ("send", None, 2),
+    ]
+    assert (truth.collectives, truth.matched) == (6, 6)
+
+
+def test_uneven_parts_add_up(tmp_path: Path) -> None:
+    write_run(tmp_path, Run(world_size=2, steps=1, calls=(Call(op="all_to_all", nelems=90, sent=(30, 61)),)))
+    names = [f"rank{rank}.json.gz" for rank in range(2)]
+    args = [event["args"] for name in names for event in kernels(tmp_path, name)]
+    sent = [(a["In msg nelems"], a["Out msg nelems"], a["In split size"]) for a in args if "In msg nelems" in a]
+    assert sent == [(30, 45, "[15, 15]"), (61, 46, "[30, 31]")]
+
+
+def test_lost_events_are_missing_on_one_rank_only(tmp_path: Path) -> None:
+    truth = write_run(tmp_path, Run(world_size=4, calls=CALLS, lost={1: frozenset({3, 4})}))
+    assert len(kernels(tmp_path, "rank1.json.gz")) == truth.ranks[1].kernels
+    assert truth.collectives == 4 * 12 - 2
+    assert truth.matched == 4 * 12 - 8
+
+
+def test_a_fast_clock_gains(tmp_path: Path) -> None:
+    run = Run(world_size=2, calls=CALLS[:1], host_clocks_ns=(0, 0), host_drifts_ppm=(0, 1000))
+    write_run(tmp_path, run)
+    first, second = (
+        starts_ns(kernels(tmp_path, f"node{rank}_{4000 + rank}.17908570{rank:02}123.pt.trace.json.gz"), "broadcast")
+        for rank in range(2)
+    )
+    gained = (second[-1] - second[0]) - (first[-1] - first[0])
+    assert abs(gained - (second[-1] - second[0]) / 1001) < 40_000
