@@ -1,6 +1,7 @@
 """How templates are filled: everything escaped, numbers written as the whole page writes them."""
 
 import base64
+import functools
 import hashlib
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,8 +13,9 @@ from traceana.render.page.marks import shorten
 from traceana.render.page.terms import TERMS
 
 
+@functools.cache
 def environment() -> Environment:
-    """Templates with everything escaped, and how they write numbers."""
+    """Templates with everything escaped, and how they write numbers; one a process, as templates compile slowly."""
     environment = Environment(
         loader=PackageLoader("traceana.templates", ""),
         autoescape=True,
