@@ -1,6 +1,6 @@
 """The timeline strip: what each rank's device did during one step, on the common clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,7 +11,11 @@ from traceana.analyze.steps import Executions
 from traceana.report import Timeline, TimelineRow, TimelineSlice
 from traceana.trace.columns import Ints
 
-_MOST_PIXELS = 600
+KINDS = ("", "compute", "comm", "overlapped", "memory")
+"""Of a stretch of time; the first is idleness, which is no slice."""
+_PIXELS = 600
+_MOST_STRETCHES = 2400
+"""A row of more changes than this is gathered, which bounds the report's size."""
 
 
 def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> Timeline | None:
@@ -55,7 +59,7 @@ def _extent(result: RankResult, offset: int) -> tuple[int, int]:
 
 
 def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ...]:
-    """Cut the window at every change, name each stretch, and join stretches too thin to draw with their neighbours."""
+    """The window cut at every change of what the device does."""
     occupied = result.occupation
     kinds = [occupied.compute, occupied.communication, occupied.memory]
     cuts = np.unique(np.concatenate([[start, end], *[np.clip(e, start, end) for s in kinds for e in (s.start, s.end)]]))
@@ -63,10 +67,25 @@ def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ..
         return ()
     middle = (cuts[:-1] + cuts[1:]) // 2
     compute, communication, memory = (_inside(middle, kind) for kind in kinds)
-    name = np.select(
-        [compute & communication, communication, compute, memory], ["overlapped", "comm", "compute", "memory"], ""
-    )
-    return _joined(cuts, name.tolist(), start, (end - start) // _MOST_PIXELS)
+    kind = np.select([compute & communication, communication, compute, memory], [3, 2, 1, 4], 0)
+    if len(kind) > _MOST_STRETCHES:
+        cuts, kind = _gathered(cuts, kind)
+    return _merged(cuts - start, kind)
+
+
+def _gathered(cuts: Ints, kind: Ints) -> tuple[Ints, Ints]:
+    """Of each of _PIXELS parts of the window its kinds, each in one piece: no time is lost, nor made of idleness."""
+    grid = np.linspace(cuts[0], cuts[-1], _PIXELS + 1).astype(np.int64)
+    edges = np.unique(np.concatenate([cuts, grid]))
+    begin = edges[:-1]
+    pixel = np.searchsorted(grid, begin, side="right") - 1
+    code = pixel * len(KINDS) + kind[np.searchsorted(cuts, begin, side="right") - 1]
+    found, first, group = np.unique(code, return_index=True, return_inverse=True)
+    length = np.zeros(len(found), dtype=np.int64)
+    np.add.at(length, group, np.diff(edges))
+    by_appearance = np.argsort(first)
+    ends = cuts[0] + np.cumsum(length[by_appearance])
+    return np.concatenate([cuts[:1], ends]), found[by_appearance] % len(KINDS)
 
 
 def _inside(times: Ints, kind: Intervals) -> "np.typing.NDArray[np.bool_]":
@@ -76,14 +95,13 @@ def _inside(times: Ints, kind: Intervals) -> "np.typing.NDArray[np.bool_]":
     return np.asarray((kind.start[index] <= times) & (times < kind.end[index]))
 
 
-def _joined(cuts: Ints, names: Sequence[str], origin: int, thinnest: int) -> tuple[TimelineSlice, ...]:
-    slices: list[TimelineSlice] = []
-    edges: list[int] = (cuts - origin).tolist()
-    for begin, finish, name in zip(edges[:-1], edges[1:], names, strict=True):
-        last = slices[-1] if slices else None
-        if last and last.end_ns == begin and (last.kind == name or last.end_ns - last.start_ns < thinnest):
-            kind = last.kind if last.kind == name else name or last.kind
-            slices[-1] = TimelineSlice(start_ns=last.start_ns, end_ns=finish, kind=kind)
-        elif name:
-            slices.append(TimelineSlice(start_ns=begin, end_ns=finish, kind=name))
-    return tuple(slices)
+def _merged(edges: Ints, kind: Ints) -> tuple[TimelineSlice, ...]:
+    """Neighbours of one kind as one slice; idleness as none."""
+    begins = np.flatnonzero(np.diff(kind, prepend=-1))
+    starts, kinds = edges[begins].tolist(), kind[begins].tolist()
+    ends = [*starts[1:], int(edges[-1])]
+    return tuple(
+        TimelineSlice(start_ns=begin, end_ns=end, kind=KINDS[code])
+        for begin, end, code in zip(starts, ends, kinds, strict=True)
+        if code
+    )

@@ -94,16 +94,27 @@ def _strip(row: TimelineRow, longest_ns: int) -> Strip:
 
 
 def _cells(row: TimelineRow, longest_ns: int) -> list[str]:
-    """The kind that fills most of each cell; any activity beats idleness, so short kernels stay visible."""
-    cells = [""] * CELLS
-    filled = [0.0] * CELLS
-    width = longest_ns / CELLS
+    """A kind a cell, idleness included: the one of which most is still to be drawn, so that areas are as the times."""
+    cells = []
+    to_draw = dict.fromkeys(("", *STYLES), 0.0)
+    for covered in _covered(row, longest_ns / CELLS):
+        for kind, share in covered.items():
+            to_draw[kind] += share
+        to_draw[""] += 1 - sum(covered.values())
+        most = max(to_draw, key=lambda kind: to_draw[kind])
+        to_draw[most] -= 1
+        cells.append(most)
+    return cells
+
+
+def _covered(row: TimelineRow, width_ns: float) -> list[dict[str, float]]:
+    """Each cell's share of every kind."""
+    cells: list[dict[str, float]] = [{} for _ in range(CELLS)]
     for part in row.slices:
-        first, last = int(part.start_ns / width), min(CELLS - 1, int(part.end_ns / width))
+        first, last = int(part.start_ns / width_ns), min(CELLS - 1, int(part.end_ns / width_ns))
         for cell in range(first, last + 1):
-            covered = min(part.end_ns, (cell + 1) * width) - max(part.start_ns, cell * width)
-            if covered > filled[cell]:
-                cells[cell], filled[cell] = part.kind, covered
+            covered = min(part.end_ns, (cell + 1) * width_ns) - max(part.start_ns, cell * width_ns)
+            cells[cell][part.kind] = cells[cell].get(part.kind, 0.0) + covered / width_ns
     return cells
 
 
