@@ -53,6 +53,11 @@ def sized(name: str, size_bytes: int | None) -> str:
     return name if size_bytes is None else f"{name} {size(size_bytes)}"
 
 
+def over_ranks(group_size: int) -> str:
+    """How many ranks take part in a call: "over 4 ranks"."""
+    return f"over {plural(group_size, 'rank')}"
+
+
 def size_range(lower_bytes: int, upper_bytes: int | None) -> str:
     """A bucket's bounds: "1–10 MiB", "under 1 MiB", "from 10 MiB"."""
     if upper_bytes is None:

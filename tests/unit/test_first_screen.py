@@ -56,7 +56,7 @@ def test_several_candidates_are_ranked() -> None:
     assert speedups == sorted(speedups, reverse=True)
     assert len(ranked) == 9
     assert ranked[0].verdicts == "faster at 5 of 5 rows"
-    assert ranked[0].worth_ns == sum(row.worth_ns for row in many_runs().comparisons[-1].rows)
+    assert ranked[0].worth_ns == sum(row.worth_ns or 0 for row in many_runs().comparisons[-1].rows)
     assert "All candidates against run 0" in Page(render(many_runs())).text
     assert ranking(reports.two_runs()) == ()
 

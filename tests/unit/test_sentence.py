@@ -11,6 +11,7 @@ from traceana.compare.sentence import opening, qualification
 from traceana.report import Comparison
 
 MS = 1_000_000
+THREE = ("1", "2", "3")
 
 
 def compared(*verdicts: str, worths_ns: Sequence[int] = (), sized: bool = True) -> Comparison:
@@ -29,7 +30,7 @@ def compared(*verdicts: str, worths_ns: Sequence[int] = (), sized: bool = True) 
         )
         for index, verdict in enumerate(verdicts)
     )
-    return replace(plain, rows=rows, end_to_end=())
+    return replace(plain, rows=rows, end_to_end=(), interval_basis="repeats", baseline_runs=THREE, candidate_runs=THREE)
 
 
 def plain(text: str) -> str:
@@ -91,9 +92,36 @@ def test_the_opening_sentence(comparison: Comparison, expected: str) -> None:
     assert plain(opening(comparison)) == expected
 
 
+def test_one_run_a_side_says_what_was_seen_and_decides_nothing() -> None:
+    lone = replace(
+        compared("cannot tell", "cannot tell"), baseline_runs=("a",), candidate_runs=("b",), interval_basis="calls"
+    )
+    lone = replace(lone, rows=(replace(lone.rows[0], speedup=1.12), lone.rows[1]))
+    assert plain(opening(lone)) == (
+        "Whether pynccl or torch is faster, one run a side cannot tell; seen: all_to_all 1 MiB (1.12×) and "
+        "all_to_all 2 MiB (1.00×)."
+    )
+    assert "nothing is called faster or slower" in qualification(lone)
+
+
+def test_a_worth_that_is_not_known_is_not_zero() -> None:
+    known = compared("faster", "faster")
+    withheld = replace(known, rows=(known.rows[0], replace(known.rows[1], worth_ns=None)))
+    assert withheld.certain_worth_ns is None
+    assert plain(opening(withheld)).endswith("what that is worth a step is not known.")
+
+
+def test_rows_of_one_size_are_told_apart_by_their_groups() -> None:
+    found = compared("faster", "no difference")
+    groups = tuple(replace(row, message_bytes=reports.MIB, group_size=2 * n) for n, row in enumerate(found.rows, 1))
+    assert "faster than torch at 1 of 2 sizes: all_to_all 1 MiB over 2 ranks (1.25×);" in plain(
+        opening(replace(found, rows=groups))
+    )
+
+
 def test_what_qualifies_it() -> None:
     told = plain(qualification(compared("faster", "cannot tell")))
-    assert told.startswith("That is 5 % of torch's exposed communication, waiting left out. At 1 of 2 sizes these runs")
+    assert told.startswith("That is 5 % of torch's exposed communication. At 1 of 2 sizes these runs")
     assert "cannot tell" not in qualification(compared("faster", "no difference"))
     assert not qualification(compared("cannot tell")).startswith("At")
     assert not qualification(compared("no difference", "cannot tell")).startswith("At")

@@ -8,7 +8,7 @@ import click
 
 from traceana.commands.progress import progress_bar
 from traceana.compare import fail_over
-from traceana.compare.inputs import Inputs, perf_sides, sort_inputs
+from traceana.compare.inputs import Inputs, in_order, perf_sides, sort_inputs
 from traceana.compare.perf_dumps import PerfComparison, compare_perf_dumps
 from traceana.errors import TraceanaError
 from traceana.report import Comparison
@@ -93,7 +93,8 @@ def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> Sequenc
 
     with progress_bar("reading") as progress:
         read = read_runs(inputs.traces, Settings(workers=workers), progress)[0] if inputs.traces else []
-    runs = with_unique_labels([(path, runs_of_report(path)) for path in inputs.reports], read)
+    saved = with_unique_labels({path: runs_of_report(path) for path in inputs.reports}, read)
+    runs = in_order(inputs, read, saved)
     comparisons = conclude(runs, baseline).report.comparisons
     if not comparisons:
         raise TraceanaError(f"{runs[0].report.side} is the only side here; name at least two to compare")

@@ -12,7 +12,9 @@ from traceana.compare.estimate import FEWEST_UNITS, Difference, Sample, differen
 from traceana.compare.verdict import Case, Judgement
 from traceana.report import PerfDump, RunReport, StepComparison, StepTime
 
-_LEAST_EXPOSED = 0.01
+EXPOSED_FLOOR_NS = 1_000
+"""Exposed communication a step below this counts as this, and a difference below it is none: kernels start and end
+about as unsteadily as that (gaps between kernels of one stream are 1 to 2 µs)."""
 PerfDumps = Sequence[Sequence[PerfDump]]
 """Of one side, run by run."""
 
@@ -61,7 +63,7 @@ def case_of(
     times = (a.ns if a else middle_ns(baseline), b.ns if b else middle_ns(candidate))
     runs = min(len(baseline), len(candidate))
     if a and b:
-        return Case(difference=difference(a, b), doubt=doubt, runs=runs), times
+        return Case(difference=difference(a, b), doubt=doubt, runs=runs, alone=a.runs == b.runs == 1), times
     return Case(difference=None, lack=_lack((baseline, candidate), repeats), runs=runs), times
 
 
@@ -78,46 +80,57 @@ def of_runs(
     baseline: Sequence[RunReport], candidate: Sequence[RunReport], *, repeats: bool, doubt: str | None
 ) -> list[Measured]:
     """What both sides mark, in the order in which it decides: request, step, exposed communication."""
+    requests = common(*([run.requests for run in side] for side in (baseline, candidate)))
+    steps = common(*([run.steps for run in side] for side in (baseline, candidate)))
     found = []
-    for metric, executions in (("request", _requests), ("step", _steps)):
-        both = [[executions(run) for run in side] for side in (baseline, candidate)]
-        if name := _common_name(both):
-            steady = [[[step for step in run if not step.warm_up] for run in side] for side in both]
-            found.append(_measured(metric, name, _each(steady, _duration), repeats, doubt))
-            if metric == "step" and any(step.exposed_comm_ns for side in steady for run in side for step in run):
-                found.append(_exposed(name, steady, repeats, doubt))
+    if requests:
+        found.append(_measured("request", requests.name, requests.values(_duration), repeats, doubt))
+    if steps:
+        found.append(_measured("step", steps.name, steps.values(_duration), repeats, doubt))
+        found += _exposed(steps, repeats, doubt)
     dumps = ([run.perf_dumps for run in baseline], [run.perf_dumps for run in candidate])
     return found + of_perf_dumps(*dumps, repeats=repeats, doubt=None)
 
 
-def _requests(run: RunReport) -> Sequence[StepTime]:
-    return run.requests
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """The steady executions of a span that both sides have, by side and run."""
+
+    name: str
+    sides: tuple[tuple[tuple[StepTime, ...], ...], ...]
+
+    def values(self, value: Callable[[StepTime], int]) -> list[list[list[int]]]:
+        """One value an execution."""
+        return [[[value(step) for step in run] for run in side] for side in self.sides]
 
 
-def _steps(run: RunReport) -> Sequence[StepTime]:
-    return run.steps
-
-
-def _common_name(both: Sequence[Sequence[Sequence[StepTime]]]) -> str | None:
-    """The span's, where both sides have it."""
+def common(baseline: Sequence[Sequence[StepTime]], candidate: Sequence[Sequence[StepTime]]) -> Common | None:
+    """What of these executions, given run by run, both sides have; None where they share no span."""
+    both = (baseline, candidate)
     ours, theirs = ({base_name(step.name) for run in side for step in run} for side in both)
-    return min(ours & theirs, default=None)
-
-
-def _each(both: Sequence[Sequence[Sequence[StepTime]]], time: Callable[[StepTime], int]) -> list[list[list[int]]]:
-    return [[[time(step) for step in run] for run in side] for side in both]
+    if not ours & theirs:
+        return None
+    steady = tuple(tuple(tuple(step for step in run if not step.warm_up) for run in side) for side in both)
+    return Common(name=min(ours & theirs), sides=steady)
 
 
 def _duration(step: StepTime) -> int:
     return step.duration_ns
 
 
-def _exposed(name: str, both: Sequence[Sequence[Sequence[StepTime]]], repeats: bool, doubt: str | None) -> Measured:
-    """Exposed communication; less than 1 % of a step counts as 1 %: a quotient of next to nothing means nothing."""
-    counted = _each(both, lambda step: max(step.exposed_comm_ns, round(_LEAST_EXPOSED * step.duration_ns)))
-    times = [[step.exposed_comm_ns for run in side for step in run] for side in both]
-    shown = [round(median(side)) if side else 0 for side in times]
-    return replace(_measured("exposed", name, counted, repeats, doubt), times_ns=(shown[0], shown[1]))
+def _exposed(steps: Common, repeats: bool, doubt: str | None) -> list[Measured]:
+    """Exposed communication a step, where there is any."""
+    times = [[ns for run in side for ns in run] for side in steps.values(lambda step: step.exposed_comm_ns)]
+    if not any(any(side) for side in times):
+        return []
+    floored = steps.values(lambda step: max(step.exposed_comm_ns, EXPOSED_FLOOR_NS))
+    found = _measured("exposed", steps.name, floored, repeats, doubt)
+    shown = [
+        ns if ns > EXPOSED_FLOOR_NS else round(median(side or [0]))
+        for ns, side in zip(found.times_ns, times, strict=True)
+    ]
+    smallest = EXPOSED_FLOOR_NS / max(EXPOSED_FLOOR_NS, min(found.times_ns))
+    return [replace(found, times_ns=(shown[0], shown[1]), case=replace(found.case, smallest=smallest))]
 
 
 def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool, doubt: str | None) -> list[Measured]:

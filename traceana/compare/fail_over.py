@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from traceana import units
 from traceana.compare.perf_dumps import PerfComparison
+from traceana.compare.sentence import row_name
 from traceana.errors import TraceanaError
 from traceana.report import Comparison, ComparisonRow, StepComparison
 
@@ -30,14 +31,14 @@ def failures(
     Metrics are request, step, exposed, an operation or a stage; request and step where none is named. Raises
     TraceanaError for one that no comparison has.
     """
-    measured = [(one.candidate, _metric(row), row) for one in comparisons for row in _rows(one)]
+    measured = [(one, _metric(row), row) for one in comparisons for row in _rows(one)]
     known = {name for _, name, _ in measured}
     for metric in metrics:
         if metric not in known:
             raise TraceanaError(f"--metric {metric}: not compared here; there are {', '.join(sorted(known))}")
     return [
-        f"{candidate}: {_name(row)} takes {units.percent(1 / row.speedup - 1, 1)} longer"
-        for candidate, name, row in measured
+        f"{one.candidate}: {_name(one, row)} takes {units.percent(1 / row.speedup - 1, 1)} longer"
+        for one, name, row in measured
         if name in (metrics or DEFAULT_METRICS) and row.verdict == "slower" and 1 / row.speedup - 1 > limit
     ]
 
@@ -45,7 +46,7 @@ def failures(
 def undecided(comparisons: Sequence[Comparison] | Sequence[PerfComparison], metrics: Sequence[str]) -> list[str]:
     """One sentence for each metric of which the runs cannot tell, so that a pass is not taken for a proof."""
     return [
-        f"{one.candidate}: {_name(row)}: cannot tell, {row.reason}"
+        f"{one.candidate}: {_name(one, row)}: cannot tell, {row.reason}"
         for one in comparisons
         for row in _rows(one)
         if _metric(row) in (metrics or DEFAULT_METRICS) and row.verdict == "cannot tell"
@@ -64,5 +65,7 @@ def _metric(row: ComparisonRow | StepComparison) -> str:
     return row.name if row.metric == "stage" else _NAMES.get(row.metric, row.metric)
 
 
-def _name(row: ComparisonRow | StepComparison) -> str:
-    return units.sized(row.op, row.message_bytes) if isinstance(row, ComparisonRow) else _metric(row)
+def _name(comparison: Comparison | PerfComparison, row: ComparisonRow | StepComparison) -> str:
+    if isinstance(comparison, Comparison) and isinstance(row, ComparisonRow):
+        return row_name(comparison, row)
+    return _metric(row)

@@ -76,19 +76,28 @@ def _counts(
     counts: dict[str, float] = defaultdict(float)
     for key, of_key in calls.items():
         if key in others or of_key.a_rank > 1:
-            counts[merged.get(key[0], key[0])] += of_key.a_rank
+            counts[merged.get(key.op, key.op)] += of_key.a_rank
     # Calls on some ranks alone make fractions, whose sums differ in the last digits.
     return defaultdict(float, {op: round(count, 3) for op, count in counts.items()})
 
 
-def mixture_doubt(a: SideCalls, b: SideCalls) -> str | None:
-    """Why calls of mixed, unknown sizes cannot be set against each other; None where both sides seem to mix alike."""
+def group_doubt(a: SideCalls, b: SideCalls) -> str | None:
+    """Why calls of one size whose groups are not known to be equally large cannot be set against each other."""
+    ours, theirs = a.group_sizes, b.group_sizes
+    if None in ours | theirs:
+        return mixture_doubt(a, b, "group sizes")
+    groups = [units.number_ranges(size for size in sizes if size) for sizes in (ours, theirs)]
+    return f"groups of {groups[0]} ranks against groups of {groups[1]}: other work"
+
+
+def mixture_doubt(a: SideCalls, b: SideCalls, what: str) -> str | None:
+    """Why calls of unknown sizes (`what`) cannot be set against each other; None where both sides seem to mix alike."""
     worlds = [side.reports[0].world_size for side in (a.side, b.side)]
     if worlds[0] != worlds[1]:
-        return f"sizes are unknown, and {worlds[0]} ranks need not send what {worlds[1]} send"
+        return f"{what} are unknown, and {worlds[0]} ranks need not send what {worlds[1]} send"
     if abs(b.a_rank - a.a_rank) <= TELLING * a.a_rank:
         return None
-    return f"sizes are unknown and mixed, and a rank makes {a.a_rank:g} calls against {b.a_rank:g}: other work"
+    return f"{what} are unknown and mixed, and a rank makes {a.a_rank:g} calls against {b.a_rank:g}: other work"
 
 
 def noise(baseline: Side, candidate: Side) -> list[str]:
@@ -103,7 +112,7 @@ def doubt(baseline: Side, candidate: Side) -> str | None:
     Repeats show how far a drift or a late rank changes from run to run, so these count against single runs only. No
     number of repeats cures copies, missing ranks, other compute, or a rank that is slow on one side alone.
     """
-    lasting = (copied, _other_ranks, _other_compute, _one_sided)
+    lasting = (copied, _lacking_ranks, _other_compute, _one_sided)
     if text := next((text for why in lasting if (text := why(baseline, candidate))), None):
         return text
     if by_repeats(baseline, candidate):
@@ -113,7 +122,15 @@ def doubt(baseline: Side, candidate: Side) -> str | None:
     return drift or _other_waits(baseline, candidate)
 
 
-def _other_ranks(baseline: Side, candidate: Side) -> str | None:
+def other_ranks(baseline: Side, candidate: Side) -> str | None:
+    """Why a mean rank of one side is not that of the other."""
+    worlds = [run.world_size for side in (baseline, candidate) for run in side.reports]
+    if len(set(worlds)) > 1:
+        return f"other world sizes: {units.number_ranges(worlds)} ranks"
+    return _lacking_ranks(baseline, candidate)
+
+
+def _lacking_ranks(baseline: Side, candidate: Side) -> str | None:
     """A step is as long as on its slowest rank, and who waits for whom differs from rank to rank."""
     runs = (*baseline.reports, *candidate.reports)
     if len({(run.world_size, run.missing_ranks) for run in runs}) == len({run.world_size for run in runs}):

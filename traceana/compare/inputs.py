@@ -1,10 +1,11 @@
 """What `traceana compare` was given: runs (folders, traces, report.json) or sglang's perf dumps."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from traceana.analyze.run import AnalyzedRun
 from traceana.compare.perf_dumps import PerfSide
 from traceana.errors import TraceanaError
 from traceana.trace.discover import REPEAT_IN_LABEL
@@ -16,8 +17,9 @@ _IS_REPORT = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*\d+\s*,\s*"traceana_ve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Paths by what they hold."""
+    """Paths by what they hold; `paths` are the runs' as they were named, a folder with a report as its report."""
 
+    paths: tuple[Path, ...]
     traces: tuple[Path, ...]
     reports: tuple[Path, ...]
     perf_dumps: tuple[tuple[Path, ...], ...]
@@ -26,20 +28,41 @@ class Inputs:
 
 def sort_inputs(paths: Sequence[Path]) -> Inputs:
     """Raises TraceanaError where a path is missing, or perf dumps are mixed with runs."""
-    traces, reports, dumps = [], [], []
+    runs, traces, reports, dumps = [], [], [], []
     for path in _once(paths):
         if found := _perf_dumps(path):
             dumps.append(found)
         elif report := _report(path):
             reports.append(report)
+            runs.append(report)
         else:
             traces.append(path)
+            runs.append(path)
     if dumps and (traces or reports):
         raise TraceanaError(
             f"{dumps[0][0]} is a perf dump and {(traces + reports)[0]} is none, or is cut off; compare perf dumps with "
             "perf dumps, runs with runs"
         )
-    return Inputs(traces=tuple(traces), reports=tuple(reports), perf_dumps=tuple(dumps))
+    named = tuple(dict.fromkeys(runs))
+    return Inputs(paths=named, traces=tuple(traces), reports=tuple(reports), perf_dumps=tuple(dumps))
+
+
+def in_order(
+    inputs: Inputs, read: Sequence[AnalyzedRun], saved: Mapping[Path, Sequence[AnalyzedRun]]
+) -> list[AnalyzedRun]:
+    """The runs in the order in which PATHs named them, so that the first one's side is the baseline."""
+    by_path: dict[Path, list[AnalyzedRun]] = {path: list(saved.get(path, ())) for path in inputs.paths}
+    for run in read:
+        by_path[_path_of(run, inputs.traces)].append(run)
+    return [run for path in inputs.paths for run in by_path[path]]
+
+
+def _path_of(run: AnalyzedRun, paths: Sequence[Path]) -> Path:
+    """The PATH that a run's folder lies below, else the first that lies below it: a file, or a part of the run."""
+    folder = Path(run.report.path).resolve()
+    above = [path for path in paths if folder.is_relative_to(path.resolve())]
+    below = [path for path in paths if path.resolve().is_relative_to(folder)]
+    return (above + below)[0]
 
 
 def _once(paths: Sequence[Path]) -> list[Path]:

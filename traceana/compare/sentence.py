@@ -29,6 +29,8 @@ def opening(comparison: Comparison) -> str:
     if comparison.certain:
         return f"{b} is {_differences(comparison)}; {_worth(comparison)}."
     unsure = len(_with(rows, "cannot tell"))
+    if unsure == len(rows) and _one_run_a_side(comparison):
+        return f"Whether {b} or {a} is faster, one run a side cannot tell; seen: {_named(comparison, rows)}."
     if unsure == len(rows):
         return f"Whether {b} or {a} is faster, these runs cannot tell."
     if not unsure:
@@ -56,31 +58,41 @@ def _count(some: int, rows: Sequence[ComparisonRow]) -> str:
     return f"{every} {noun}s" if some == len(rows) else f"{some} of {len(rows)} {noun}s"
 
 
+def row_name(comparison: Comparison, row: ComparisonRow) -> str:
+    """ "all_to_all 12 MiB", and "over 4 ranks" where the comparison has groups of several sizes."""
+    name = units.sized(row.op, row.message_bytes)
+    return f"{name} {units.over_ranks(row.group_size)}" if comparison.several_groups and row.group_size else name
+
+
 def _differences(comparison: Comparison) -> str:
     """ "faster than torch at 2 of 6 sizes: … and …, and slower at 1: …"."""
     found = [(word, _with(comparison.rows, word)) for word in ("faster", "slower")]
     (word, chosen), *others = [(word, rows) for word, rows in found if rows]
     where = _count(len(chosen), comparison.rows)
-    first = f"{word} than {comparison.baseline} at {where}: {_named(chosen)}"
-    return ", and ".join([first, *(f"{word} at {len(rows)}: {_named(rows)}" for word, rows in others)])
+    first = f"{word} than {comparison.baseline} at {where}: {_named(comparison, chosen)}"
+    return ", and ".join([first, *(f"{word} at {len(rows)}: {_named(comparison, rows)}" for word, rows in others)])
 
 
-def _named(chosen: Sequence[ComparisonRow]) -> str:
+def _named(comparison: Comparison, chosen: Sequence[ComparisonRow]) -> str:
     """ "all_to_all 12 MiB (1.30×) and all_gather 16 MiB (1.20×)"."""
     shown = chosen if len(chosen) <= _MOST_NAMED else chosen[:2]
-    names = [f"{units.sized(row.op, row.message_bytes)} ({units.ratio(row.speedup)})" for row in shown]
+    names = [f"{row_name(comparison, row)} ({units.ratio(row.speedup)})" for row in shown]
     if len(shown) < len(chosen):
         names.append(f"{len(chosen) - len(shown)} more")
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _worth(comparison: Comparison) -> str:
-    worth = comparison.certain_worth_ns
-    return f"it {worth_in_words(worth, comparison.worth_per)}" if worth else "compute hides it, so nothing is saved"
+    worth, per = comparison.certain_worth_ns, comparison.worth_per
+    if worth is None:
+        return f"what that is worth a {per} is not known"
+    return f"it {worth_in_words(worth, per)}" if worth else "compute hides it, so nothing is saved"
 
 
-def worth_in_words(worth_ns: int, worth_per: str) -> str:
+def worth_in_words(worth_ns: int | None, worth_per: str) -> str:
     """What a difference is worth: "saves 2.10 ms a step"."""
+    if worth_ns is None:
+        return f"worth a {worth_per} not known"
     if not worth_ns:
         return f"changes nothing a {worth_per}"
     return f"{'saves' if worth_ns > 0 else 'costs'} {units.duration(abs(worth_ns))} a {worth_per}"
@@ -88,10 +100,10 @@ def worth_in_words(worth_ns: int, worth_per: str) -> str:
 
 def _share(comparison: Comparison) -> str:
     before = sum(row.baseline_exposed_ns for row in comparison.rows)
-    worth = abs(comparison.certain_worth_ns)
+    worth = abs(comparison.certain_worth_ns or 0)
     if not worth or not before:
         return ""
-    return f"That is {units.percent(worth, before)} of {comparison.baseline}'s exposed communication, waiting left out."
+    return f"That is {units.percent(worth, before)} of {comparison.baseline}'s exposed communication."
 
 
 def _unsure(comparison: Comparison) -> str:
@@ -116,6 +128,10 @@ def _basis(comparison: Comparison) -> str:
     counts = len(comparison.baseline_runs), len(comparison.candidate_runs)
     if comparison.interval_basis == "repeats":
         return f"Intervals are over {counts[0]} and {counts[1]} runs."
-    if max(counts) > 1:
-        return f"With {counts[0]} and {counts[1]} runs, runs are taken to vary alike on both sides."
-    return "With fewer than 3 runs a side, the intervals do not tell what another run would bring."
+    if _one_run_a_side(comparison):
+        return "One run a side does not show how runs differ, so nothing is called faster or slower."
+    return f"With {counts[0]} and {counts[1]} runs, runs are taken to vary alike on both sides."
+
+
+def _one_run_a_side(comparison: Comparison) -> bool:
+    return max(len(comparison.baseline_runs), len(comparison.candidate_runs)) == 1

@@ -1,20 +1,37 @@
 """What one side measured for one operation at one size: samples of steady calls, and what they expose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from traceana.analyze.calls import Calls
+from traceana.analyze.collectives import Signature
 from traceana.analyze.run import AnalyzedRun
 from traceana.compare.estimate import Sample, sample
 from traceana.compare.sides import Side
 from traceana.trace.columns import Bools
 
-Key = tuple[str, int | None]
-"""An operation and its message size in bytes, None for calls of unknown size."""
-
+Value = TypeVar("Value")
 _MATCHED = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An operation, its message size in bytes and the number of ranks in its process group, None where not known."""
+
+    op: str
+    message_bytes: int | None
+    group_size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Steady calls and their exposed time in ns: mean over ranks and runs, a step or a run."""
+
+    calls: float
+    exposed_ns: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,24 +71,37 @@ class SideCalls:
         chosen = zip(self.side.runs, self.rows, strict=True) if warm_up else self._steady()
         return tuple(taken(run.calls, rows) for run, rows in chosen)
 
-    def exposed_ns(self, per_step: bool) -> float:
-        """Exposed time of the steady calls without waiting for peers: mean over ranks and runs, a step or a run.
+    def spent(self, *, per_step: bool) -> Spent:
+        """What the calls of the steady steps expose, or all steady ones where none of these is inside a step."""
+        found = [_spent(run, _in_steps(run, rows) if per_step else rows, per_step) for run, rows in self._steady()]
+        return Spent(
+            calls=sum(one.calls for one in found) / len(found),
+            exposed_ns=sum(one.exposed_ns for one in found) / len(found),
+        )
 
-        Compute is taken to cover the waiting first, so that a transfer is not called hidden where it is not.
-        """
-        found = []
-        for run, rows in self._steady():
-            spent = int(np.minimum(run.calls.exposed_ns[rows], run.calls.cost_ns[rows]).sum())
-            steps = sum(not step.warm_up for step in run.report.steps) if per_step else 1
-            found.append(spent / max(len(run.report.ranks), 1) / max(steps, 1))
-        return sum(found) / len(found)
+    @property
+    def backends(self) -> set[str]:
+        """Who issued the calls."""
+        return self._of_signatures(lambda signature: signature.backend)
+
+    @property
+    def group_sizes(self) -> set[int | None]:
+        """Ranks in the calls' process groups."""
+        return self._of_signatures(lambda signature: signature.group_size)
+
+    def _of_signatures(self, value: Callable[[Signature], Value]) -> set[Value]:
+        return {
+            value(run.calls.signatures[code])
+            for run, rows in zip(self.side.runs, self.rows, strict=True)
+            for code in np.unique(run.calls.signature[rows]).tolist()
+        }
 
     def _steady(self) -> list[tuple[AnalyzedRun, Bools]]:
         return [(run, rows & ~run.calls.warm_up) for run, rows in zip(self.side.runs, self.rows, strict=True)]
 
 
 def calls_by_key(side: Side) -> dict[Key, SideCalls]:
-    """Every operation and size of a side."""
+    """Every operation, size and group size of a side."""
     found = [_rows_by_key(run.calls) for run in side.runs]
     keys = {key for rows in found for key in rows}
     nothing = [np.zeros(len(run.calls), dtype=np.bool_) for run in side.runs]
@@ -81,9 +111,9 @@ def calls_by_key(side: Side) -> dict[Key, SideCalls]:
     }
 
 
-def joined(found: Mapping[Key, SideCalls], ops: Sequence[str]) -> SideCalls:
-    """The calls of some operations at all sizes."""
-    chosen = [calls for (op, _), calls in found.items() if op in ops]
+def joined(found: Iterable[SideCalls]) -> SideCalls:
+    """The calls of some rows of one side as one."""
+    chosen = list(found)
     rows = zip(*(calls.rows for calls in chosen), strict=True)
     return SideCalls(side=chosen[0].side, rows=tuple(np.logical_or.reduce(of_run) for of_run in rows))
 
@@ -91,8 +121,20 @@ def joined(found: Mapping[Key, SideCalls], ops: Sequence[str]) -> SideCalls:
 def _rows_by_key(calls: Calls) -> dict[Key, Bools]:
     codes: dict[Key, list[int]] = {}
     for code, signature in enumerate(calls.signatures):
-        codes.setdefault((signature.op, signature.message_bytes), []).append(code)
+        key = Key(op=signature.op, message_bytes=signature.message_bytes, group_size=signature.group_size)
+        codes.setdefault(key, []).append(code)
     return {key: np.isin(calls.signature, found) for key, found in codes.items()}
+
+
+def _in_steps(run: AnalyzedRun, rows: Bools) -> Bools:
+    inside = rows & (run.calls.step > 0) & (run.calls.step < len(run.report.steps))
+    return inside if inside.any() else rows
+
+
+def _spent(run: AnalyzedRun, rows: Bools, per_step: bool) -> Spent:
+    steps = sum(not step.warm_up for step in run.report.steps) if per_step else 1
+    shares = max(len(run.report.ranks), 1) * max(steps, 1)
+    return Spent(calls=int(rows.sum()) / shares, exposed_ns=int(run.calls.exposed_ns[rows].sum()) / shares)
 
 
 def _longest_transfers(calls: Calls, rows: Bools) -> Sample:

@@ -27,6 +27,10 @@ class Case:
     doubt: str | None = None
     runs: int = 1
     """Runs on the side that has fewer."""
+    alone: bool = False
+    """One run a side: how runs of one program differ is not seen, so nothing is faster or slower."""
+    smallest: float = 0.0
+    """A difference of less than this share is none, though SMALLEST_RELEVANT be less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +73,26 @@ def _judgement(case: Case, p_value: float | None, family: int) -> Judgement:
     low, high = case.difference.interval()
     if p_value is None:
         return Judgement(ci_low=low, ci_high=high, reason=case.doubt, runs_needed=_runs_needed(case, 1))
-    verdict = _verdict(case.difference.log_ratio, low, high, p_value)
+    verdict = _verdict(case, p_value)
     needed = _runs_needed(case, family) if verdict == "cannot tell" else None
     return Judgement(
         ci_low=low,
         ci_high=high,
-        p_value=p_value,
+        p_value=None if case.alone else p_value,
         verdict=verdict,
-        reason=_too_wide(case, (low, high), family, needed) if verdict == "cannot tell" else None,
+        reason=_undecided(case, p_value, family, needed) if verdict == "cannot tell" else None,
         runs_needed=needed,
     )
 
 
-def _verdict(log_ratio: float, low: float, high: float, p_value: float) -> str:
-    certain, relevant = p_value < FALSE_ALARMS, abs(log_ratio) >= math.log1p(SMALLEST_RELEVANT)
+def _verdict(case: Case, p_value: float) -> str:
+    assert case.difference is not None
+    log_ratio, (low, high) = case.difference.log_ratio, case.difference.interval()
+    certain, relevant = p_value < FALSE_ALARMS, abs(log_ratio) >= math.log1p(max(SMALLEST_RELEVANT, case.smallest))
     if certain and relevant:
-        return "faster" if log_ratio > 0 else "slower"
-    seen = low > 1 / (1 + MUST_BE_SEEN) and high < 1 + MUST_BE_SEEN
-    return "no difference" if certain or seen else "cannot tell"
+        return "cannot tell" if case.alone else "faster" if log_ratio > 0 else "slower"
+    room = 1 + _room(case)
+    return "no difference" if certain or 1 / room < low <= high < room else "cannot tell"
 
 
 def _runs_needed(case: Case, family: int) -> int | None:
@@ -97,12 +103,23 @@ def _runs_needed(case: Case, family: int) -> int | None:
     return None if needed is None else max(needed, case.runs + 1)
 
 
-def _too_wide(case: Case, interval: tuple[float, float], family: int, needed: int | None) -> str:
-    if interval[0] > 1 or interval[1] < 1:
-        why = f"certain by itself, but not among {units.plural(family, 'comparison')}"
-    else:
-        why = f"the interval {units.ratio_range(*interval)} leaves room for {units.percent(MUST_BE_SEEN, 1)} or more"
+def _undecided(case: Case, p_value: float, family: int, needed: int | None) -> str:
     # A run by itself shows how its calls differ, not how runs do.
     about = "at least" if case.runs < FEWEST_REPEATS else "about"
     more = "more than 500 runs" if needed is None else f"{about} {units.plural(needed, 'run')}"
-    return f"{why}; {more} a side would settle it"
+    return f"{_why_undecided(case, p_value, family)}; {more} a side would settle it"
+
+
+def _why_undecided(case: Case, p_value: float, family: int) -> str:
+    assert case.difference is not None
+    low, high = case.difference.interval()
+    if case.alone and p_value < FALSE_ALARMS:
+        return f"seen {units.ratio(math.exp(case.difference.log_ratio))}, one run a side"
+    if low > 1 or high < 1:
+        return f"certain by itself, but not among {units.plural(family, 'comparison')}"
+    return f"the interval {units.ratio_range(low, high)} leaves room for {units.percent(_room(case), 1)} or more"
+
+
+def _room(case: Case) -> float:
+    """The share that "no difference" must rule out."""
+    return max(MUST_BE_SEEN, case.smallest)

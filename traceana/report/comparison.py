@@ -7,14 +7,18 @@ from dataclasses import dataclass
 class ComparisonRow:
     """One operation at one size on both sides; `message_bytes` None compares the operation over all its calls.
 
+    `group_size` is the number of ranks in the calls' process groups, None where it is not known or not the same on both
+    sides.
+
     Times and statistics are of the steady state: the first step and the first call of each kind are left out and
     counted as warm-up. `speedup` is baseline over candidate, so above 1 the candidate is faster; `ci_low` and `ci_high`
     bound it at 95 % for this row alone; the p50s whose quotient it is are geometric means, over runs or else stretches
     of a run, of medians, and it is 0 without a time to divide by. `p_value` is against "equally fast", adjusted by Holm
     over all rows of the comparison. `basis` says what was compared: `transfer`, or `duration` where fewer than 90 %
     were matched across ranks. `verdict` is faster, slower, no difference, or cannot tell; then `reason` says why and
-    `runs_needed` how many runs a side would settle it, where that can be estimated. `expected_low` and `expected_high`
-    are the speed-ups that the guide expects at this size.
+    `runs_needed` how many runs a side would settle it, where that can be estimated; with one run a side it is never
+    faster or slower, and `p_value` is None. `expected_low` and `expected_high` are the speed-ups that the guide expects
+    of PyNccl over torch.distributed at this size, None for other backends and without a GPU.
     """
 
     op: str
@@ -36,20 +40,24 @@ class ComparisonRow:
     runs_needed: int | None
     baseline_exposed_ns: int
     candidate_exposed_ns: int
-    """Exposed time of these calls, waiting for peers left out where it is known: mean over ranks and runs, a step
+    """Exposed time of these calls in the steady state, waiting included: mean over ranks and runs, a step
     (`Comparison.worth_per`)."""
-    worth_ns: int
-    """Exposed time that the candidate saves, negative where it costs; 0 where compute covers the difference."""
+    worth_ns: int | None
+    """By how much exposed time falls with the candidate, negative where it rises; never against the row's speed-up: 0
+    where it moves the other way by chance, None where it truly does, or where ranks, calls or windows differ."""
     expected_low: float | None
     expected_high: float | None
+    group_size: int | None = None
+    worth_reason: str | None = None
+    """Why the worth is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepComparison:
     """One end-to-end time on both sides; fields as in ComparisonRow.
 
-    `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included; in the
-    speed-up less than 1 % of a step counts as 1 %, and the p50s are plain medians),
+    `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included; less
+    than 1 µs counts as 1 µs in the speed-up, and a difference of less than 1 µs is none),
     `perf request` (the whole request by sglang's perf dumps) or `perf step` (its denoising steps). `name` is the
     span's. Counts are of steady executions over all runs.
     """
@@ -74,7 +82,7 @@ class Comparison:
     """Two sides, each of one or more runs; `baseline` and `candidate` are the sides' names.
 
     `reasons` say why a comparison is not fair, `noise` what makes its times unsteady. `rows` are ordered by the size
-    of their worth, the largest first.
+    of their worth, the largest first, those whose worth is not known last.
     """
 
     baseline: str
@@ -103,6 +111,12 @@ class Comparison:
         return tuple(row for row in self.rows if row.verdict in ("faster", "slower"))
 
     @property
-    def certain_worth_ns(self) -> int:
-        """What the certain differences save together; negative where they cost."""
-        return sum(row.worth_ns for row in self.certain)
+    def certain_worth_ns(self) -> int | None:
+        """What the certain differences save together, negative where they cost; None where it is not known of each."""
+        known = [row.worth_ns for row in self.certain if row.worth_ns is not None]
+        return sum(known) if len(known) == len(self.certain) else None
+
+    @property
+    def several_groups(self) -> bool:
+        """Whether rows must be told apart by their groups' sizes."""
+        return len({row.group_size for row in self.rows} - {None}) > 1

@@ -1,6 +1,6 @@
 """Runs as `analyze` saved them: report.json and, beside it, the calls in collectives.parquet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,16 +31,17 @@ def runs_of_report(path: Path) -> list[AnalyzedRun]:
 
 
 def with_unique_labels(
-    reports: Sequence[tuple[Path, Sequence[AnalyzedRun]]], others: Sequence[AnalyzedRun]
-) -> list[AnalyzedRun]:
-    """All runs in one list; runs of reports whose side's name is taken are told apart by their report's folder."""
-    found = list(others)
-    for path, runs in reports:
-        taken = {name for run in found for name in (run.report.side, run.report.label)}
+    saved: Mapping[Path, Sequence[AnalyzedRun]], others: Sequence[AnalyzedRun]
+) -> dict[Path, list[AnalyzedRun]]:
+    """The runs of reports, of which those whose side's name is taken are told apart by their report's folder."""
+    found: dict[Path, list[AnalyzedRun]] = {}
+    for path, runs in saved.items():
+        before = [run.report for run in (*others, *(run for runs in found.values() for run in runs))]
+        taken = {name for run in before for name in (run.side, run.label)}
         clash = any(run.report.side in taken or run.report.label in taken for run in runs)
-        suffix = f" ({path.parent})" if clash else ""
-        found += [
-            replace(run, report=replace(run.report, label=run.report.label + suffix, side=run.report.side + suffix))
-            for run in runs
-        ]
+        found[path] = [_renamed(run, f" ({path.parent})") for run in runs] if clash else list(runs)
     return found
+
+
+def _renamed(run: AnalyzedRun, suffix: str) -> AnalyzedRun:
+    return replace(run, report=replace(run.report, label=run.report.label + suffix, side=run.report.side + suffix))

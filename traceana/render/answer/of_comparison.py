@@ -1,7 +1,7 @@
 """What is said of a comparison: how much faster, where, whether it matters, and how far to trust it."""
 
 from traceana import units
-from traceana.compare.sentence import opening, qualification, worth_in_words
+from traceana.compare.sentence import opening, qualification, row_name, worth_in_words
 from traceana.render.answer.figures import Figure, Headline, exposed_share, window
 from traceana.render.page import quotient
 from traceana.report import Comparison, ComparisonRow, Report
@@ -76,10 +76,10 @@ def _where_figure(comparison: Comparison) -> Figure:
             detail="",
             term="verdict",
         )
-    row = max(comparison.certain, key=lambda row: (abs(row.worth_ns), row.baseline_count * row.baseline_p50_ns))
+    row = max(comparison.certain, key=lambda row: (abs(row.worth_ns or 0), row.baseline_count * row.baseline_p50_ns))
     return Figure(
         question="Where?",
-        value=units.sized(row.op, row.message_bytes),
+        value=row_name(comparison, row),
         caption=worth_in_words(row.worth_ns, comparison.worth_per),
         detail=f"{row.verdict}: {units.ratio(row.speedup)} ({units.ratio_range(row.ci_low, row.ci_high)})",
         term="worth",

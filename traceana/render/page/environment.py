@@ -71,8 +71,10 @@ def _plain(value: float | None) -> str:
     return str(round(value)) if isinstance(value, int) or abs(value) >= 1000 else f"{value:.6g}"
 
 
-def _worth_cell(worth_ns: int) -> str:
+def _worth_cell(worth_ns: int | None) -> str:
     """Time saved or lost, in the table of a comparison."""
+    if worth_ns is None:
+        return "not known"
     if not worth_ns:
         return "nothing"
     return f"{units.duration(abs(worth_ns))} {'saved' if worth_ns > 0 else 'lost'}"

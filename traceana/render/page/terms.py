@@ -98,12 +98,14 @@ TERMS = {
     "verdict": Definition(
         name="verdict",
         meaning="Faster or slower only where chance is an unlikely explanation, all rows taken together (Holm, 5 %); "
-        "cannot tell where samples are too few or too noisy, with the number of runs that would be needed.",
+        "cannot tell where samples are too few or too noisy, with the number of runs that would be needed, and always "
+        "where one run a side shows a difference.",
     ),
     "worth": Definition(
         name="worth",
-        meaning="Exposed communication that the candidate saves or costs a step, on a mean rank: a faster call that "
-        "compute hides anyway is worth nothing.",
+        meaning="What the exposed time of these calls falls by with the candidate a step, on a mean rank, waiting "
+        "included: a faster call that compute hides anyway is worth nothing. It is not known where exposed time moves "
+        "against the speed-up, or where ranks, calls or windows differ.",
     ),
     "endtoend": Definition(
         name="end to end",
@@ -121,8 +123,8 @@ TERMS = {
     ),
     "expected": Definition(
         name="expected",
-        meaning="What the guide to sglang's communication expects of a faster backend at this size: up to 10 % "
-        "under 1 MiB, 10 to 30 % up to 10 MiB, 30 to 50 % above.",
+        meaning="What the guide to sglang's communication expects of PyNccl over torch.distributed at this size: up to "
+        "10 % under 1 MiB, 10 to 30 % up to 10 MiB, 30 to 50 % above.",
     ),
     "basis": Definition(
         name="basis",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare.sentence import METRIC_NAMES
+from traceana.compare.sentence import METRIC_NAMES, row_name
 from traceana.render.page.basis import common_basis
 from traceana.render.page.marks import RunMark, side_marks
 from traceana.render.page.scales import Axis, LogScale, Tick
@@ -39,6 +39,7 @@ class Interval:
 class Row:
     """A row of the report and where its marks go."""
 
+    name: str
     data: ComparisonRow
     interval: Interval
 
@@ -85,7 +86,11 @@ def _table(comparison: Comparison, marks: dict[str, RunMark]) -> ComparisonTable
         axis=_axis(scale),
         one_at=scale.at(1),
         rows=tuple(
-            Row(data=row, interval=_interval(row, scale, row.expected_low, row.expected_high))
+            Row(
+                name=row_name(comparison, row),
+                data=row,
+                interval=_interval(row, scale, row.expected_low, row.expected_high),
+            )
             for row in comparison.rows
         ),
         end_to_end=tuple(

@@ -11,13 +11,13 @@ from traceana.report import Comparison, Report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """One candidate: `speedup` over the mix of calls, `worth_ns` of the rows with a certain difference."""
+    """One candidate: `speedup` over the mix of calls, `worth_ns` of the certain rows, None where it is not known."""
 
     baseline: RunMark
     candidate: RunMark
     speedup: float | None
     verdicts: str
-    worth_ns: int
+    worth_ns: int | None
     worth_per: str
     end_to_end: str
     comparable: bool

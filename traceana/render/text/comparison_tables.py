@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.compare.perf_dumps import Change, PerfComparison
-from traceana.compare.sentence import METRIC_NAMES
+from traceana.compare.sentence import METRIC_NAMES, row_name
 from traceana.render.page import quotient
 from traceana.render.page.basis import common_basis
 from traceana.render.text.tables import TextTable
@@ -35,7 +35,7 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
         text_columns=sum(column.is_text for column in columns),
         notes=(
             *_definitions(comparison.rows),
-            *(f"{units.sized(row.op, row.message_bytes)}: {row.reason}" for row in comparison.rows if row.reason),
+            *_reasons(comparison),
             *(f"only in {a}: {name}" for name in comparison.only_baseline),
             *(f"only in {b}: {name}" for name in comparison.only_candidate),
         ),
@@ -45,6 +45,13 @@ def _of_runs(comparison: Comparison) -> list[TextTable]:
         _end_to_end("End to end", a, b, comparison.end_to_end),
         operations,
     ]
+
+
+def _reasons(comparison: Comparison) -> list[str]:
+    """Why rows have no verdict, and why none is put on their worth."""
+    named = [(row_name(comparison, row), row) for row in comparison.rows]
+    undecided = [f"{name}: {row.reason}" for name, row in named if row.reason]
+    return undecided + [f"{name}: worth not known, {row.worth_reason}" for name, row in named if row.worth_reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,7 @@ def _columns(comparison: Comparison) -> list[_Column]:
     return [
         _Column(head="operation", cell=lambda row: row.op, is_text=True),
         _Column(head="size", cell=_size, is_text=True),
+        *([_Column(head="ranks", cell=_ranks, is_text=True)] if comparison.several_groups else []),
         _Column(head="verdict", cell=lambda row: row.verdict, is_text=True),
         *bases,
         _Column(head=f"{a}{of} p50", cell=lambda row: units.duration(row.baseline_p50_ns)),
@@ -71,12 +79,20 @@ def _columns(comparison: Comparison) -> list[_Column]:
         _Column(head="speed-up", cell=lambda row: units.ratio(row.speedup)),
         _Column(head="95 % interval", cell=lambda row: units.ratio_range(row.ci_low, row.ci_high)),
         *([expected] if any(row.expected_low is not None for row in comparison.rows) else []),
-        _Column(head=f"saved a {comparison.worth_per}", cell=lambda row: units.duration(row.worth_ns)),
+        _Column(head=f"saved a {comparison.worth_per}", cell=_saved),
     ]
 
 
 def _size(row: ComparisonRow) -> str:
     return "all" if row.message_bytes is None else units.size(row.message_bytes)
+
+
+def _ranks(row: ComparisonRow) -> str:
+    return "all" if row.group_size is None else str(row.group_size)
+
+
+def _saved(row: ComparisonRow) -> str:
+    return "not known" if row.worth_ns is None else units.duration(row.worth_ns)
 
 
 def _definitions(rows: Sequence[ComparisonRow | StepComparison]) -> tuple[str, ...]:
