@@ -188,3 +188,16 @@ def test_the_summary_is_printed_as_markdown_alone(tmp_path: Path) -> None:
     assert "report: " not in outcome.stdout
     assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
     assert all((tmp_path / name).exists() for name in OUTPUTS)
+
+
+def test_the_report_is_printed_as_json_alone(tmp_path: Path) -> None:
+    outcome = analyze(tmp_path, H200 / "torch-2r", "--format", "json")
+    assert json.loads(outcome.stdout) == json.loads((tmp_path / "report.json").read_bytes())
+    assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
+
+
+def test_the_terminal_shows_the_runs_at_a_glance(pair: Outcome) -> None:
+    lines = [line.split("  ")[0] for line in pair.stdout.splitlines()]
+    facts = ("median step", "exposed", "which is", "not covered because", "costs most, 1", "costs most, 3", "late rank")
+    assert set(facts) <= set(lines)
+    assert f"next: traceana open {H200 / 'torch-2r'} --at worst-wait" in pair.stdout
