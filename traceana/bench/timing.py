@@ -18,8 +18,8 @@ from traceana.bench.world import World
 _SETTLED = 0.05
 """Warm-up is over when a round's median is within this share of the one before."""
 _MOST_WARM_UPS = 12
-_SPIN_CYCLES_A_CALL = 150_000
-"""About 80 µs of a GPU at 1.9 GHz: several times what Python needs to launch a call."""
+_SPIN_CYCLES_A_CALL = 400_000
+"""About 200 µs of a GPU at 1.9 GHz: more than what Python needs to launch any call."""
 
 
 # torch gives these no types.
@@ -107,7 +107,8 @@ class Timer:
             self.calls[0]()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # NCCL's watchdog asks for events on its own thread meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             for run in self.calls:
                 run()
         return graph
