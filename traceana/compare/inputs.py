@@ -62,7 +62,7 @@ def _path_of(run: AnalyzedRun, paths: Sequence[Path]) -> Path:
     folder = Path(run.report.path).resolve()
     above = [path for path in paths if folder.is_relative_to(path.resolve())]
     below = [path for path in paths if path.resolve().is_relative_to(folder)]
-    return (above + below)[0]
+    return [*above, *below, *paths][0]
 
 
 def _once(paths: Sequence[Path]) -> list[Path]:
