@@ -5,9 +5,10 @@ from dataclasses import replace
 from tests import reports
 from tests.report_variants import many_runs, without_calls
 from traceana.render.answer.causes import EXPOSED_IS, explained
+from traceana.render.answer.glance import MOST_RUNS
 from traceana.render.answer.overview import costly, late_rank, overview
 from traceana.render.answer.typical_step import typical_step
-from traceana.render.text.overview import MOST_RUNS, overview_table
+from traceana.render.text.overview import overview_table
 from traceana.report import Clock, ExposedIs, StepTime, Straggler
 
 
@@ -73,7 +74,8 @@ def test_the_table_has_a_column_a_run_and_ends_with_what_to_type() -> None:
     facts = {row[0]: row[1:] for row in table.rows}
     assert facts["costs most, 1"][0].startswith("all_to_all 12\xa0MiB: ")
     assert facts["exposed"][0].endswith("of the window, 61.0\xa0ms")
-    assert "which is" not in facts
+    assert facts["which is"] == ("75\xa0% transfer, 25\xa0% waiting for the last rank",) * 2
+    assert facts["not covered because"][0].startswith("90\xa0% compute lies behind the call on its stream")
     assert table.notes == ("next: traceana open traces/torch --at worst-wait",)
     assert "--backend torch|pynccl" in overview_table(reports.one_run()).notes[-1]
 
@@ -86,7 +88,11 @@ def test_of_many_runs_some_are_left_to_the_report() -> None:
 
 def test_a_run_without_calls_has_no_exposed_time() -> None:
     run = without_calls().runs[0]
-    bare = replace(run, ranks=tuple(replace(rank, comm_ns=0, exposed_comm_ns=0) for rank in run.ranks), stragglers=())
+    ranks = tuple(
+        replace(rank, comm_ns=0, exposed_comm_ns=0, exposed_is=None, uncovered_by=None, idle_by=None)
+        for rank in run.ranks
+    )
+    bare = replace(run, ranks=ranks, stragglers=())
     facts = [row[0] for row in overview_table(reports.report(bare)).rows]
     assert facts == ["median step"]
     assert overview(bare).late is None

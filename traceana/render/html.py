@@ -11,6 +11,7 @@ from traceana.render.page.marks import baseline_first, marked_runs, side_marks
 from traceana.render.sections import (
     all_calls,
     breakdown,
+    causes,
     comparison,
     glossary,
     headline,
@@ -37,6 +38,7 @@ SECTIONS = (
     steps.SECTION,
     paired.SECTION,
     breakdown.SECTION,
+    causes.SECTION,
     operations.SECTION,
     sizes.SECTION,
     waits.SECTION,
