@@ -55,6 +55,9 @@ def _ranks(report: Any, run: Run, found: Findings) -> None:
         expected = by_hand.rank_figures(run.raws[number], run.calls[number])
         found.equal(f"ranks[{number}]", expected, rank)
         _causes(f"ranks[{number}]", rank, "exposed_comm_ns", found)
+        if rank.get("exposed_is") and not run.matched.open:
+            peer = by_hand.peer_ns(run.raws[number], run.calls[number])
+            found.equal(f"ranks[{number}].exposed_is.peer_ns", peer, rank["exposed_is"]["peer_ns"])
 
 
 def _causes(path: str, row: Any, exposed: str, found: Findings) -> None:

@@ -59,6 +59,13 @@ def rank_figures(raw: RawRank, calls: list[Call]) -> Figures:
     }
 
 
+def peer_ns(raw: RawRank, calls: list[Call]) -> int:
+    """ExposedIs: exposed time in which every call that runs still waits for its last rank."""
+    kernels = [(kernel.start, kernel.end) for call in calls for kernel in call.kernels]
+    transfers = [(call.start + call.wait, call.end) for call in calls]
+    return length(without(without(kernels, compute_of(raw)), transfers))
+
+
 def operation_figures(calls: list[Call]) -> Figures:
     """Operation: one kind of call over all ranks."""
     matched = [call for call in calls if call.collective is not None]

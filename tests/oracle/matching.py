@@ -60,17 +60,19 @@ def groups_of(ranks: dict[int, list[Call]]) -> Iterable[Group]:
 
 
 def _key(call: Call, everybody: tuple[int, ...]) -> tuple[object, tuple[int, ...], bool]:
-    if call.op == POINT_TO_POINT and len(call.members) == 1:
-        pair = call.meta.get("Src Rank", call.rank), call.meta.get("Dst Rank", call.rank)
-        return ("pair", pair, call.meta.get("Process Group Name")), pair, True
-    if call.op == POINT_TO_POINT and call.members:
-        peers = {one.get("Src Rank", call.rank) for one in call.members}
-        peers |= {one.get("Dst Rank", call.rank) for one in call.members}
-        exchange = tuple(sorted(peers))
-        return ("exchange", exchange), exchange, len(exchange) == 2
+    """What calls of one group share, the group's ranks, and whether the trace settles it."""
     if call.group is None:
         return ("unnamed", call.library), everybody, False
-    return (call.meta.get("Process Group Name"), call.group), call.group, True
+    name = call.meta.get("Process Group Name")
+    if call.op != POINT_TO_POINT:
+        return (name, call.group), call.group, True
+    sources = {one["Src Rank"] for one in call.members if "Src Rank" in one}
+    destinations = {one["Dst Rank"] for one in call.members if "Dst Rank" in one}
+    if len(call.members) == 1 and sources | destinations:
+        pair = (*(sources or {call.rank}), *(destinations or {call.rank}))
+        return ("pair", pair, name), pair, True
+    peers = tuple(sorted({call.rank, *sources, *destinations}))
+    return ("exchange", name), peers if len(peers) == 2 else call.group, len(peers) == 2
 
 
 def _aligned(columns: list[list[Call]], shift: Shift) -> list[list[Call]]:
