@@ -68,7 +68,7 @@ def analyze_run(
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
         timeline=timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests),
-        coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
+        coverage=_coverage(ranks, calls, (*files.notes, *matching.notes), [*files.unreadable, *failed]),
         steps=run_steps.times(spans, steps, lone_is_warm_up=True),
         requests=run_steps.times(spans, requests, lone_is_warm_up=False),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
@@ -128,7 +128,7 @@ def _rank_report(
     )
 
 
-def _coverage(ranks: Mapping[int, RankResult], calls: Calls, matching: Matching, failed: Sequence[str]) -> Coverage:
+def _coverage(ranks: Mapping[int, RankResult], calls: Calls, notes: Sequence[str], failed: Sequence[str]) -> Coverage:
     whole = [result.events for result in ranks.values() if not result.damage.cut_short]
     truncated = [
         TruncatedFile(
@@ -147,7 +147,7 @@ def _coverage(ranks: Mapping[int, RankResult], calls: Calls, matching: Matching,
         truncated_files=tuple(truncated),
         skipped_events=sum(result.damage.skipped_events for result in ranks.values()),
         failed_files=tuple(failed),
-        notes=(*matching.notes, *_notes(ranks)),
+        notes=(*notes, *_notes(ranks)),
     )
 
 
@@ -161,6 +161,11 @@ def _share_missing(events: int, whole: Sequence[int]) -> str:
 def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
     repaired = sum(result.damage.repaired_events for result in ranks.values())
     notes = [f"{repaired} damaged events were repaired and kept"] if repaired else []
+    notes += [
+        f"{result.path.name} holds more than one trace, as when two ranks export to one path: only the first was read"
+        for result in ranks.values()
+        if result.damage.other_traces
+    ]
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:
         notes.append("some files give no baseTimeNanoseconds: their clocks are known only through collectives")

@@ -20,7 +20,7 @@ from traceana.perfetto.counter import exposed_share, step_ns
 from traceana.perfetto.layout import Layout, survey
 from traceana.perfetto.numbers import Naming, Numbers, stride
 from traceana.perfetto.part import RankPart
-from traceana.pipeline import Progress, each, stated_rank
+from traceana.pipeline import Progress, each
 from traceana.trace.discover import RunFiles, discover
 
 _PROCESSES_A_RANK = 4
@@ -158,8 +158,7 @@ def _ranks(files: RunFiles, surveyed: dict[Path, Surveyed | TraceanaError]) -> d
         if isinstance(one, TraceanaError):
             failed = str(one)
         else:
-            taken = {rank: other.result for rank, other in ranks.items()}
-            ranks[stated_rank(file, one.result, taken)] = one
+            ranks[file.rank] = one
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed}")
     return ranks

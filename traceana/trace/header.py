@@ -16,6 +16,7 @@ _KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_nam
 _NO_HOST = {"", "localhost", "unknown", "(none)"}
 # No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
 _MOST_RANKS = 1 << 20
+_NEXT_OBJECT = re.compile(r'[{}](?=\s*[\[{]\s*["{])')
 _decoder = json.JSONDecoder(strict=False)
 
 
@@ -85,6 +86,17 @@ def decode_header(data: bytes) -> Header:
         host=host.strip() if isinstance(host, str) and host.strip().lower() not in _NO_HOST else None,
         merged=MERGED in keys,
     )
+
+
+def split_object(data: bytes) -> tuple[bytes, bytes]:
+    """The object that `data` begins with, and what follows it; where it is damaged, all up to another object."""
+    text = data.decode("utf-8", "replace")
+    try:
+        _, end = _decoder.raw_decode(text)
+    except (ValueError, RecursionError):
+        other = _NEXT_OBJECT.search(text)
+        end = other.start() + 1 if other else len(text)
+    return text[:end].encode(), text[end:].encode()
 
 
 def _keys(text: str) -> Mapping[str, Any]:
