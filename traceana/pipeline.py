@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from traceana import __version__
+from traceana.analyze.guide import EDGES
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
-from traceana.analyze.summarize import GUIDE_EDGES
 from traceana.compare.comparison import compare
 from traceana.compare.paired import paired_rows
 from traceana.compare.sides import baseline_of, sides
@@ -34,7 +34,7 @@ class Settings:
 
     baseline: str | None = None
     workers: int = 0
-    edges: tuple[int, ...] = GUIDE_EDGES
+    edges: tuple[int, ...] = EDGES
     own_patterns: tuple[KernelPattern, ...] = ()
     hta: bool = False
 

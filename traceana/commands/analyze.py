@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from traceana.analyze.guide import EDGES
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.pipeline import Analysis, Settings, analyze
@@ -40,7 +41,11 @@ Examples:
 )
 @click.option("--baseline", metavar="LABEL", help="The run that others are compared with. [default: the first]")
 @click.option(
-    "--buckets", metavar="SIZES", default="1MiB,10MiB", show_default=True, help="Edges of the message-size buckets."
+    "--buckets",
+    metavar="SIZES",
+    default=",".join(f"{edge >> 20}MiB" for edge in EDGES),
+    show_default=True,
+    help="Edges of the message-size buckets.",
 )
 @click.option(
     "--comm-kernel",

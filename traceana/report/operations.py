@@ -43,7 +43,7 @@ class Operation:
 class Bucket:
     """Calls of one operation whose message size falls in [lower_bytes, upper_bytes).
 
-    `scheme` is `guide` (under 1 MiB, 1 to 10 MiB, above) or `powers` (powers of two).
+    `scheme` is `guide` (by the edges of `--buckets`) or `powers` (powers of two).
     """
 
     op: str

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from traceana.analyze.guide import in_words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
@@ -123,8 +125,8 @@ TERMS = {
     ),
     "expected": Definition(
         name="expected",
-        meaning="What the guide to sglang's communication expects of PyNccl over torch.distributed at this size: up to "
-        "10 % under 1 MiB, 10 to 30 % up to 10 MiB, 30 to 50 % above.",
+        meaning="What the guide to sglang's communication expects PyNccl to save of torch.distributed's time at this "
+        f"size: {in_words()}.",
     ),
     "basis": Definition(
         name="basis",
