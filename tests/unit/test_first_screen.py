@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests import reports
 from tests.page import Page
 from tests.report_variants import many_runs, without_calls
@@ -118,6 +120,17 @@ def test_without_a_steady_call_no_speed_up_is_shown() -> None:
     assert (
         "speed-up of communication seen: – " in Page(render(reports.report(slow, fast, comparisons=(comparison,)))).text
     )
+
+
+def test_what_one_run_a_side_saw_is_of_all_rows() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    even = replace(plain.rows[0], verdict="no difference", baseline_p50_ns=100, candidate_p50_ns=100, speedup=1.0)
+    seen = replace(even, op="all_gather", verdict="cannot tell", candidate_p50_ns=50, speedup=2.0)
+    lone = replace(plain, rows=(even, seen))
+    assert mix_speedup(lone) == pytest.approx(4 / 3)
+    repeats = ("1", "2", "3")
+    assert mix_speedup(replace(lone, baseline_runs=repeats, candidate_runs=repeats)) == 1
 
 
 def test_the_best_candidate_is_one_that_these_runs_can_tell_of() -> None:

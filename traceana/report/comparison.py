@@ -117,6 +117,11 @@ class Comparison:
         return sum(known) if len(known) == len(self.certain) else None
 
     @property
+    def one_run_a_side(self) -> bool:
+        """Then no row and no time is faster or slower."""
+        return len(self.baseline_runs) == len(self.candidate_runs) == 1
+
+    @property
     def several_groups(self) -> bool:
         """Whether rows must be told apart by their groups' sizes."""
         return len({row.group_size for row in self.rows} - {None}) > 1

@@ -15,9 +15,11 @@ def standing(comparison: Comparison) -> tuple[bool, float]:
 def mix_speedup(comparison: Comparison) -> float | None:
     """Time of the baseline's calls over the time they would take at the candidate's medians; None without a call.
 
-    Rows that cannot tell count only where all cannot: too few calls make a median of little worth.
+    Rows that cannot tell count only where all cannot: too few calls make a median of little worth. One run a side can
+    tell of no difference that it sees, so there all rows count that have calls enough for an interval.
     """
-    rows = _decided(comparison) or comparison.rows
+    seen = [row for row in comparison.rows if row.ci_low is not None] if comparison.one_run_a_side else []
+    rows = seen or _decided(comparison) or comparison.rows
     baseline = sum(row.baseline_count * row.baseline_p50_ns for row in rows)
     candidate = sum(row.baseline_count * row.candidate_p50_ns for row in rows)
     return baseline / candidate if candidate else None

@@ -89,7 +89,7 @@ TERMS = {
         name="speed-up over the mix",
         meaning="The time of the baseline's calls, over the time they would take at the candidate's medians: "
         "each operation and size weighs as much as the baseline spends on it. Rows that cannot tell are left out "
-        "where others can.",
+        "where others can, but not with one run a side.",
     ),
     "interval": Definition(
         name="95 % interval",
