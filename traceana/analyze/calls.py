@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
-from traceana.analyze.match import Matching
+from traceana.analyze.matched import Matching
 from traceana.analyze.steps import warm_up
 from traceana.trace.columns import Bools, Ints
 
@@ -59,7 +59,7 @@ class Calls:
 def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[int, Ints]) -> Calls:
     """Put the ranks' calls one below the other, in rank order; `steps` gives each call's step by rank."""
     ordered = sorted(ranks.items())
-    offsets, numbers = matching.clocks.offset_ns, _collective_numbers(ranks, matching)
+    numbers = _collective_numbers(ranks, matching)
     split = {rank: matching.per_rank(rank, len(calls)) for rank, calls in ordered}
     signatures: dict[Signature, int] = {}
     codes = {rank: [signatures.setdefault(s, len(signatures)) for s in calls.signatures] for rank, calls in ordered}
@@ -73,7 +73,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
     sites, site = _sites([calls for _, calls in ordered])
     return Calls(
         rank=of_rank,
-        start_ns=stacked(lambda rank, calls: calls.start_ns - offsets.get(rank, 0)),
+        start_ns=stacked(lambda rank, calls: matching.clocks.common(rank, calls.start_ns)),
         duration_ns=stacked(lambda _, calls: calls.end_ns - calls.start_ns),
         exposed_ns=stacked(lambda _, calls: calls.exposed_ns),
         wait_ns=stacked(lambda rank, _: split[rank][0]),

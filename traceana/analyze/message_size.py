@@ -45,6 +45,11 @@ def _whole_nelems(op: str, in_nelems: int | None, out_nelems: int | None, group_
     message = operation_named(op).message
     if message is Message.NOTHING:
         return None
+    if op == "all_gather" and in_nelems and group_size and out_nelems and out_nelems > in_nelems:
+        # Parts may be uneven: what comes out is the whole on every rank.
+        return out_nelems
+    if op == "reduce_scatter" and in_nelems and out_nelems and in_nelems > out_nelems:
+        return in_nelems
     if message is Message.GATHERED:
         return in_nelems * group_size if in_nelems and group_size else out_nelems or None
     if message is Message.SCATTERED:

@@ -10,7 +10,8 @@ from traceana.analyze import steps as run_steps
 from traceana.analyze import summarize
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
-from traceana.analyze.match import Matching, match
+from traceana.analyze.match import match
+from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
 from traceana.analyze.span_table import user_spans
@@ -18,6 +19,7 @@ from traceana.analyze.timeline import timeline
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
 from traceana.trace.perf_dump import read_perf_dump
+from traceana.trace.read import groups_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ def analyze_run(
     world_size = stated_world_size(ranks)
     collectives = {rank: result.collectives for rank, result in ranks.items()}
     spans = {rank: result.spans for rank, result in ranks.items()}
-    matching = match(collectives, world_size, hosts)
+    matching = match(collectives, world_size, hosts, stated_groups(ranks))
     steps, requests = run_steps.steps(spans), run_steps.requests(spans)
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, spans, steps))
     backends = backends_by_time(calls)
@@ -83,6 +85,11 @@ def stated_world_size(ranks: Mapping[int, RankResult]) -> int:
     infos = [result.header.distributed for result in ranks.values()]
     stated = max((info.world_size or 0 for info in infos if info), default=0)
     return max(stated, max(ranks) + 1)
+
+
+def stated_groups(ranks: Mapping[int, RankResult]) -> tuple[tuple[int, ...], ...]:
+    """The ranks of every process group that a header names."""
+    return tuple(sorted({group for result in ranks.values() for group in groups_by_name(result.header).values()}))
 
 
 def backends_by_time(calls: Calls) -> list[str]:

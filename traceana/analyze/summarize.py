@@ -9,7 +9,7 @@ from traceana.analyze.calls import Calls
 from traceana.analyze.causes.join import Causes
 from traceana.analyze.collectives import Signature
 from traceana.analyze.guide import EDGES
-from traceana.analyze.match import Matching
+from traceana.analyze.matched import Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
 from traceana.report import Bucket, CallSite, Operation, RankWait, Straggler

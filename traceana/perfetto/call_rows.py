@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
-from traceana.analyze.match import MatchedGroup, Matching
+from traceana.analyze.matched import MatchedGroup, Matching
 from traceana.trace.columns import Ints
 
 

@@ -30,6 +30,12 @@ class CallMetadata:
     backend: str | None
     """Written by capture for calls that do not go through c10d."""
     library: str | None
+    sends_to: tuple[int, ...] = ()
+    """Global ranks that a point-to-point call sends to."""
+    receives_from: tuple[int, ...] = ()
+    in_split: tuple[int, ...] = ()
+    """Elements for each rank of the group, where they differ; empty where they do not or are not told."""
+    out_split: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

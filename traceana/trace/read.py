@@ -50,6 +50,10 @@ class _Args(msgspec.Struct, gc=False):
     group_name: str | None = msgspec.field(name="Process Group Name", default=None)
     group_ranks: str | list[int] | None = msgspec.field(name="Process Group Ranks", default=None)
     seq: _Count | None = msgspec.field(name="Seq", default=None)
+    source: _Count | None = msgspec.field(name="Src Rank", default=None)
+    destination: _Count | None = msgspec.field(name="Dst Rank", default=None)
+    in_split: str | list[int] | None = msgspec.field(name="In split size", default=None)
+    out_split: str | list[int] | None = msgspec.field(name="Out split size", default=None)
     backend: str | None = msgspec.field(name="traceana backend", default=None)
     library: str | None = msgspec.field(name="traceana library", default=None)
     input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
@@ -191,6 +195,10 @@ class _Reader:
                 seq=args.seq,
                 backend=args.backend,
                 library=args.library,
+                sends_to=() if args.destination is None else (args.destination,),
+                receives_from=() if args.source is None else (args.source,),
+                in_split=ranks(args.in_split) or (),
+                out_split=ranks(args.out_split) or (),
             )
         )
         self.call_external.append(args.external)
