@@ -97,17 +97,22 @@ for (const element of document.querySelectorAll("[title]")) {
   element.removeAttribute("title");
 }
 
-function placeTip(event) {
-  const owner = event.target.closest?.("[data-tip]");
+function placeTip(target, x, y) {
+  const owner = target.closest?.("[data-tip]");
   tip.hidden = !owner;
   if (!owner) return;
   tip.textContent = owner.dataset.tip;
   const { width, height } = tip.getBoundingClientRect();
-  const below = event.clientY + 16 + height < innerHeight;
-  tip.style.left = `${Math.max(8, Math.min(event.clientX + 12, innerWidth - width - 8))}px`;
-  tip.style.top = `${below ? event.clientY + 16 : event.clientY - height - 12}px`;
+  const below = y + 16 + height < innerHeight;
+  tip.style.left = `${Math.max(8, Math.min(x + 12, innerWidth - width - 8))}px`;
+  tip.style.top = `${below ? y + 16 : y - height - 12}px`;
 }
-document.addEventListener("pointermove", placeTip);
+document.addEventListener("pointermove", (event) => placeTip(event.target, event.clientX, event.clientY));
+document.addEventListener("focusin", (event) => {
+  const { left, bottom } = event.target.getBoundingClientRect();
+  placeTip(event.target, left, bottom - 12);
+});
+document.addEventListener("focusout", () => (tip.hidden = true));
 document.addEventListener("scroll", () => (tip.hidden = true), { passive: true });
 
 // An element is dimmed when it belongs to another operation or rank than the picked one.

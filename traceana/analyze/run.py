@@ -16,6 +16,7 @@ from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.timeline import timeline
+from traceana.analyze.timeline_calls import with_calls
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
 from traceana.trace.perf_dump import read_perf_dump
@@ -69,7 +70,7 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
-        timeline=timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests),
+        timeline=with_calls(timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests), calls),
         coverage=_coverage(ranks, calls, (*files.notes, *matching.notes), [*files.unreadable, *failed]),
         steps=run_steps.times(spans, steps, lone_is_warm_up=True),
         requests=run_steps.times(spans, requests, lone_is_warm_up=False),

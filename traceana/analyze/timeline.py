@@ -28,7 +28,7 @@ def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps:
         TimelineRow(rank=rank, slices=_slices(result, start + offsets.get(rank, 0), end + offsets.get(rank, 0)))
         for rank, result in sorted(active.items())
     ]
-    return Timeline(title=title, duration_ns=end - start, rows=tuple(rows))
+    return Timeline(title=title, duration_ns=end - start, rows=tuple(rows), start_ns=start)
 
 
 def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> tuple[str, int, int]:

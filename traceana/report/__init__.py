@@ -11,7 +11,16 @@ from traceana.report.hta import HtaSection, HtaTable
 from traceana.report.operations import Bucket, CallSite, Operation
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
-from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline, TimelineRow, TimelineSlice
+from traceana.report.ranks import (
+    Clock,
+    RankReport,
+    RankWait,
+    Straggler,
+    Timeline,
+    TimelineCall,
+    TimelineRow,
+    TimelineSlice,
+)
 from traceana.report.runs import RunReport
 from traceana.report.setup import MissingRank, NcclLog, Setup
 from traceana.report.spans import Span, SpanInstance, StepTime
@@ -53,6 +62,7 @@ __all__ = [
     "StepTime",
     "Straggler",
     "Timeline",
+    "TimelineCall",
     "TimelineRow",
     "TimelineSlice",
     "TruncatedFile",

@@ -83,11 +83,25 @@ class TimelineSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineCall:
+    """A collective call on the strip; `wait_ns` and `transfer_ns` are None where it was not matched across ranks."""
+
+    start_ns: int
+    end_ns: int
+    op: str
+    message_bytes: int | None
+    group_size: int | None
+    wait_ns: int | None
+    transfer_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRow:
-    """One rank's slices, ordered and not overlapping."""
+    """One rank's slices, ordered and not overlapping, and its longest calls in order of start."""
 
     rank: int
     slices: tuple[TimelineSlice, ...]
+    calls: tuple[TimelineCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +111,5 @@ class Timeline:
     title: str
     duration_ns: int
     rows: tuple[TimelineRow, ...]
+    start_ns: int | None = None
+    """The strip's start on the common clock."""
