@@ -40,12 +40,27 @@ class RankResult:
     """Operations of calls that ran on the host while the numbers are the GPU's, one a call."""
     foreign: tuple[str, ...] = ()
     """Categories of devices whose events are not read."""
+    issued: int = 0
+    """Collectives that the host issued for a device, by record_param_comms."""
+    idle_patterns: tuple[KernelPattern, ...] = ()
+    """The user's patterns that match no kernel here."""
 
 
 def measure_rank(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> RankResult:
     """Read and measure one file. Raises TraceanaError where nothing can be read of it."""
     trace = read_rank(path)
-    return _measure_devices(trace, own_patterns) if len(trace.activities.start_ns) else _measure_host(trace)
+    result = _measure_devices(trace, own_patterns) if len(trace.activities.start_ns) else _measure_host(trace)
+    return replace(result, issued=_issued(trace), idle_patterns=_idle(own_patterns, trace))
+
+
+def _issued(trace: RankTrace) -> int:
+    collectives = [key for key in trace.host_calls.key.tolist() if operation_of_call(trace.calls[key].name) != UNKNOWN]
+    return max(len(collectives) - len(trace.host_collectives.key), 0)
+
+
+def _idle(patterns: Sequence[KernelPattern], trace: RankTrace) -> tuple[KernelPattern, ...]:
+    names = [trace.names[name] for name in np.unique(trace.activities.name).tolist()]
+    return tuple(pattern for pattern in patterns if not any(map(pattern.regex.search, names)))
 
 
 def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) -> RankResult:

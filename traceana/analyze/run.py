@@ -8,6 +8,7 @@ import numpy as np
 
 from traceana.analyze import steps as run_steps
 from traceana.analyze import summarize
+from traceana.analyze.absent import absent
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.match import match
@@ -177,7 +178,7 @@ def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:
         notes.append("some files give no baseTimeNanoseconds: their clocks are known only through collectives")
-    return [*notes, *_left_out(list(ranks.values()))]
+    return [*notes, *_left_out(list(ranks.values())), *absent(ranks)]
 
 
 def _left_out(ranks: Sequence[RankResult]) -> list[str]:
