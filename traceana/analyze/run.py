@@ -40,7 +40,7 @@ def analyze_run(
     hta: HtaSection | None = None,
 ) -> AnalyzedRun:
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
-    hosts = {file.rank: file.host for file in files.ranks}
+    hosts = hosts_of(files, ranks)
     world_size = stated_world_size(ranks)
     collectives = {rank: result.collectives for rank, result in ranks.items()}
     spans = {rank: result.spans for rank, result in ranks.items()}
@@ -80,6 +80,11 @@ def analyze_run(
         hta=hta,
     )
     return AnalyzedRun(report=report, calls=calls)
+
+
+def hosts_of(files: RunFiles, ranks: Mapping[int, RankResult]) -> dict[int, str | None]:
+    """Each rank's host; a header may name it behind the events, where discovery did not look."""
+    return {file.rank: file.host or ranks[file.rank].header.host for file in files.ranks if file.rank in ranks}
 
 
 def stated_world_size(ranks: Mapping[int, RankResult]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from traceana.analyze.calls import gather
 from traceana.analyze.match import match
 from traceana.analyze.measure import RankResult, measure_rank
-from traceana.analyze.run import backends_by_time, stated_groups, stated_world_size
+from traceana.analyze.run import backends_by_time, hosts_of, stated_groups, stated_world_size
 from traceana.analyze.spans import SpanTimes
 from traceana.analyze.steps import NO_STEPS, steps_of_calls
 from traceana.errors import TraceanaError
@@ -126,8 +126,8 @@ def _plan_run(
     """Time 0 of the run and its ranks."""
     ranks = _ranks(files, surveyed)
     collectives = {rank: one.result.collectives for rank, one in ranks.items()}
-    hosts = {file.rank: file.host for file in files.ranks}
     results = {rank: one.result for rank, one in ranks.items()}
+    hosts = hosts_of(files, results)
     matching = match(collectives, stated_world_size(results), hosts, stated_groups(results))
     offsets = {rank: matching.clocks.offset_ns.get(rank, 0) for rank in ranks}
     bases = {rank: one.result.header.base_time_ns or 0 for rank, one in ranks.items()}

@@ -82,7 +82,12 @@ class _Found:
 
 def _claims(folder: Path, files: Sequence[Identity]) -> _Found:
     by_file = [_own_rank(file) for file in files]
-    idle = [file for file, rank in zip(files, by_file, strict=True) if rank is None and not file.active]
+    taken = {rank for file, rank in zip(files, by_file, strict=True) if file.active}
+    idle = [
+        file
+        for file, rank in zip(files, by_file, strict=True)
+        if not file.active and (rank is None or (file.header.rank is None and rank in taken))
+    ]
     passed_over = tuple(
         f"{file.path}: is a CPU trace without a rank, GPU activity or collectives, as a server's front end leaves it"
         for file in idle

@@ -13,6 +13,8 @@ from itertools import pairwise
 from traceana.trace.file_names import stem, time_stamp, tokens
 from traceana.trace.identify import Identity
 
+# Windows of a profiler's schedule are steps apart; processes that export at one time are closer.
+_LEAST_APART_NS = 1_000_000
 # Words for parts of a run; others may also tell copies of one file apart, unless its times differ.
 _PART = re.compile(
     r"(?:prefill|extend|decode|warm_?up|train|eval)"
@@ -101,7 +103,7 @@ def _split(timed: Sequence[tuple[int, Claim]]) -> list[list[Claim]] | None:
     widest = max(part[-1][0] - part[0][0] for part in parts)
     apart = min(ordered[at][0] - ordered[at - 1][0] for at in gaps)
     members = [[claim for _, claim in part] for part in parts]
-    return members if apart > widest and all(_one_each(part) for part in members) else None
+    return members if apart > max(widest, _LEAST_APART_NS) and all(_one_each(part) for part in members) else None
 
 
 def _numbered(name: str, parts: Sequence[Sequence[Claim]] | None) -> list[Window] | None:
