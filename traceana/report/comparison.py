@@ -44,7 +44,8 @@ class ComparisonRow:
     (`Comparison.worth_per`)."""
     worth_ns: int | None
     """By how much exposed time falls with the candidate, negative where it rises; never against the row's speed-up: 0
-    where it moves the other way by chance, None where it truly does, or where ranks, calls or windows differ."""
+    where it moves the other way by chance, None where it truly does, where other communication beside these calls
+    shares their exposed time, or where ranks, calls or windows differ."""
     expected_low: float | None
     expected_high: float | None
     group_size: int | None = None
