@@ -9,7 +9,8 @@ import numpy as np
 from traceana.analyze.attribution import copies_of_collectives, issuers
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
-from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
+from traceana.analyze.devices import activity_kinds, own_devices
+from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
 from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
 from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
@@ -28,6 +29,7 @@ class RankResult:
     events: int
     source: str
     split: TimeSplit
+    """Of the rank's GPU; where its process works on several, the mean of them."""
     lost: LostTime | None
     """None where there is no GPU, or more than one."""
     occupation: Occupation
@@ -36,6 +38,8 @@ class RankResult:
     comm_kernels: int
     collectives: Collectives
     spans: SpanTimes
+    notes: tuple[str, ...] = ()
+    """What was left out of the rank's times, and why."""
     host_calls: tuple[str, ...] = ()
     """Operations of calls that ran on the host while the numbers are the GPU's, one a call."""
     foreign: tuple[str, ...] = ()
@@ -64,29 +68,26 @@ def _idle(patterns: Sequence[KernelPattern], trace: RankTrace) -> tuple[KernelPa
 
 
 def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) -> RankResult:
-    activities = trace.activities
     kinds = [classify(name, "kernel", own_patterns) for name in trace.names]
     if any("AMD" in device.name for device in trace.header.devices):
         kinds = [replace(kind, library="rccl") if kind.library == "nccl" else kind for kind in kinds]
+    trace, notes = own_devices(trace, kinds)
+    activities = trace.activities
+    kind = activity_kinds(activities, kinds)
     is_kernel = activities.category == GPU_CATEGORIES.index("kernel")
-    named = np.array([kind.kind for kind in kinds], dtype=np.int64)[activities.name]
-    # A kernel that carries a collective's metadata is communication, whatever its name.
-    named = np.where(activities.call >= 0, int(Kind.COMMUNICATION), named)
-    kind = np.where(is_kernel, named, int(Kind.MEMORY))
     found = issuers(trace)
     copies = copies_of_collectives(trace, found.enclosing, kind == Kind.COMMUNICATION)
     kind = np.where(copies, int(Kind.COMMUNICATION), kind)
     for name in np.unique(activities.name[copies]).tolist():
         kinds[name] = NameKind(kind=Kind.COMMUNICATION, library=COPY_ENGINE, op=UNKNOWN)
     exposed_ns = np.zeros(len(kind), dtype=np.int64)
-    split, occupations = TimeSplit(), {}
+    occupations = {}
     losses: list[LostTime] = []
     for device in np.unique(activities.device).tolist():
         rows = np.flatnonzero(activities.device == device)
         start, end = activities.start_ns[rows], activities.end_ns[rows]
         occupations[device] = occupation(start, end, kind[rows])
         exposed_ns[rows] = exposed(start, end, occupations[device].compute)
-        split = split + occupations[device].split()
         losses.append(lost_time(trace, found.launches, rows, kind[rows], occupations[device]))
     duration = activities.end_ns - activities.start_ns
     communicates = kind == Kind.COMMUNICATION
@@ -97,7 +98,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         damage=trace.damage,
         events=trace.events,
         source="gpu",
-        split=split,
+        split=mean_split(list(occupations.values())),
         lost=losses[0] if len(losses) == 1 else None,
         occupation=max(occupations.values(), key=lambda one: one.communication.length),
         kernels=int(is_kernel.sum()),
@@ -108,6 +109,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         spans=device_span_times(
             trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
         ),
+        notes=notes,
     )
 
 
@@ -124,12 +126,13 @@ def _measure_host(trace: RankTrace) -> RankResult:
         damage=trace.damage,
         events=trace.events,
         source="cpu",
-        split=occupied.split(),
+        split=mean_split([occupied]),
         lost=None,
         occupation=occupied,
         kernels=0,
         comm_kernels=0,
         foreign=trace.foreign,
         collectives=host_collectives(trace, exposed_ns),
-        spans=host_span_times(trace, exposed_ns),
+        spans=host_span_times(trace, exposed_ns, occupied.compute),
+        notes=(),
     )

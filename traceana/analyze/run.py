@@ -45,8 +45,9 @@ def analyze_run(
     collectives = {rank: result.collectives for rank, result in ranks.items()}
     spans = {rank: result.spans for rank, result in ranks.items()}
     matching = match(collectives, world_size, hosts, stated_groups(ranks))
+    occupied = {rank: result.occupation for rank, result in ranks.items()}
     steps, requests = run_steps.steps(spans), run_steps.requests(spans)
-    calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, spans, steps))
+    calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()})
     report = RunReport(
@@ -73,10 +74,10 @@ def analyze_run(
         clock=matching.clocks.clock,
         timeline=with_calls(timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests), calls),
         coverage=_coverage(ranks, calls, (*files.notes, *matching.notes), [*files.unreadable, *failed]),
-        steps=run_steps.times(spans, steps, lone_is_warm_up=True),
-        requests=run_steps.times(spans, requests, lone_is_warm_up=False),
+        steps=run_steps.times(steps, occupied, lone_is_warm_up=True),
+        requests=run_steps.times(requests, occupied, lone_is_warm_up=False),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
-        noise=noise(spans, steps),
+        noise=noise(occupied, steps),
         hta=hta,
     )
     return AnalyzedRun(report=report, calls=calls)
@@ -180,6 +181,7 @@ def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
         for result in ranks.values()
         if result.damage.other_traces
     ]
+    notes += [note for _, result in sorted(ranks.items()) for note in result.notes]
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:
         notes.append("some files give no baseTimeNanoseconds: their clocks are known only through collectives")

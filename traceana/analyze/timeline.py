@@ -6,10 +6,9 @@ import numpy as np
 
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
-from traceana.analyze.spans import SpanTimes
 from traceana.analyze.steps import Executions
 from traceana.report import Timeline, TimelineRow, TimelineSlice
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Bools, Ints
 
 KINDS = ("", "compute", "comm", "overlapped", "memory")
 """Of a stretch of time; the first is idleness, which is no slice."""
@@ -32,21 +31,16 @@ def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps:
 
 
 def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> tuple[str, int, int]:
-    """From the first activity that any rank launched in the step to the end of the last one, on the common clock."""
+    """From the first start of the step on any rank to its last end, on the common clock."""
     middle = len(steps) // 2
-    rows = {rank: steps.rows[rank][middle] for rank in ranks if rank in steps.rows} if len(steps) else {}
-    if rows:
-        lowest = min(rows)
-        title = ranks[lowest].spans.names[rows[lowest]]
-        extents = [_step_extent(ranks[rank].spans, row, offsets.get(rank, 0)) for rank, row in rows.items()]
-    else:
-        title = "whole window"
-        extents = [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
+    extents = [
+        (int(start[middle]) - offsets.get(rank, 0), int(steps.end_ns[rank][middle]) - offsets.get(rank, 0))
+        for rank, start in steps.start_ns.items()
+        if rank in ranks
+    ]
+    title = steps.names[middle] if extents else "whole window"
+    extents = extents or [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
     return title, min(start for start, _ in extents), max(end for _, end in extents)
-
-
-def _step_extent(spans: SpanTimes, row: int, offset: int) -> tuple[int, int]:
-    return int(spans.device_start_ns[row]) - offset, int(spans.device_end_ns[row]) - offset
 
 
 def _extent(result: RankResult, offset: int) -> tuple[int, int]:
@@ -75,7 +69,8 @@ def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ..
 
 def _gathered(cuts: Ints, kind: Ints) -> tuple[Ints, Ints]:
     """Of each of _PIXELS parts of the window its kinds, each in one piece: no time is lost, nor made of idleness."""
-    grid = np.linspace(cuts[0], cuts[-1], _PIXELS + 1).astype(np.int64)
+    # From 0: times since the epoch do not fit a double to the ns.
+    grid = cuts[0] + np.linspace(0, cuts[-1] - cuts[0], _PIXELS + 1).astype(np.int64)
     edges = np.unique(np.concatenate([cuts, grid]))
     begin = edges[:-1]
     pixel = np.searchsorted(grid, begin, side="right") - 1
@@ -88,7 +83,7 @@ def _gathered(cuts: Ints, kind: Ints) -> tuple[Ints, Ints]:
     return np.concatenate([cuts[:1], ends]), found[by_appearance] % len(KINDS)
 
 
-def _inside(times: Ints, kind: Intervals) -> "np.typing.NDArray[np.bool_]":
+def _inside(times: Ints, kind: Intervals) -> Bools:
     if not len(kind.start):
         return np.zeros(len(times), dtype=np.bool_)
     index = np.maximum(np.searchsorted(kind.start, times, side="right") - 1, 0)

@@ -133,7 +133,7 @@ def _plan_run(
     bases = {rank: one.result.header.base_time_ns or 0 for rank, one in ranks.items()}
     origin = min(one.layout.start_ns + bases[rank] - offsets[rank] for rank, one in ranks.items())
     rows = call_rows(collectives, matching, origin, number)
-    steps = steps_of_calls(collectives, {rank: one.result.spans for rank, one in ranks.items()}, NO_STEPS)
+    steps = steps_of_calls(collectives, NO_STEPS)
     backend = next(iter(backends_by_time(gather(collectives, matching, steps))), None)
     return origin, [
         PlannedRank(

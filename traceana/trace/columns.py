@@ -96,3 +96,5 @@ class RankTrace:
     calls: tuple[CallMetadata, ...]
     call_external: Ints
     """For each of `calls` the External id of its host operator, or -1."""
+    window_end_ns: int | None = None
+    """When the profiler stopped, by its own mark; None where the trace has none."""

@@ -94,6 +94,7 @@ class _Reader:
         self.bare_calls = _Rows()
         self.c10d_spans, self.device_c10d_spans = _Rows(), _Rows()
         self.skipped = 0
+        self.window_end: int | None = None
         self.handlers: dict[str, Callable[[Event, int, int], None]] = {
             **dict.fromkeys(GPU_CATEGORIES, self.activity),
             "cuda_runtime": self.launch,
@@ -104,6 +105,7 @@ class _Reader:
             "cpu_op": self.operator,
             "user_annotation": self.annotation,
             "python_function": self.python_function,
+            "Trace": self.window,
         }
 
     def add(self, chunk: Chunk) -> None:
@@ -172,6 +174,10 @@ class _Reader:
         # Of the frames, by far the most events of a trace with stacks, only the modules' are kept.
         if event.name.startswith(_MODULE_PREFIX):
             self.modules.add(start, duration, self._thread(event), self._name(event.name.removeprefix(_MODULE_PREFIX)))
+
+    def window(self, event: Event, start: int, duration: int) -> None:
+        # Kineto's own "PyTorch Profiler (0)", from the start to the stop of the recording.
+        self.window_end = max(self.window_end or 0, start + duration)
 
     def _args(self, event: Event) -> _Args:
         try:
@@ -266,6 +272,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         foreign=tuple(sorted(reader.foreign)),
         calls=tuple(reader.calls),
         call_external=np.array(reader.call_external, dtype=np.int64),
+        window_end_ns=None if reader.window_end is None else reader.window_end + base_ns,
     )
 
 
