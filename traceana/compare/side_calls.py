@@ -102,7 +102,7 @@ class SideCalls:
         return {
             value(run.calls.signatures[code])
             for run, rows in zip(self.side.runs, self.rows, strict=True)
-            for code in np.unique(run.calls.signature[rows]).tolist()
+            for code in np.flatnonzero(np.bincount(run.calls.signature[rows])).tolist()
         }
 
     def _steady(self) -> list[tuple[AnalyzedRun, Bools]]:
@@ -128,11 +128,11 @@ def joined(found: Iterable[SideCalls]) -> SideCalls:
 
 
 def _rows_by_key(calls: Calls) -> dict[Key, Bools]:
-    codes: dict[Key, list[int]] = {}
-    for code, signature in enumerate(calls.signatures):
-        key = Key(op=signature.op, message_bytes=signature.message_bytes, group_size=signature.group_size)
-        codes.setdefault(key, []).append(code)
-    return {key: np.isin(calls.signature, found) for key, found in codes.items()}
+    numbers: dict[Key, int] = {}
+    keys = [Key(op=one.op, message_bytes=one.message_bytes, group_size=one.group_size) for one in calls.signatures]
+    of_signature = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+    of_call = of_signature[calls.signature]
+    return {key: of_call == number for key, number in numbers.items()}
 
 
 def _in_steps(run: AnalyzedRun, rows: Bools) -> Bools:
@@ -167,12 +167,13 @@ def _spent(run: AnalyzedRun, rows: Bools, beside: Bools, per_step: bool) -> Spen
 
 def _longest_transfers(calls: Calls, rows: Bools) -> Sample:
     """One value a matched collective: the longest transfer of its ranks."""
-    rows = rows & calls.matched
-    _, first, index = np.unique(calls.collective[rows], return_index=True, return_inverse=True)
-    longest = np.zeros(len(first), dtype=np.int64)
-    np.maximum.at(longest, index, calls.transfer_ns[rows])
-    order = np.argsort(calls.start_ns[rows][first], kind="stable")
-    return sample(longest[order], calls.step[rows][first][order])
+    chosen = np.flatnonzero(rows & calls.matched)
+    chosen = chosen[np.argsort(calls.collective[chosen], kind="stable")]
+    first = np.flatnonzero(np.diff(calls.collective[chosen], prepend=-1))
+    longest = np.maximum.reduceat(calls.transfer_ns[chosen], first)
+    start = chosen[first]
+    order = np.argsort(calls.start_ns[start], kind="stable")
+    return sample(longest[order], calls.step[start][order])
 
 
 def _durations(calls: Calls, rows: Bools) -> Sample:
