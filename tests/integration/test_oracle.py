@@ -3,6 +3,7 @@
 import ast
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,22 @@ from tests.analysis import analyze
 from tests.oracle.check import check
 from tests.oracle.figures import read_run, wait_cells
 from tests.synthetic import Call, Run, write_run
+from tests.synthetic.kineto import BASE_TIME_NS
+from tests.synthetic.play import FIRST_NS
 
 TRACES = Path(__file__).parents[1] / "traces"
 REAL = sorted(folder for folder in TRACES.glob("h[12]00/*") if folder.is_dir())
+DRIFT_PPM = 400.0
 PAIRS = ((0, 1), (2, 3))
 RING = tuple((rank, (rank + 1) % 4) for rank in range(4))
 REDUCE = Call(op="all_reduce", nelems=1 << 20, delays_ns={2: 150_000}, overlap_ns=100_000)
 GROUPS = Call(op="all_gather", nelems=1 << 18, groups=PAIRS, delays_ns={1: 80_000})
 SCATTER = Call(op="reduce_scatter", nelems=1 << 19, groups=((0, 2), (1, 3)))
+ACROSS = Call(op="all_reduce", nelems=1 << 16, groups=((0, 2, 4), (1, 3, 5)), delays_ns={3: 60_000})
+SEND = Call(op="send_recv", nelems=1 << 17, pairs=RING, delays_ns={1: 70_000})
+STAGES = Call(op="send_recv", nelems=1 << 16, pairs=PAIRS, delays_ns={0: 30_000, 3: 50_000})
+UNEVEN_EXCHANGE = Call(op="all_to_all", nelems=1000, sent=(90_000, 200_000, 310_000, 400_001))
+UNEVEN_GATHER = Call(op="all_gather", nelems=1000, sent=(10_000, 20_000, 30_000, 40_000))
 EXCHANGE = Call(op="all_to_all", nelems=1 << 21)
 PLAIN = {
     "one host": Run(world_size=4, calls=(REDUCE, EXCHANGE, GROUPS)),
@@ -29,6 +38,13 @@ PLAIN = {
     "two hosts": Run(world_size=4, calls=(REDUCE, GROUPS), host_clocks_ns=(0, 3_000_000)),
     "two bases": Run(world_size=2, calls=(REDUCE, EXCHANGE), bases_differ=True),
     "no metadata": Run(world_size=2, calls=(Call(op="all_reduce", nelems=1 << 20, metadata=False),)),
+    "point to point": Run(world_size=4, calls=(REDUCE, SEND, GROUPS), end_jitter_ns=500),
+    "pipeline of two": Run(world_size=4, calls=(STAGES, REDUCE), sequence_numbers=True),
+    "uneven sizes": Run(world_size=4, calls=(UNEVEN_EXCHANGE, UNEVEN_GATHER, REDUCE), end_jitter_ns=300),
+    "lost events": Run(world_size=4, calls=(REDUCE, SEND, UNEVEN_GATHER, GROUPS), lost={1: frozenset({2, 9})}),
+    "many hosts": Run(
+        world_size=6, calls=(REDUCE, EXCHANGE, ACROSS), host_clocks_ns=(0, 5_000_000, -700_000), end_jitter_ns=2_000
+    ),
 }
 
 
@@ -53,10 +69,26 @@ def test_synthetic_runs(run: Run, tmp_path: Path) -> None:
 def test_oracle_finds_what_was_planted(run: Run, tmp_path: Path) -> None:
     truth = write_run(tmp_path, run)
     offsets = {rank: of_rank.clock_offset_ns for rank, of_rank in truth.ranks.items()}
-    found = read_run(sorted(tmp_path.iterdir()), offsets)
+    found = read_run(sorted(tmp_path.iterdir()), lambda rank, at: at - offsets[rank])
     assert sum(map(len, found.matched.sets)) == truth.matched
     for (rank, op), cell in wait_cells(found.all_calls).items():
         assert cell["wait_ns"] == sum(truth.waits(rank, op))
+
+
+def test_clocks_that_drift(tmp_path: Path) -> None:
+    run = Run(
+        world_size=4, calls=(REDUCE, EXCHANGE, GROUPS), steps=12, host_clocks_ns=(0, 2_000_000), end_jitter_ns=400
+    )
+    run = replace(run, host_drifts_ppm=(0, DRIFT_PPM))
+    write_run(tmp_path / "traces", run)
+
+    def true_time(rank: int, at: int) -> int:
+        told = at - run.clock_ns(rank)
+        return told - run.drift_ns(rank, told - BASE_TIME_NS - FIRST_NS)
+
+    found = analyze(tmp_path / "report", tmp_path / "traces").run
+    assert check(found, sorted((tmp_path / "traces").iterdir()), true_time, slack=0.02).differing == []
+    assert abs(found["clock"]["drift_ppm"] - DRIFT_PPM) < 0.05 * DRIFT_PPM
 
 
 @pytest.mark.parametrize(

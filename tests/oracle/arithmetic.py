@@ -60,7 +60,7 @@ def message_bytes(op: str, dtype: str | None, sent: int | None, received: int | 
     """The buffer; of gathers and scatters the whole over all ranks; of an all-to-all what a rank sends."""
     item = ITEM_BYTES.get(dtype or "")
     if op in ("all_gather", "gather"):
-        nelems = sent * ranks if sent and ranks else received
+        nelems = received if op == "all_gather" and received else sent * ranks if sent and ranks else received
     elif op in ("reduce_scatter", "scatter"):
         nelems = received * ranks if received and ranks else sent
     elif op == "barrier":

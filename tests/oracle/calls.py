@@ -32,6 +32,8 @@ class Call:
     exposed: int = 0
     collective: int | None = None
     wait: int = 0
+    whole: int | None = None
+    """Bytes that ranks of unlike parts gather or scatter together, known once they are matched."""
     common_start: int = 0
     """On the run's common clock."""
 
@@ -67,6 +69,8 @@ class Call:
     @property
     def bytes(self) -> int | None:
         """Of a group of sends and receives, what is sent."""
+        if self.whole is not None:
+            return self.whole
         counted = [one for one in self.members if one["Collective name"] != "recv"] or self.members
         sent = sum(one.get("In msg nelems") or 0 for one in counted)
         received = sum(one.get("Out msg nelems") or 0 for one in counted)

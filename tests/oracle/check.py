@@ -10,15 +10,20 @@ from typing import Any
 from tests.oracle import figures as by_hand
 from tests.oracle.calls import Call
 from tests.oracle.figures import Figures, Run, read_run
+from tests.oracle.matching import Shift
 from tests.oracle.spans import span_figures, step_figures
 
-WHOLE = ("duration_ns", "transfer_ns", "wait_ns")
+LEAST_NS = 5_000
 
 
 @dataclass(slots=True)
 class Findings:
-    """How many figures were compared, and those that differ: path, by hand, in the report."""
+    """How many figures were compared, and those that differ: path, by hand, in the report.
 
+    With `slack` a number may be off by that part of it and LEAST_NS: clocks across hosts are estimated.
+    """
+
+    slack: float = 0.0
     compared: int = 0
     differing: list[tuple[str, object, object]] = field(default_factory=list)
 
@@ -29,15 +34,26 @@ class Findings:
                 self.equal(f"{path}.{key}", value, found.get(key, "absent"))
             return
         self.compared += 1
-        close = isinstance(expected, float) and isinstance(found, float) and abs(expected - found) <= 1e-9 * abs(found)
-        if not close and expected != found:
+        if not self._close(expected, found) and expected != found:
             self.differing.append((path, expected, found))
 
+    def _close(self, expected: object, found: object) -> bool:
+        if not isinstance(expected, int | float) or not isinstance(found, int | float):
+            return False
+        if not self.slack and not isinstance(expected, float):
+            return False
+        least = LEAST_NS if self.slack and isinstance(expected, int) else 0.0
+        return abs(expected - found) <= max(self.slack, 1e-9) * abs(expected) + least
 
-def check(report: Any, files: Iterable[Path]) -> Findings:
-    """Compare everything that has a definition; `report` is a run of report.json."""
-    found = Findings()
-    run = read_run(files, {rank["rank"]: rank["clock_offset_ns"] for rank in report["ranks"]})
+
+def check(report: Any, files: Iterable[Path], shift: Shift | None = None, slack: float = 0.0) -> Findings:
+    """Compare everything that has a definition; `report` is a run of report.json.
+
+    `shift` tells true time where clocks drift, so that the report's offsets are judged too.
+    """
+    found = Findings(slack=slack)
+    offsets = {rank["rank"]: rank["clock_offset_ns"] for rank in report["ranks"]}
+    run = read_run(files, shift or (lambda rank, at: at - offsets[rank]))
     _ranks(report, run, found)
     _operations(report, run, found)
     _sizes(report, run, found)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.oracle.arithmetic import bus_factor, common, length, nearest_rank, spread, union, without
 from tests.oracle.calls import Call, calls_of, compute_of
-from tests.oracle.matching import Matched, match
+from tests.oracle.matching import Matched, Shift, match
 from tests.oracle.raw import RawRank, read
 
 Figures = dict[str, Any]
@@ -30,11 +30,11 @@ class Run:
         return [call for calls in self.calls.values() for call in calls]
 
 
-def read_run(files: Iterable[Path], offsets: dict[int, int]) -> Run:
-    """Read the files of a run; clock offsets are taken from the report, what follows from them is not."""
+def read_run(files: Iterable[Path], shift: Shift) -> Run:
+    """Read the files of a run and match its calls on the clock that `shift` makes common."""
     raws = {raw.rank: raw for raw in map(read, files)}
     calls = {rank: calls_of(raw) for rank, raw in sorted(raws.items())}
-    return Run(raws=raws, calls=calls, matched=match(calls, lambda rank, at: at - offsets[rank]))
+    return Run(raws=raws, calls=calls, matched=match(calls, shift))
 
 
 def rank_figures(raw: RawRank, calls: list[Call]) -> Figures:

@@ -44,7 +44,7 @@ def match(ranks: dict[int, list[Call]], shift: Shift) -> Matched:
         else:
             sets += found
     for number, calls in enumerate(sets):
-        _wait(calls, number, shift)
+        _join(calls, number, shift)
     return Matched(sets=sets, open=undecided)
 
 
@@ -115,11 +115,17 @@ def _worth(left: Call, right: Call, shift: Shift) -> int:
     return 1 + 1000 * meets + 100 * same_number + 10 * (left.bytes == right.bytes)
 
 
-def _wait(calls: list[Call], number: int, shift: Shift) -> None:
-    """From a rank's start to the last one's; a rank that was done before did not wait."""
+def _join(calls: list[Call], number: int, shift: Shift) -> None:
+    """From a rank's start to the last one's; a rank that was done before did not wait. Unlike parts make one whole."""
     last = max(shift(call.rank, call.start) for call in calls)
     for call in calls:
         call.collective = number
         start, end = shift(call.rank, call.start), shift(call.rank, call.end)
         call.wait = last - start if end > last else 0
         call.common_start = start
+    sizes = [call.bytes for call in calls]
+    known = [size for size in sizes if size is not None]
+    if calls[0].op in ("all_gather", "reduce_scatter") and len(set(known)) > 1 and len(known) == len(sizes):
+        # Each rank takes all parts to be as long as its own.
+        for call in calls:
+            call.whole = sum(known) // len(known)

@@ -1,7 +1,7 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.matched import Matching
 from traceana.analyze.steps import warm_up
 from traceana.trace.columns import Bools, Ints
+
+_IN_PARTS = ("all_gather", "reduce_scatter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
     signature = stacked(lambda rank, calls: np.array(codes[rank], dtype=np.int64)[calls.signature])
     collective, step = stacked(lambda rank, _: numbers[rank]), stacked(lambda rank, _: steps[rank])
     sites, site = _sites([calls for _, calls in ordered])
+    signature, known = _with_whole_messages(signature, tuple(signatures), collective)
     return Calls(
         rank=of_rank,
         start_ns=stacked(lambda rank, calls: matching.clocks.common(rank, calls.start_ns)),
@@ -84,10 +87,34 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
         step=step,
         warm_up=warm_up(of_rank, signature, collective, step),
         signature=signature,
-        signatures=tuple(signatures),
+        signatures=known,
         site=site,
         sites=sites,
     )
+
+
+def _with_whole_messages(
+    signature: Ints, signatures: tuple[Signature, ...], collective: Ints
+) -> tuple[Ints, tuple[Signature, ...]]:
+    """Both columns, in which ranks that gather or scatter unlike parts know the whole message.
+
+    c10d takes all parts to be as long as the rank's own, so a rank alone has n times its part, and the whole is the
+    mean of these.
+    """
+    in_parts = [s.op in _IN_PARTS and s.message_bytes is not None for s in signatures]
+    rows = np.flatnonzero(np.array(in_parts, dtype=np.bool_)[signature] & (collective >= 0))
+    _, which, count = np.unique(collective[rows], return_inverse=True, return_counts=True)
+    sizes = np.array([s.message_bytes or 0 for s in signatures], dtype=np.int64)[signature[rows]]
+    sums = np.zeros(len(count), dtype=np.int64)
+    np.add.at(sums, which, sizes)
+    whole = (sums // count)[which]
+    codes = {signature: code for code, signature in enumerate(signatures)}
+    found: Ints = signature.copy()
+    for index in np.flatnonzero(sizes != whole).tolist():
+        told = replace(signatures[signature[rows[index]]], message_bytes=int(whole[index]))
+        found[rows[index]] = codes.setdefault(told, len(codes))
+    used, found = np.unique(found, return_inverse=True)
+    return found, tuple(list(codes)[code] for code in used.tolist())
 
 
 def _sites(ranks: Sequence[Collectives]) -> tuple[tuple[str, ...], Ints]:
