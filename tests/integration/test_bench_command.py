@@ -106,6 +106,7 @@ def test_a_backend_that_drops_a_part_ends_the_bench(tmp_path: Path) -> None:
             blocks=3,
             imbalance=2.0,
             under_compute=False,
+            warm_cache=False,
             seed=0,
         )
         rank.measure(plan, OfTwo(rank=world.rank, size=2, device=world.device))

@@ -36,7 +36,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that the ranks need to know. `graphs` are the variants to measure: eager (False), CUDA graph (True)."""
+    """All that the ranks need to know. `graphs` are the variants to measure: eager (False), CUDA graph (True).
+
+    `warm_cache` leaves a message in the device's cache from call to call, as nccl-tests does.
+    """
 
     messages: tuple[Message, ...]
     backends: tuple[str, ...]
@@ -47,6 +50,7 @@ class Plan:
     blocks: int
     imbalance: float
     under_compute: bool
+    warm_cache: bool
     seed: int
 
 

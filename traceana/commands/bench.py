@@ -43,6 +43,7 @@ _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_
 @click.option("--iterations", type=click.IntRange(min=3), default=20, show_default=True, help="Calls in a block.")
 @click.option("--blocks", type=click.IntRange(min=3), default=7, show_default=True, help="Blocks of each variant.")
 @click.option("--under-compute", is_flag=True, help="Also while a matrix product runs on another stream.")
+@click.option("--warm-cache", is_flag=True, help="Use the same buffers for each call, as nccl-tests does.")
 @click.option("--model", default=None, help="Take the messages of a model: wan-1.3b, wan-14b, hunyuan, flux, …")
 @click.option("--resolution", default="832x480", show_default=True, help="With --model.")
 @click.option("--frames", type=click.IntRange(min=1), default=81, show_default=True, help="With --model.")
@@ -63,6 +64,7 @@ def command(
     iterations: int,
     blocks: int,
     under_compute: bool,
+    warm_cache: bool,
     model: str | None,
     resolution: str,
     frames: int,
@@ -88,6 +90,7 @@ def command(
         blocks=blocks,
         imbalance=imbalance,
         under_compute=under_compute,
+        warm_cache=warm_cache,
         seed=seed,
     )
     report = join(plan) if started_as_rank() else run(plan, ranks)
