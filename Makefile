@@ -1,8 +1,9 @@
 # Everything a fresh clone needs installs itself into .venv; PYTHON picks the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
-# Python compiles what is imported; compiling all of torch takes longer than installing it.
+# Compiling all of torch takes longer than installing it; Python compiles what is imported, and has to keep that.
 INSTALL := --quiet --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo test coverage lint bench figures clean
