@@ -21,14 +21,18 @@ from traceana.trace.columns import Ints
 Floats = npt.NDArray[np.float64]
 
 FEWEST_REPEATS = 3
+"""Two runs leave Student's t one degree of freedom a side, whose intervals are 13 standard errors wide either way."""
 FEWEST_UNITS = 6
 """Steps or calls that a run must have before its own spread says something."""
+# 10 to 30 batches, whatever the length (Schmeiser, Batch size effects, Operations Research 30, 1982).
 _MOST_UNITS = 16
+# The correlation of few units is itself unsure: never take more than 18 of 19 of them away.
 _MOST_ALIKE = 0.9
 # A clock of 1 ns cannot tell closer than this, relative to times of a millisecond.
 _LEAST_VARIANCE = 1e-12
 _POWER_T = 0.4
 """Two-sided probability beyond the t that gives a power of 80 %."""
+# Nobody records more: "more than 500" says enough.
 _MOST_RUNS = 500
 
 
