@@ -4,11 +4,13 @@ from pathlib import Path
 
 from tests.synthetic.kineto import EventWriter, write_document
 from tests.traces.base import START_NS, add_kernel, finish
+from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.steps import NO_STEPS
 from traceana.analyze.timeline import timeline
-from traceana.report import TimelineSlice
+from traceana.report import Clock, TimelineSlice
 
+ONE_CLOCK = ClockOffsets(offset_ns={}, clock=Clock(method="shared", residual_ns=None))
 WHOLE_NS = 100_000_000
 
 
@@ -19,7 +21,7 @@ def slices(folder: Path, *kernels: tuple[int, int]) -> list[TimelineSlice]:
         add_kernel(writer, START_NS + start, end - start)
     write_document(folder / "rank0.json", finish(writer))
     result: RankResult = measure_rank(folder / "rank0.json")
-    strip = timeline({0: result}, {}, NO_STEPS)
+    strip = timeline({0: result}, ONE_CLOCK, NO_STEPS)
     assert strip
     assert strip.duration_ns == WHOLE_NS
     return list(strip.rows[0].slices)

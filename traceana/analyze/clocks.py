@@ -46,6 +46,12 @@ class ClockOffsets:
         rate = self.rate.get(rank, 0.0)
         return times - np.rint((times - self.epoch_ns) * rate).astype(np.int64) if rate else times
 
+    def own(self, rank: int, common_ns: Ints) -> Ints:
+        """Times of the common clock on a rank's own."""
+        rate = self.rate.get(rank, 0.0)
+        ahead: Ints = np.rint((common_ns - self.epoch_ns) * (rate / (1 - rate))).astype(np.int64)
+        return common_ns + ahead + self.offset_ns.get(rank, 0)
+
     def comparable(self, ranks: Iterable[int]) -> bool:
         """Whether times of these ranks can be compared."""
         return len({self.island.get(rank, 0) for rank in ranks}) <= 1

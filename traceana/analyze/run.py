@@ -15,6 +15,7 @@ from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
+from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.timeline import timeline
 from traceana.analyze.timeline_calls import with_calls
@@ -47,6 +48,9 @@ def analyze_run(
     matching = match(collectives, world_size, hosts, stated_groups(ranks))
     occupied = {rank: result.occupation for rank, result in ranks.items()}
     steps, requests = run_steps.steps(spans), run_steps.requests(spans)
+    step_notes: tuple[str, ...] = ()
+    if not len(steps):
+        steps, step_notes = repeated_steps(ranks, matching.clocks)
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()})
@@ -72,8 +76,8 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
-        timeline=with_calls(timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests), calls),
-        coverage=_coverage(ranks, calls, (*files.notes, *matching.notes), [*files.unreadable, *failed]),
+        timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
+        coverage=_coverage(ranks, calls, (*files.notes, *matching.notes, *step_notes), [*files.unreadable, *failed]),
         steps=run_steps.times(steps, occupied, lone_is_warm_up=True),
         requests=run_steps.times(requests, occupied, lone_is_warm_up=False),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),

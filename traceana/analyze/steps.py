@@ -113,9 +113,10 @@ def steps_of_calls(ranks: Mapping[int, Collectives], executed: Executions) -> di
 
 
 def _step_of_calls(calls: Collectives, executed: Executions, rank: int) -> Ints:
-    if not len(executed) or not len(executed.start_ns[rank]):
+    start = executed.start_ns.get(rank)
+    if start is None or not len(start):
         return np.full(len(calls), -1, dtype=np.int64)
-    step = np.searchsorted(executed.start_ns[rank], calls.start_ns, side="right") - 1
+    step = np.searchsorted(start, calls.start_ns, side="right") - 1
     inside = calls.start_ns < executed.end_ns[rank][np.maximum(step, 0)]
     return np.where(step < 0, -2, np.where(inside, step, -1))
 

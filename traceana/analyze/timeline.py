@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
 from traceana.analyze.steps import Executions
@@ -17,39 +18,41 @@ _MOST_STRETCHES = 2400
 """A row of more changes than this is gathered, which bounds the report's size."""
 
 
-def timeline(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> Timeline | None:
-    """The middle one of `steps`, or the whole window where there is none; None without activity."""
-    active = {rank: result for rank, result in ranks.items() if result.split.span_ns}
-    if not active:
+def timeline(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Executions) -> Timeline | None:
+    """The middle one of `steps`, or the whole window where there is none; None without activity.
+
+    Of the ranks whose clocks can be compared with the lowest one's.
+    """
+    active = [rank for rank, result in sorted(ranks.items()) if result.split.span_ns]
+    shown = {rank: ranks[rank] for rank in active if clocks.comparable((active[0], rank))}
+    if not shown:
         return None
-    title, start, end = _window(active, offsets, steps)
-    rows = [
-        TimelineRow(rank=rank, slices=_slices(result, start + offsets.get(rank, 0), end + offsets.get(rank, 0)))
-        for rank, result in sorted(active.items())
-    ]
-    return Timeline(title=title, duration_ns=end - start, rows=tuple(rows), start_ns=start)
+    title, start, end = _window(shown, clocks, steps)
+    window = np.array([start, end], dtype=np.int64)
+    rows = tuple(
+        TimelineRow(rank=rank, slices=_slices(result, *clocks.own(rank, window).tolist()))
+        for rank, result in shown.items()
+    )
+    return Timeline(title=title, duration_ns=end - start, rows=rows, start_ns=start)
 
 
-def _window(ranks: Mapping[int, RankResult], offsets: Mapping[int, int], steps: Executions) -> tuple[str, int, int]:
+def _window(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Executions) -> tuple[str, int, int]:
     """From the first start of the step on any rank to its last end, on the common clock."""
     middle = len(steps) // 2
-    extents = [
-        (int(start[middle]) - offsets.get(rank, 0), int(steps.end_ns[rank][middle]) - offsets.get(rank, 0))
+    extents = {
+        rank: np.array([start[middle], steps.end_ns[rank][middle]])
         for rank, start in steps.start_ns.items()
         if rank in ranks
-    ]
+    }
     title = steps.names[middle] if extents else "whole window"
-    extents = extents or [_extent(result, offsets.get(rank, 0)) for rank, result in ranks.items()]
-    return title, min(start for start, _ in extents), max(end for _, end in extents)
+    extents = extents or {rank: _extent(result) for rank, result in ranks.items()}
+    common = np.stack([clocks.common(rank, extent) for rank, extent in extents.items()])
+    return title, int(common[:, 0].min()), int(common[:, 1].max())
 
 
-def _extent(result: RankResult, offset: int) -> tuple[int, int]:
-    sets = [
-        s
-        for s in (result.occupation.compute, result.occupation.communication, result.occupation.memory)
-        if len(s.start)
-    ]
-    return min(int(s.start[0]) for s in sets) - offset, max(int(s.end[-1]) for s in sets) - offset
+def _extent(result: RankResult) -> Ints:
+    busy = result.occupation.busy
+    return np.array([busy.start[0], busy.end[-1]])
 
 
 def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ...]:

@@ -45,7 +45,7 @@ class RunReport:
     timeline: Timeline | None
     coverage: Coverage
     steps: tuple[StepTime, ...]
-    """Empty where no span looks like a step."""
+    """Empty where no span looks like a step and the sequence of collectives does not repeat itself."""
     requests: tuple[StepTime, ...]
     perf_dumps: tuple[PerfDump, ...]
     """sglang's perf dumps in or beside the run's folder."""
