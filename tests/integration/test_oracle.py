@@ -37,6 +37,7 @@ PLAIN = {
     "late windows": Run(world_size=4, calls=(REDUCE, GROUPS), late_windows={1: 2, 3: 1}),
     "two hosts": Run(world_size=4, calls=(REDUCE, GROUPS), host_clocks_ns=(0, 3_000_000)),
     "two bases": Run(world_size=2, calls=(REDUCE, EXCHANGE), bases_differ=True),
+    "no device": Run(world_size=2, calls=(Call(op="all_reduce", nelems=1 << 20),), gpu=None),
     "no metadata": Run(world_size=2, calls=(Call(op="all_reduce", nelems=1 << 20, metadata=False),)),
     "point to point": Run(world_size=4, calls=(REDUCE, SEND, GROUPS), end_jitter_ns=500),
     "pipeline of two": Run(world_size=4, calls=(STAGES, REDUCE), sequence_numbers=True),

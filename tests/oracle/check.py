@@ -159,10 +159,11 @@ def _spans(report: Any, run: Run, found: Findings) -> None:
     expected = span_figures(run)
     for row in report["spans"]:
         found.equal(f"spans[{row['name']}]", expected.get(row["name"], {"count": 0}), row)
-    names = Counter(step["name"] for step in report["steps"])
-    for name in names:
-        rows = [step for step in report["steps"] if step["name"] == name]
-        for index, (one, row) in enumerate(zip(step_figures(run, name), rows, strict=False)):
+    by_name: dict[str, list[Any]] = defaultdict(list)
+    for step in report["steps"]:
+        by_name[step["name"]].append(step)
+    for name, steps in step_figures(run, by_name).items():
+        for index, (one, row) in enumerate(zip(steps, by_name[name], strict=False)):
             found.equal(f"steps[{name}][{index}]", one, row)
 
 

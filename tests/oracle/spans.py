@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from tests.oracle.arithmetic import spread
-from tests.oracle.calls import Call
+from tests.oracle.arithmetic import Interval, common, length, spread, without
+from tests.oracle.calls import Call, compute_of
 from tests.oracle.figures import Figures, Run
 from tests.oracle.raw import Event, RawRank
 
@@ -26,8 +28,8 @@ class Work:
 
 
 def base(name: str) -> str:
-    """Without the number: "denoise_step 3", "ProfilerStep#3"."""
-    return re.sub(r"[ #]*\d+$", "", name)
+    """Without the number: "denoise_step 3", "ProfilerStep#3", "FSDP::pre_forward (0)"."""
+    return re.sub(r"[ #(]*\d+\)?$", "", name)
 
 
 def user_spans(raw: RawRank) -> list[Event]:
@@ -92,29 +94,46 @@ def span_figures(run: Run) -> dict[str, Figures]:
     }
 
 
-def step_figures(run: Run, name: str) -> list[Figures]:
-    """StepTime of the spans of this very name on all ranks, one an execution that all ranks have."""
-    by_rank = []
+def step_figures(run: Run, names: Collection[str]) -> dict[str, list[Figures]]:
+    """StepTime by name, one an execution that all ranks have."""
+    found: dict[str, list[list[Figures]]] = defaultdict(list)
     for rank, raw in run.raws.items():
-        spans, work = user_spans(raw), work_of(raw, run.calls[rank])
-        by_rank.append([_one_step(raw, span, inside(span, work, spans)) for span in spans if span.name == name])
+        steps = _steps_of_rank(raw, run.calls[rank], names)
+        for name in names:
+            found[name].append([figures for of_name, figures in steps if of_name == name])
+    return {name: [_over_ranks(steps) for steps in zip(*by_rank, strict=False)] for name, by_rank in found.items()}
+
+
+def _over_ranks(steps: Sequence[Figures]) -> Figures:
+    """The longest of the ranks, and the means of what ran meanwhile."""
+    longest = max(step["duration_ns"] for step in steps)
+    means = {key: round(fmean(step[key] for step in steps)) for key in ("exposed_comm_ns", "compute_ns")}
+    return {"duration_ns": longest, **means}
+
+
+def _steps_of_rank(raw: RawRank, calls: list[Call], names: Collection[str]) -> list[tuple[str, Figures]]:
+    """From the first start to the last end of what each step launched, or to where the next step starts."""
+    spans, work = user_spans(raw), work_of(raw, calls)
+    chosen = [span for span in spans if span.name in names]
+    extents = [_extent(raw, span, inside(span, work, spans)) for span in chosen]
+    following = [*(start for start, _ in extents), max((end for _, end in extents), default=0)][1:]
+    compute = compute_of(raw)
+    exposed = without([(kernel.start, kernel.end) for call in calls for kernel in call.kernels], compute)
     return [
-        {
-            "duration_ns": max(step["duration_ns"] for step in steps),
-            "exposed_comm_ns": round(sum(step["exposed_comm_ns"] for step in steps) / len(steps)),
-            "compute_ns": round(sum(step["compute_ns"] for step in steps) / len(steps)),
-        }
-        for steps in zip(*by_rank, strict=False)
+        (span.name, _meanwhile((start, min(end, after)), exposed, compute))
+        for span, (start, end), after in zip(chosen, extents, following, strict=True)
     ]
 
 
-def _one_step(raw: RawRank, span: Event, held: list[Work]) -> Figures:
-    on_device = bool(raw.activities and held)
-    first, last = (
-        (min(one.start for one in held), max(one.end for one in held)) if on_device else (span.start, span.end)
-    )
+def _extent(raw: RawRank, span: Event, held: list[Work]) -> Interval:
+    if not raw.activities or not held:
+        return span.start, span.end
+    return min(one.start for one in held), max(one.end for one in held)
+
+
+def _meanwhile(extent: Interval, exposed: list[Interval], compute: list[Interval]) -> Figures:
     return {
-        "duration_ns": last - first,
-        "exposed_comm_ns": sum(one.exposed for one in held),
-        "compute_ns": sum(one.compute for one in held),
+        "duration_ns": extent[1] - extent[0],
+        "exposed_comm_ns": length(common([extent], exposed)),
+        "compute_ns": length(common([extent], compute)),
     }
