@@ -59,6 +59,11 @@ def test_a_number_that_agrees_with_what_is_known() -> None:
     assert ranks_by_number(["a7_p40", "a8_p41", "a9_p39"], [3, None, None]) is None
 
 
+def test_a_number_among_the_ranks_that_the_files_name() -> None:
+    assert ranks_by_number(["worker4", "worker6"], [None, None], peers={4, 5, 6, 7}) == (4, 6)
+    assert ranks_by_number(["worker4", "worker8"], [None, None], peers={4, 5, 6, 7}) is None
+
+
 @pytest.mark.parametrize(
     ("name", "rank", "expected"),
     [

@@ -121,5 +121,6 @@ def _told_by_names(files: Sequence[tuple[Identity, int | None]], by_folder: int 
         return [by_folder] * len(files)
     if len(files) == 1:
         return [0]
-    numbers = ranks_by_number([stem(file.path) for file, _ in files], known)
+    peers = frozenset[int]().union(*(file.peers for file, _ in files))
+    numbers = ranks_by_number([stem(file.path) for file, _ in files], known, peers)
     return known if numbers is None else [*numbers]

@@ -8,7 +8,7 @@ Names that people and programs use: `rank0.json`, `trace_rank[3].json`, `global_
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 _ENDINGS = re.compile(r"(?:\.pt)?(?:\.trace)?\.json(?:\.gz)?$", re.IGNORECASE)
@@ -42,12 +42,14 @@ def stated_rank(name: str) -> int | None:
     return ranks.pop() if len(ranks) == 1 else None
 
 
-def ranks_by_number(names: Sequence[str], known: Sequence[int | None]) -> Sequence[int] | None:
+def ranks_by_number(
+    names: Sequence[str], known: Sequence[int | None], peers: Container[int] = ()
+) -> Sequence[int] | None:
     """Ranks by the one number that differs between the names of a run, or None where no number is surely the rank.
 
-    It agrees with the ranks that are `known`; where none is, it is called a rank, or its values are 0, 1, … to the
-    last. With stages of a pipeline the rank is stage × ranks of tensor parallelism + place among those (sglang's
-    `tp_size * pp_rank + tp_rank`).
+    It agrees with the ranks that are `known`; where none is, it is called a rank, its values are 0, 1, … to the last,
+    or all of them are among `peers`, the ranks that the files name. With stages of a pipeline the rank is stage × ranks
+    of tensor parallelism + place among those (sglang's `tp_size * pp_rank + tp_rank`).
     """
     columns = {column: values for column, values in _columns(names).items() if len(set(values)) > 1}
     if ("pp", 0) in columns and ("tp", 0) in columns:
@@ -57,7 +59,7 @@ def ranks_by_number(names: Sequence[str], known: Sequence[int | None]) -> Sequen
     fitting = {column: values for column, values in columns.items() if _agree(values, known)}
     called = {values for (word, _), values in fitting.items() if word in _RANK_WORDS}
     is_known = any(rank is not None for rank in known)
-    counting = {values for values in fitting.values() if is_known or set(values) == set(range(len(set(values))))}
+    counting = {values for values in fitting.values() if is_known or _count(values) or all(v in peers for v in values)}
     for found in (called, counting):
         if len(found) == 1:
             return found.pop()
@@ -77,6 +79,10 @@ def _columns(names: Sequence[str]) -> dict[tuple[str, int], tuple[int, ...]]:
         rows.append(row)
     shared = [column for column in rows[0] if all(column in row for row in rows)]
     return {column: tuple(row[column] for row in rows) for column in shared}
+
+
+def _count(values: Sequence[int]) -> bool:
+    return set(values) == set(range(len(set(values))))
 
 
 def _agree(values: Sequence[int], known: Sequence[int | None]) -> bool:

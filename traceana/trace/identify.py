@@ -16,6 +16,7 @@ from pathlib import Path
 from traceana.errors import TraceanaError
 from traceana.trace.file import NotATraceError, TraceFile
 from traceana.trace.header import Header, decode_header
+from traceana.trace.lenient import ranks
 from traceana.trace.stream import ByteStream, last_bytes
 
 _TAIL_BYTES = 8 << 20
@@ -24,6 +25,7 @@ _FIRST_BYTES = 1 << 20
 _RECORD_BYTES = 4 << 10
 
 _TIME = re.compile(rb'"ph"\s*:\s*"X"[^{}]{0,4096}?"ts"\s*:\s*"?(-?[\d.]{1,24}(?:[eE][-+]?\d{1,2})?)')
+_GROUP_RANKS = re.compile(rb'"Process Group Ranks"\s*:\s*"?\[([\d\s,]{1,1000})\]')
 _MERGE = re.compile(
     rb'"pid"\s*:\s*"(?:\[[^\]"]{1,80}\]|[^"]{0,40}\b(?:rank|TP|DP|PP|EP)[-_ :]?\d)[^"]{0,80}"', re.IGNORECASE
 )
@@ -68,6 +70,8 @@ class Identity:
     start_ns: int | None
     active: bool
     """Whether it holds GPU activity or collectives."""
+    peers: frozenset[int]
+    """Ranks that its first calls name as their group's."""
 
 
 def identify(path: Path) -> Identity:
@@ -91,7 +95,7 @@ def identify(path: Path) -> Identity:
     active, torch = (True, True) if header.rank is not None else _look(path, first, blocks)
     if not torch and not active:
         raise ForeignTraceError(f"{path}: is a trace of another program: it holds no events of torch.profiler")
-    return Identity(path=path, header=header, start_ns=_start(first, header), active=active)
+    return Identity(path=path, header=header, start_ns=_start(first, header), active=active, peers=_peers(first))
 
 
 def _look(path: Path, first: bytes, blocks: Iterable[bytes]) -> tuple[bool, bool]:
@@ -108,6 +112,11 @@ def _look(path: Path, first: bytes, blocks: Iterable[bytes]) -> tuple[bool, bool
         torch = torch or _TORCH.search(window) is not None
         before = block[-_OVERLAP:]
     return False, torch
+
+
+def _peers(first: bytes) -> frozenset[int]:
+    groups = _GROUP_RANKS.findall(first, 0, _FIRST_BYTES)
+    return frozenset(rank for group in groups for rank in ranks(group.decode()) or ())
 
 
 def _start(first: bytes, header: Header) -> int | None:
