@@ -1,6 +1,16 @@
 "use strict";
 document.documentElement.classList.add("scripted");
 
+// One view at a time: that of the address, else the first.
+function showView() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const view = target?.closest(".view") ?? document.querySelector(".view");
+  for (const part of document.querySelectorAll(".view, .group")) part.classList.toggle("shown", part.dataset.view === view?.dataset.view);
+  target?.scrollIntoView();
+}
+addEventListener("hashchange", showView);
+showView();
+
 // A cell's own value is in data-value, empty where it is not known; else its text is its value.
 const cellValue = (row, column) => {
   const cell = row.cells[column];

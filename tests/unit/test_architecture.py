@@ -31,4 +31,4 @@ def test_every_room_is_named() -> None:
 
 
 def test_the_tables_are_found() -> None:
-    assert {"KERNELS", "OPERATIONS", "GUIDE", "SECTIONS", "COMMANDS"} <= {names[0] for names in TABLES}
+    assert {"KERNELS", "OPERATIONS", "GUIDE", "VIEWS", "COMMANDS"} <= {names[0] for names in TABLES}

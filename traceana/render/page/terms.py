@@ -148,8 +148,9 @@ TERMS = {
     ),
     "residual": Definition(
         name="clock residual",
-        meaning="Median difference between the ranks' ends of one collective after clocks were aligned. "
-        "Waits shorter than it mean nothing.",
+        meaning="How well the ranks' clocks agree: on one host's clock the median difference between the ranks' ends "
+        "of one collective, on aligned clocks a bound of their offsets' error that holds in 95 of 100 runs. Waits "
+        "shorter than it mean nothing.",
     ),
     "place": Definition(
         name="on the timeline",

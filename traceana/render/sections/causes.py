@@ -94,4 +94,4 @@ def _operation(data: Operation, exposed_is: ExposedIs, uncovered_by: UncoveredBy
     )
 
 
-SECTION = Section(name="causes", link="Causes", view=causes)
+SECTION = Section(name="causes", title="Why it takes the time", view=causes)

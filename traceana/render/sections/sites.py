@@ -94,4 +94,4 @@ def _cell(sites: list[CallSite], basis: str, ranks: int) -> SiteCell:
     )
 
 
-SECTION = Section(name="sites", link="Call sites", view=site_table)
+SECTION = Section(name="sites", title="Call sites", view=site_table)

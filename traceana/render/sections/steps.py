@@ -88,4 +88,4 @@ def _strip(mark: RunMark, index: int, steps: tuple[StepTime, ...], scale: LogSca
     )
 
 
-SECTION = Section(name="steps", link="Steps", view=strips)
+SECTION = Section(name="steps", title="Step by step", view=strips)

@@ -171,4 +171,4 @@ def _timelines(report: Report) -> Timelines | None:
     return Timelines(timelines=found, cells=CELLS) if found else None
 
 
-SECTION = Section(name="timeline", link="Timeline", view=_timelines)
+SECTION = Section(name="timeline", title="One step, all ranks", view=_timelines)
