@@ -57,6 +57,13 @@ class Operation:
     nccl: str
     message: Message
     passes: int | None
+    joint: bool
+    """Whether no rank can leave it before all have come; a broadcast's root can, and a sender."""
+
+    @property
+    def uneven(self) -> bool:
+        """Whether each rank has a part of its own, so that sizes may differ by rank."""
+        return self.passes == 1
 
 
 def _pattern(library: str | None, regex: str, backend: str | None = None) -> KernelPattern:
@@ -107,6 +114,7 @@ def _operation(
     *,
     message: Message = Message.BUFFER,
     passes: int | None = None,
+    joint: bool = False,
 ) -> Operation:
     return Operation(
         name=name,
@@ -115,6 +123,7 @@ def _operation(
         nccl=nccl or name,
         message=message,
         passes=passes,
+        joint=joint,
     )
 
 
@@ -123,13 +132,15 @@ _ALL_TO_ALL = r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal"
 _ALL_REDUCE = r"all_?reduce|cross_device_reduce|quick_?reduce|pcie_ipc_ar"
 # The first match decides. One kernel of NCCL serves point-to-point and all that is made of it: its name cannot tell.
 OPERATIONS = (
-    _operation("reduce_scatter", r"reduce_?scatter", r"reduce_?scatter", message=Message.SCATTERED, passes=1),
-    _operation("all_gather", r"all_?gather", r"all_?gather", message=Message.GATHERED, passes=1),
-    _operation("all_to_all", r"all_?to_?all", _ALL_TO_ALL, "send_recv", passes=1),
-    _operation("all_reduce", r"all_?reduce", _ALL_REDUCE, passes=2),
+    _operation(
+        "reduce_scatter", r"reduce_?scatter", r"reduce_?scatter", message=Message.SCATTERED, passes=1, joint=True
+    ),
+    _operation("all_gather", r"all_?gather", r"all_?gather", message=Message.GATHERED, passes=1, joint=True),
+    _operation("all_to_all", r"all_?to_?all", _ALL_TO_ALL, "send_recv", passes=1, joint=True),
+    _operation("all_reduce", r"all_?reduce", _ALL_REDUCE, passes=2, joint=True),
     _operation("broadcast", r"broadcast", r"broadcast"),
     _operation("send_recv", r"send|recv|p2p", r"send_?recv|pushsend|pushrecv"),
-    _operation("barrier", r"barrier", r"barrier", message=Message.NOTHING),
+    _operation("barrier", r"barrier", r"barrier", message=Message.NOTHING, joint=True),
     _operation("reduce", r"reduce", r"Kernel_Reduce|^ncclReduce"),
     _operation("gather", r"gather", _NO_KERNEL, "send_recv", message=Message.GATHERED, passes=1),
     _operation("scatter", r"scatter", _NO_KERNEL, "send_recv", message=Message.SCATTERED, passes=1),

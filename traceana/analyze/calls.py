@@ -1,6 +1,6 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +17,10 @@ _IN_PARTS = ("all_gather", "reduce_scatter")
 class Calls:
     """Columns of equal length; `signature` indexes `signatures`; wait and transfer are 0 where not `matched`.
 
-    `collective` numbers the matched collectives over the run, -1 elsewhere. `step` numbers the run's steps, -1 outside
-    them and -2 before the first; `warm_up` are calls of the first step, the first of each kind, and their peers. `site`
-    indexes `sites`, the innermost span or module that issued the call, or is -1.
+    `collective` numbers the collectives whose calls were found on all ranks, -1 elsewhere; those whose clocks could not
+    be compared are not `matched`. `step` numbers the run's steps, -1 outside them and -2 before the first; `warm_up`
+    are calls of the first step, the first of each kind, and their peers. `site` indexes `sites`, the innermost span or
+    module that issued the call, or is -1.
     """
 
     rank: Ints
@@ -64,6 +65,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
     numbers = _collective_numbers(ranks, matching)
     split = {rank: matching.per_rank(rank, len(calls)) for rank, calls in ordered}
     signatures: dict[Signature, int] = {}
+    compared = _compared(matching)
     codes = {rank: [signatures.setdefault(s, len(signatures)) for s in calls.signatures] for rank, calls in ordered}
 
     def stacked(column: Callable[[int, Collectives], Ints]) -> Ints:
@@ -81,16 +83,28 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
         exposed_ns=stacked(lambda _, calls: calls.exposed_ns),
         wait_ns=stacked(lambda rank, _: split[rank][0]),
         transfer_ns=stacked(lambda rank, _: split[rank][1]),
-        matched=collective >= 0,
+        matched=(collective >= 0) & compared[collective],
         collective=collective,
         seq=stacked(lambda _, calls: calls.seq),
         step=step,
-        warm_up=warm_up(of_rank, signature, collective, step),
+        warm_up=warm_up(of_rank, _kinds(known)[signature], collective, step),
         signature=signature,
         signatures=known,
         site=site,
         sites=sites,
     )
+
+
+def _kinds(signatures: Iterable[Signature]) -> Ints:
+    """Equal numbers for calls of one kind; where splits are told, sizes change from call to call and are no kinds."""
+    kinds: dict[object, int] = {}
+    keys = [(s.op, s.dtype, s.group, s.backend, None if s.sent_by_rank else s.message_bytes) for s in signatures]
+    return np.array([kinds.setdefault(key, len(kinds)) for key in keys], dtype=np.int64)
+
+
+def _compared(matching: Matching) -> Bools:
+    """By collective whether its ranks' clocks could be compared; the last entry is what -1 points at."""
+    return np.array([group.compared for group in matching.groups for _ in range(len(group.calls))] + [False])
 
 
 def _with_whole_messages(

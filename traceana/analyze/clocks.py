@@ -94,7 +94,7 @@ def _notes(found: Fit, heads: Sequence[int]) -> tuple[str, ...]:
     if len(islands) > 1:
         notes.append(
             f"the clocks of {len(islands)} sets of hosts could not be compared, since no collective that all leave "
-            "together is matched between them (a broadcast's root may leave early): what crosses them is not matched"
+            "together is matched between them (a broadcast's root may leave early): waits that cross them are not known"
         )
     return tuple(notes)
 

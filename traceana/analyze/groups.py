@@ -12,11 +12,10 @@ import numpy as np
 
 from traceana.analyze.align import CallSequence
 from traceana.analyze.collectives import Collectives, Signature
+from traceana.kernels import operation_named
 from traceana.trace.columns import Ints
 
 _MOST_LISTED = 8
-_NOT_JOINT = frozenset({"broadcast", "reduce", "gather", "scatter", "send_recv", "unknown"})
-_MAY_BE_UNEVEN = frozenset({"all_to_all", "all_gather", "reduce_scatter", "gather", "scatter"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ def sequences(ranks: Mapping[int, Collectives], group: Group) -> dict[int, CallS
         calls = ranks[rank]
         kinds = [(s.op, s.dtype, None if s.op in uneven else s.message_bytes) for s in calls.signatures]
         code = np.array([codes.setdefault(kind, len(codes)) for kind in kinds], dtype=np.int64)
-        joint = np.array([s.op not in _NOT_JOINT for s in calls.signatures], dtype=np.bool_)
+        joint = np.array([operation_named(s.op).joint for s in calls.signatures], dtype=np.bool_)
         found[rank] = CallSequence(
             start_ns=calls.start_ns[index],
             end_ns=calls.end_ns[index],
@@ -115,6 +114,6 @@ def _uneven(ranks: Mapping[int, Collectives], group: Group) -> set[str]:
     for rank, index in group.calls.items():
         for code in np.unique(ranks[rank].signature[index]).tolist():
             signature = ranks[rank].signatures[code]
-            if signature.op in _MAY_BE_UNEVEN:
+            if operation_named(signature.op).uneven:
                 sizes[signature.op][rank].add(signature.message_bytes)
     return {op for op, by_rank in sizes.items() if len({frozenset(mine) for mine in by_rank.values()}) > 1}

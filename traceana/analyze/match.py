@@ -61,7 +61,7 @@ def match(
             *(
                 matched_group(ranks, sorted(one.sequences), _indexes(one), clocks)
                 for one in aligned
-                if not one.group.absent and clocks.comparable(one.sequences)
+                if not one.group.absent
             ),
             *exchanged,
         ),

@@ -24,6 +24,8 @@ class MatchedGroup:
     """On the common clock."""
     wait_ns: Ints
     transfer_ns: Ints
+    compared: bool = True
+    """False where the ranks' clocks could not be compared: then waits and transfers are not known, and 0 here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,4 +60,12 @@ def matched_group(
     end = np.stack([clocks.common(rank, ranks[rank].end_ns[calls[:, j]]) for j, rank in enumerate(members)], axis=1)
     last = start.max(axis=1, keepdims=True) if last_ns is None else last_ns
     wait = np.where(end > last, last - start, 0)
-    return MatchedGroup(ranks=tuple(members), calls=calls, start_ns=start, wait_ns=wait, transfer_ns=end - start - wait)
+    compared = clocks.comparable(members)
+    return MatchedGroup(
+        ranks=tuple(members),
+        calls=calls,
+        start_ns=start,
+        wait_ns=wait * compared,
+        transfer_ns=(end - start - wait) * compared,
+        compared=compared,
+    )

@@ -19,6 +19,7 @@ from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.timeline import timeline
 from traceana.analyze.timeline_calls import with_calls
+from traceana.analyze.uneven import uneven_sizes
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
 from traceana.trace.perf_dump import read_perf_dump
@@ -76,6 +77,7 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
+        uneven=uneven_sizes(collectives, matching),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
         coverage=_coverage(ranks, calls, (*files.notes, *matching.notes, *step_notes), [*files.unreadable, *failed]),
         steps=run_steps.times(steps, occupied, lone_is_warm_up=True),
@@ -161,7 +163,7 @@ def _coverage(ranks: Mapping[int, RankResult], calls: Calls, notes: Sequence[str
     ]
     return Coverage(
         collectives=len(calls),
-        matched=int(calls.matched.sum()),
+        matched=int((calls.collective >= 0).sum()),
         without_size=int((calls.sizes < 0).sum()),
         truncated_files=tuple(truncated),
         skipped_events=sum(result.damage.skipped_events for result in ranks.values()),

@@ -49,7 +49,7 @@ def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> 
         backend=signature.backend,
         library=signature.library,
         count=int(rows.sum()),
-        matched=int(matched.sum()),
+        matched=int((calls.collective[rows] >= 0).sum()),
         duration_ns=distribution(duration),
         transfer_ns=transfer,
         wait_ns=distribution(calls.wait_ns[matched]) if matched.any() else None,

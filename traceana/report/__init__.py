@@ -8,7 +8,7 @@ from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
 from traceana.report.hta import HtaSection, HtaTable
-from traceana.report.operations import Bucket, CallSite, Operation
+from traceana.report.operations import Bucket, BytesByRank, CallSite, Operation, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
 from traceana.report.ranks import (
@@ -32,6 +32,7 @@ SCHEMA_VERSION = 1
 __all__ = [
     "SCHEMA_VERSION",
     "Bucket",
+    "BytesByRank",
     "CallSite",
     "Clock",
     "Comparison",
@@ -67,4 +68,5 @@ __all__ = [
     "TimelineSlice",
     "TruncatedFile",
     "UncoveredBy",
+    "UnevenSizes",
 ]
