@@ -11,6 +11,7 @@ from traceana.analyze import summarize
 from traceana.analyze.absent import absent
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
+from traceana.analyze.causes.of_steps import with_causes
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
@@ -80,8 +81,8 @@ def analyze_run(
         uneven=uneven_sizes(collectives, matching),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
         coverage=_coverage(ranks, calls, (*files.notes, *matching.notes, *step_notes), [*files.unreadable, *failed]),
-        steps=run_steps.times(steps, occupied, lone_is_warm_up=True),
-        requests=run_steps.times(requests, occupied, lone_is_warm_up=False),
+        steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), steps, why.ranks),
+        requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), requests, why.ranks),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
         noise=noise(occupied, steps),
         hta=hta,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.times import Distribution
 
 
@@ -54,3 +55,8 @@ class StepTime:
     """The first one: connections are made and memory is allocated in it. Left out of every comparison."""
     cut_short: bool = False
     """Still open when the recording ended, and cut there. Left out of every comparison."""
+    exposed_is: ExposedIs | None = None
+    uncovered_by: UncoveredBy | None = None
+    """What `exposed_comm_ns` was, and what left it uncovered; None where there is no GPU."""
+    idle_ns: int | None = None
+    idle_by: IdleBy | None = None
