@@ -1,6 +1,7 @@
 """The taps of c10d's functions: open while calls are wanted; every call is issued once, and noted only when it was."""
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     fresh = Calls()
     fresh.recording, fresh.unasked = True, 100
     monkeypatch.setattr(c10d, "CALLS", fresh)
-    monkeypatch.setattr(c10d, "kind", lambda *_: ({}, None))
+    monkeypatch.setattr(c10d, "kind", lambda *_: {})
     return fresh
 
 
@@ -53,9 +54,10 @@ def test_a_call_on_the_host_is_noted_and_another_is_not(calls: Calls) -> None:
     issued.wrapped()(torch.ones(4, device="meta"))
     assert (issued.calls, calls.host) == (1, [])
     issued.wrapped()(tensor=torch.ones(6))
-    ((_, sent, received, number, begin, end),) = calls.host
+    ((_, sent, received, number, thread, begin, end, begun),) = calls.host
     assert (issued.calls, sent, received, number) == (2, 6, 6, None)
     assert begin <= end
+    assert (thread, begun) == (threading.get_ident(), True)
 
 
 def test_a_traced_call_is_none(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:

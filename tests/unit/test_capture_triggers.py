@@ -1,9 +1,11 @@
 """When the window opens and closes, with a stand-in of the window that only notes it."""
 
+import sys
 import types
 from typing import Any
 
 import pytest
+from traceana_capture.agent import triggers as trigger_module
 from traceana_capture.agent.call_notes import NEVER, Calls
 from traceana_capture.agent.triggers import Triggers
 from traceana_capture.launcher.options import function_name
@@ -153,3 +155,41 @@ def test_what_is_not_a_function_of_a_module_is_refused(text: str) -> None:
     with pytest.raises(TraceanaError, match="--start-on"):
         function_name("--start-on", text)
     assert function_name("--start-on", "a.b:C.d") == "a.b:C.d"
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Those of a window that is open."""
+    fresh = Calls()
+    fresh.recording = True
+    monkeypatch.setattr(trigger_module, "CALLS", fresh)
+    return fresh
+
+
+def test_each_counted_step_has_a_begin_and_an_end(noted: Calls) -> None:
+    made, window, program = triggers(step_on="program:Model.step")
+    for number in range(3):
+        program.Model().step(number)
+    made.optimizer_step()
+    assert [number for number, *_ in noted.steps] == [0, 1, 2]
+    assert all(begin <= end for _, _, begin, end in noted.steps)
+    assert window.events == ["open", 0, 1, 2]
+
+
+def test_an_optimizers_step_lasts_from_the_one_before(noted: Calls) -> None:
+    made, *_ = triggers()
+    for _ in range(3):
+        made.optimizer_step()
+    (_, _, begin, end), (_, _, next_begin, _) = noted.steps
+    assert [number for number, *_ in noted.steps] == [1, 2]
+    assert begin <= end <= next_begin
+
+
+def test_a_step_that_began_before_the_window_is_none(noted: Calls) -> None:
+    made, *_ = triggers()
+    made.optimizer_step()
+    noted.since = sys.maxsize
+    made.optimizer_step()
+    noted.recording, noted.since = False, 0
+    made.optimizer_step()
+    assert noted.steps == []

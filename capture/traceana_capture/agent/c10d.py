@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.distributed import distributed_c10d
 
-from traceana_capture.agent import routes
-from traceana_capture.agent.call_notes import CALLS, kind
+from traceana_capture.agent import functional, point_to_point, routes
+from traceana_capture.agent.call_notes import CALLS, Call, kind
 from traceana_capture.agent.paired import PAIRS
 
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
@@ -35,13 +35,37 @@ COLLECTIVES: dict[str, tuple[str, int, int]] = {
 NEW_NAMES = {"all_gather_single", "reduce_scatter_single"}
 
 
-def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
+# Whether the call is on the host, and what it is.
+Described = tuple[bool, Call]
+
+
+def _describer(function: Callable[..., Any], names: tuple[str, int, int]) -> Callable[[Any, Any], Described | None]:
+    """Tells what a call's arguments say of it; None where nobody wants to know, or where they are wrong."""
     word, sent, received = names
     parameters = list(inspect.signature(function).parameters)
     group = parameters.index("group")
 
-    # One function that calls little: between the program's operators nothing of it is in the processor's caches, and
-    # each call of Python's costs most of a microsecond.
+    def describe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Described | None:
+        try:
+            source = args[sent] if len(args) > sent else kwargs[parameters[sent]]
+            first = source[0] if isinstance(source, list) else source
+            on_cpu = first.is_cpu
+            if not (CALLS.recording if on_cpu else CALLS.capturing):
+                return None
+            elements = results = _elements(source)
+            if sent != received:
+                results = _elements(args[received] if len(args) > received else kwargs[parameters[received]])
+            its_group = args[group] if len(args) > group else kwargs.get("group")
+            return on_cpu, (kind(word, first.dtype, its_group, on_cpu), elements, results, None)
+        except Exception:  # whatever it is, c10d says it better
+            return None
+
+    return describe
+
+
+def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
+    describe = _describer(function, names)
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or CALLS.inside.call:
@@ -49,30 +73,16 @@ def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if CALLS.seen >= CALLS.unasked:
             CALLS.before()
         CALLS.seen += 1
-        if not (CALLS.recording or CALLS.capturing):
+        described = describe(args, kwargs) if CALLS.recording or CALLS.capturing else None
+        if described is None:
             return function(*args, **kwargs)
-        keys = None
-        try:
-            source = args[sent] if len(args) > sent else kwargs[parameters[sent]]
-            first = source[0] if isinstance(source, list) else source
-            on_cpu = first.is_cpu
-            if CALLS.recording if on_cpu else CALLS.capturing:
-                elements = results = first.numel() if first is source else _elements(source)
-                if sent != received:
-                    results = _elements(args[received] if len(args) > received else kwargs[parameters[received]])
-                its_group = args[group] if len(args) > group else kwargs.get("group")
-                keys, count = kind(word, first.dtype, its_group, on_cpu)
-                number = None if count is None else count()
-        except Exception:  # whatever it is, c10d says it better
-            keys = None
-        if keys is None:
-            return function(*args, **kwargs)
+        on_cpu, what = described
         if not on_cpu:
-            with CALLS.inside, CALLS.span(keys, elements, results, number):
+            with CALLS.inside, CALLS.span(*what):
                 return function(*args, **kwargs)
         begin = time.time_ns()
         work = function(*args, **kwargs)
-        CALLS.host.append((keys, elements, results, number, begin, time.time_ns() if work is None else 0))
+        CALLS.note(what, begin, begun=work is None)
         return work
 
     return call
@@ -130,9 +140,13 @@ def watch_c10d() -> None:
             _leave_uncompiled(noted, carried, _by_pynccl, _elements)
             taps.append((cell, original, noted, carried))
 
+    _leave_uncompiled(*point_to_point.NOTED.values(), functional.Operator.__call__)
+
     def tap(wanted: bool, routed: bool) -> None:
         for cell, original, noted, carried in taps:
             cell.cell_contents = carried if routed else noted if wanted else original
+        point_to_point.tap(wanted)
+        functional.tap(wanted)
 
     CALLS.tap = tap
 

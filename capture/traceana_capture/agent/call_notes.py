@@ -9,6 +9,7 @@ import functools
 import itertools
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +29,9 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
 Call = tuple[dict[str, Any], int, int, int | None]
 # record_function goes through the dispatcher and costs ten times as much.
 _Span = torch._C._profiler._RecordFunctionFast
-# A call on the host, and when it began and ended, in nanoseconds since the epoch, as Kineto counts them too; the end is
-# 0 where gloo may begin after it.
-HostCall = tuple[dict[str, Any], int, int, int | None, int, int]
+# A call on the host, the thread that issued it, when it was called and when it returned, in nanoseconds since the
+# epoch, as Kineto counts them too, and whether gloo began with it before it returned.
+HostCall = tuple[dict[str, Any], int, int, int | None, int, int, int, bool]
 NEVER = sys.maxsize
 NO_SPAN = contextlib.nullcontext()
 
@@ -64,6 +65,10 @@ class Calls:
         self.tap: Callable[[bool, bool], None] = lambda *_: None
         self.calls: dict[int, Call] = {}
         self.host: list[HostCall] = []
+        # The steps that were counted: number, thread, begin and end in nanoseconds since the epoch.
+        self.steps: list[tuple[int, int, int, int]] = []
+        # When the window began.
+        self.since = 0
         self.graphs: list[list[Call]] = []
         self._numbers = itertools.count()
 
@@ -100,8 +105,12 @@ class Calls:
         """There will be no window any more: note nothing, and keep nothing and no process group alive."""
         self.recording, self.over = False, True
         self.ask(NEVER)
-        self.calls, self.host, self.graphs = {}, [], []
+        self.calls, self.host, self.graphs, self.steps = {}, [], [], []
         forget_groups()
+
+    def note(self, call: Call, begin: int, *, begun: bool) -> None:
+        """A call on the host returned; `begun` where gloo is known to have begun with it."""
+        self.host.append((*call, threading.get_ident(), begin, time.time_ns(), begun))
 
     def span(self, keys: dict[str, Any], sent: int, received: int, sequence: int | None) -> Any:
         """A profiler span that stands for the call; nothing outside the window and inside a CUDA graph's capture."""
@@ -141,43 +150,49 @@ class Calls:
 
         calls = [short(self.calls.get(number)) for number in range(max(self.calls, default=-1) + 1)]
         graphs = [list(map(short, graph)) for graph in self.graphs]
-        return {"calls": calls, "host": list(map(short, self.host)), "graphs": graphs, "keys": keys}
+        host = list(map(short, self.host))
+        return {"calls": calls, "host": host, "graphs": graphs, "keys": keys, "steps": self.steps, "since": self.since}
 
 
 CALLS = Calls()
 
 
-@functools.lru_cache(maxsize=1024)
-def shared_keys(name: str, dtype: torch.dtype, group: Any, backend: str, library: str) -> dict[str, Any]:
-    """What all calls of this kind share; cleared when a group is destroyed, for the cache would keep it alive."""
+def group_keys(group: Any) -> dict[str, Any]:
+    """What is said of a process group; raises what torch does for one that this rank is no member of."""
     ranks = dist.get_process_group_ranks(group)
-    spelled = str(dtype).removeprefix("torch.")
     return {
-        "Collective name": name,
-        "dtype": DTYPES.get(spelled, spelled),
         "Group size": len(ranks),
         "Process Group Name": group.group_name,
         "Process Group Description": group.group_desc,
         "Process Group Ranks": str(ranks),
-        "traceana backend": backend,
-        "traceana library": library,
     }
 
 
 @functools.lru_cache(maxsize=1024)
-def kind(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> tuple[dict[str, Any], Callable[[], int] | None]:
-    """What all such calls of c10d share, and what tells their number in the group.
+def shared_keys(
+    name: str, dtype: torch.dtype, group: Any, backend: str, library: str, peer: tuple[str, int] | None = None
+) -> dict[str, Any]:
+    """What all calls of this kind share; cleared when a group is destroyed, for the cache would keep it alive.
 
-    A group's own number counts the calls of one of its backends only, so it serves where gloo is the only one.
+    `peer` is c10d's word for the other rank of a send or recv, and its number in the group.
+    """
+    spelled = str(dtype).removeprefix("torch.")
+    keys = {"Collective name": name, "dtype": DTYPES.get(spelled, spelled), **group_keys(group)}
+    return keys | {"traceana backend": backend, "traceana library": library} | (dict([peer]) if peer else {})
+
+
+@functools.lru_cache(maxsize=1024)
+def kind(name: str, dtype: torch.dtype, group: Any, on_cpu: bool) -> dict[str, Any]:
+    """What all such calls of c10d share.
+
+    Their numbers are the flight recorder's: a group's own number counts sends too, which not all its ranks issue.
     """
     library = "gloo" if on_cpu else "NCCL"
-    group = group or c10d._get_default_group()
     try:
-        keys = shared_keys(name, dtype, group, C10D, library)
-        return keys, group._get_sequence_number_for_group if dist.get_backend(group) == "gloo" else None
+        return shared_keys(name, dtype, group or c10d._get_default_group(), C10D, library)
     except (AttributeError, KeyError, RuntimeError, ValueError):
         # A group that this rank is no member of: c10d warns of it and does nothing.
-        return {"Collective name": name, "traceana backend": C10D, "traceana library": library}, None
+        return {"Collective name": name, "traceana backend": C10D, "traceana library": library}
 
 
 def forget_groups() -> None:

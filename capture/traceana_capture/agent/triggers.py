@@ -3,12 +3,32 @@
 import functools
 import inspect
 import sys
+import threading
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from traceana_capture.agent.call_notes import CALLS, NEVER
 from traceana_capture.agent.window import Window
+
+
+class Spans:
+    """Notes when the steps that have no span of a framework's own began and ended, each on its thread."""
+
+    def __init__(self) -> None:
+        self._began: dict[int, int] = {}
+
+    def begin(self) -> None:
+        """A step begins here."""
+        self._began[threading.get_native_id()] = time.time_ns()
+
+    def end(self, number: int) -> None:
+        """The step that began on this thread is over; one that began before the window is none of it."""
+        thread = threading.get_native_id()
+        began = self._began.pop(thread, None)
+        if began is not None and CALLS.recording and began >= CALLS.since:
+            CALLS.steps.append((number, thread, began, time.time_ns()))
 
 
 class Triggers:
@@ -28,6 +48,7 @@ class Triggers:
         self.started = not self.start_on
         self._seen = 0
         self._recorded = 0
+        self._spans = Spans()
 
     def work(self) -> None:
         """The program reached its work; opens the window unless options say otherwise."""
@@ -55,9 +76,11 @@ class Triggers:
     def optimizer_step(self) -> None:
         """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else."""
         if not self.step_on:
-            self.end_step()
+            self._end_named_step()
             self.begin_step()
         self.work()
+        if not self.step_on:
+            self._spans.begin()
 
     def start(self) -> None:
         """The function of `--start-on` was called."""
@@ -80,11 +103,19 @@ class Triggers:
         if self.steps and self._recorded == self.steps:
             self.window.close("the steps were over")
 
+    def _begin_named_step(self) -> None:
+        self.begin_step()
+        self._spans.begin()
+
+    def _end_named_step(self) -> None:
+        self._spans.end(self._seen)
+        self.end_step()
+
     def watch(self, module: ModuleType) -> None:
         """Wrap the functions of this module that the options name."""
         for target, before, after in (
             (self.start_on, self.start, _nothing),
-            (self.step_on, self.begin_step, self.end_step),
+            (self.step_on, self._begin_named_step, self._end_named_step),
         ):
             name, _, path = target.partition(":")
             if name == module.__name__:

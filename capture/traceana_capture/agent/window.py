@@ -147,6 +147,7 @@ class Window:
             signal.signal(WAKE, lambda *_: self.check())
         session = profiler.of_profiler(self.settings, all_threads=everywhere)
         profiler.start(session)
+        CALLS.since = time.time_ns()
         self._limit = CALLS.seen + self.settings["max_collectives"]
         CALLS.ask(self._limit)
         with contextlib.suppress(OSError):

@@ -9,6 +9,8 @@ from traceana_capture.launcher import backends, nccl_settings
 from traceana_capture.launcher.options import Options
 
 ENTRY_POINT = "[torch.backends]\ntraceana = traceana_capture.agent.entry:start\n"
+# The variable that torch heeds, and its older name.
+FLIGHT_RECORDER = ("TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE")
 METADATA = "Metadata-Version: 2.1\nName: traceana-capture-agent\nVersion: 1\n"
 
 
@@ -24,11 +26,19 @@ def inject(scratch: Path, options: Options) -> dict[str, str]:
         **os.environ,
         "KINETO_LOG_LEVEL": os.environ.get("KINETO_LOG_LEVEL", "99"),
         **backends.environment(options.backend),
+        **_flight_recorder(options),
         **options.nccl,
         **nccl_settings.logging(os.environ, options.nccl, scratch),
         "PYTHONPATH": path,
         "TRACEANA_CAPTURE": json.dumps(_settings(scratch, options)),
     }
+
+
+def _flight_recorder(options: Options) -> dict[str, str]:
+    """Room for a window's calls in torch's own record of the latest, which holds 2,000 unless told otherwise."""
+    if not os.environ.keys().isdisjoint(FLIGHT_RECORDER):
+        return {}
+    return {FLIGHT_RECORDER[0]: str(max(2000, options.max_collectives))}
 
 
 def _settings(scratch: Path, options: Options) -> dict[str, object]:

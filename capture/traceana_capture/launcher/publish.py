@@ -3,7 +3,6 @@
 import bisect
 import dataclasses
 import functools
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import Any
 import msgspec
 from zlib_ng import zlib_ng
 
-from traceana_capture.launcher import paired
+from traceana_capture.launcher import flight, paired
 from traceana_capture.launcher.backends import ASKED, NCCL, carrier, seen
+from traceana_capture.launcher.flight import Group
 from traceana_capture.launcher.graph_replays import annotate_replays
+from traceana_capture.launcher.host_calls import Note, annotate_host
 from traceana_capture.launcher.overlaps import separate
+from traceana_capture.launcher.step_spans import add_steps
 
 SPAN = "traceana::"
-# A collective takes several times as long to reach gloo.
-CLOCK_ERROR_US = 2
 GZIP = 31
 
 
@@ -40,44 +40,6 @@ def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) ->
             event.setdefault("args", {}).update(record)
         span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
     trace["traceEvents"] = [event for event in events if id(event) not in nothing]
-
-
-def annotate_host(trace: dict[str, Any], records: Sequence[dict[str, Any]], times: Sequence[tuple[int, int]]) -> None:
-    """Put each record's keys onto torch's own span of the call, or onto a span of ours where torch left none.
-
-    `times` are each call's begin and end in nanoseconds since the epoch; the end is 0 of a call that gloo may begin
-    after it, and whose span is then the next one.
-    """
-    events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
-    gloo = _GlooSpans(events)
-    process = next((event["pid"] for event in events if isinstance(event.get("pid"), int)), 0)
-    for record, (begin, end) in zip(records, times, strict=True):
-        if "Group size" not in record:
-            continue  # a group that the rank is no member of
-        first, last = (begin - base) / 1000, (end - base) / 1000 if end else math.inf
-        span = gloo.take(first - CLOCK_ERROR_US, last)
-        if span is None:
-            span = {"ph": "X", "cat": "user_annotation", "name": f"gloo:{record['Collective name']}", "ts": first}
-            span |= {"dur": last - first if end else 0, "pid": process, "tid": process}
-            events.append(span)
-        span.setdefault("args", {}).update(record)
-
-
-class _GlooSpans:
-    """Torch's own spans of gloo's collectives, each given away once."""
-
-    def __init__(self, events: list[dict[str, Any]]) -> None:
-        self.spans = sorted((e for e in events if str(e.get("name")).startswith("gloo:")), key=lambda e: e["ts"])
-        self.starts = [event["ts"] for event in self.spans]
-        self.taken: set[int] = set()
-
-    def take(self, first: float, last: float) -> dict[str, Any] | None:
-        """The first unused span that begins from `first` to `last`, in the trace's microseconds, or None."""
-        for row in range(bisect.bisect_left(self.starts, first), bisect.bisect_right(self.starts, last)):
-            if row not in self.taken:
-                self.taken.add(row)
-                return self.spans[row]
-        return None
 
 
 class _Launches:
@@ -128,8 +90,14 @@ def publish(source: Path, target: Path) -> Published:
     trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
     full = functools.partial(record, facts["keys"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
-    host = facts["host"]
-    annotate_host(trace, [full(call[:4]) for call in host], [(begin, end) for *_, begin, end in host])
+    notes = [
+        Note(record=full(call[:4]), thread=call[4], begin_ns=call[5], returned_ns=call[6], begun=call[7])
+        for call in facts["host"]
+    ]
+    entries = flight.read(source.with_suffix(".flight"), facts["since"], facts["until"])
+    groups = {name: Group(keys=keys, numbered=numbered) for name, (keys, numbered) in facts["groups"].items()}
+    annotate_host(trace, notes, entries, groups)
+    add_steps(trace, facts["steps"])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     # The profiler put the scratch folder's path here.
     trace["traceName"] = target.name

@@ -1,0 +1,136 @@
+"""What a direct NCCL call leaves in the trace, shown by a stand-in of sglang's NCCLLibrary and a trace made by hand."""
+
+import types
+from typing import Any
+
+import pytest
+from traceana_capture.agent import call_notes
+from traceana_capture.agent.pynccl import watch_library
+from traceana_capture.launcher.publish import annotate, record
+
+HALF = 6
+
+
+class NCCLLibrary:
+    """The methods and argument names of sglang 0.5.23's pynccl_wrapper."""
+
+    def ncclGetVersion(self) -> str:
+        return "2.28.9"
+
+    def ncclCommInitRank(self, world_size: int, unique_id: int, rank: int) -> int:
+        return 7
+
+    def ncclAllReduce(self, sendbuff: int, recvbuff: int, count: int, datatype: int, op: int, comm: int) -> None: ...
+    def ncclAllGather(self, sendbuff: int, recvbuff: int, count: int, datatype: int, comm: int) -> None: ...
+    def ncclReduceScatter(
+        self, sendbuff: int, recvbuff: int, count: int, datatype: int, op: int, comm: int
+    ) -> None: ...
+    def ncclBroadcast(self, sendbuff: int, recvbuff: int, count: int, datatype: int, root: int, comm: int) -> None: ...
+    def ncclSend(self, sendbuff: int, count: int, datatype: int, dest: int, comm: int) -> None: ...
+    def ncclRecv(self, recvbuff: int, count: int, datatype: int, src: int, comm: int) -> None: ...
+    def ncclGroupStart(self) -> None: ...
+    def ncclGroupEnd(self) -> None: ...
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    fresh = call_notes.Calls()
+    fresh.recording = True
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
+    library = module.NCCLLibrary()
+    comm = library.ncclCommInitRank(2, 0, 0)
+    library.ncclAllReduce(0, 0, 100, HALF, 0, comm)
+    library.ncclAllGather(0, 0, 100, HALF, comm)
+    library.ncclReduceScatter(0, 0, 100, HALF, 0, comm)
+    library.ncclGroupStart()
+    for peer in (0, 1):
+        library.ncclSend(0, 100, HALF, peer, comm)
+        library.ncclRecv(0, 100, HALF, peer, comm)
+    library.ncclGroupEnd()
+    facts = fresh.export()
+    return [record(facts["keys"], call) for call in facts["calls"]]
+
+
+def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
+    seen = [(r["Collective name"], r["In msg nelems"], r["Out msg nelems"], r["Seq"]) for r in recorded]
+    assert seen == [
+        ("allreduce", 100, 100, 0),
+        ("_allgather_base", 100, 200, 1),
+        ("_reduce_scatter_base", 200, 100, 2),
+        ("all_to_all", 200, 200, 3),
+    ]
+    assert {(r["dtype"], r["Group size"], r["traceana library"]) for r in recorded} == {("Half", 2, "NCCL 2.28.9")}
+
+
+def test_a_group_inside_a_group_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCCL launches the kernel at the outermost end."""
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    fresh = call_notes.Calls()
+    fresh.recording = True
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
+    library = module.NCCLLibrary()
+    comm = library.ncclCommInitRank(2, 0, 0)
+    library.ncclGroupStart()
+    library.ncclGroupStart()
+    library.ncclSend(0, 100, HALF, 1, comm)
+    library.ncclGroupEnd()
+    library.ncclSend(0, 50, HALF, 1, comm)
+    library.ncclGroupEnd()
+    facts = fresh.export()
+    (call,) = [record(facts["keys"], call) for call in facts["calls"]]
+    assert (call["Collective name"], call["In msg nelems"]) == ("send", 150)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_call_that_carries_another_is_not_counted_again(monkeypatch: pytest.MonkeyPatch, inside: bool) -> None:
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    fresh = call_notes.Calls()
+    counted: list[None] = []
+    fresh.before, fresh.unasked = lambda: counted.append(None), 0
+    fresh.inside.call = inside
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
+    module.NCCLLibrary().ncclAllReduce(0, 0, 100, HALF, 0, 7)
+    assert len(counted) == (not inside)
+
+
+def test_wrong_arguments_give_the_librarys_own_error(recorded: list[dict[str, Any]]) -> None:
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+    watch_library(module)
+    with pytest.raises(TypeError, match="missing 3 required positional arguments"):
+        module.NCCLLibrary().ncclAllGather(0, 0)
+
+
+def test_keys_go_onto_the_kernels_that_the_call_launched(recorded: list[dict[str, Any]]) -> None:
+    def launch(ts: float, correlation: int, tid: int = 1) -> dict[str, Any]:
+        return {
+            "cat": "cuda_runtime",
+            "name": "l",
+            "tid": tid,
+            "ts": ts,
+            "dur": 1,
+            "args": {"correlation": correlation},
+        }
+
+    def kernel(name: str, correlation: int) -> dict[str, Any]:
+        return {"cat": "kernel", "name": name, "tid": 7, "ts": 50, "dur": 5, "args": {"correlation": correlation}}
+
+    span = {"cat": "user_annotation", "name": "traceana::0", "tid": 1, "ts": 10, "dur": 10}
+    mine, other, elsewhere = (
+        kernel("ncclDevKernel_AllReduce", 1),
+        kernel("gemm", 2),
+        kernel("ncclDevKernel_AllReduce", 3),
+    )
+    events = [span, launch(12, 1), launch(14, 2), launch(13, 3, tid=2), mine, other, elsewhere]
+    annotate({"traceEvents": events}, recorded)
+    assert mine["args"]["In msg nelems"] == 100
+    assert [e["name"] for e in events if "Collective name" in e.get("args", {})] == ["ncclDevKernel_AllReduce"]
+    assert "Collective name" not in elsewhere["args"]
+    assert span["name"] == "pynccl:allreduce"

@@ -1,1 +1,0 @@
-"""Measures collectives on purpose: by operation, size and backend, with checked results and intervals."""
