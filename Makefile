@@ -1,11 +1,12 @@
 # Everything a fresh clone needs installs itself into .venv; PYTHON picks the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
-# Python compiles what is imported; compiling all of torch takes longer than installing it.
+# Compiling all of torch takes longer than installing it; Python compiles what is imported, and has to keep that.
 INSTALL := --quiet --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test coverage lint bench clean
+.PHONY: demo test coverage lint bench figures clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,6 +32,9 @@ lint: .venv/installed  ## style, types, and which room may import which
 bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 	$(BIN)/pip install $(INSTALL) --group bench
 	$(BIN)/python -m tests.bench $(TRACES)
+
+figures: .venv/installed  ## every number that README.md and docs/ state; what capture costs takes a quarter of an hour
+	$(BIN)/python -m tests.bench.figures --benches
 
 clean:
 	rm -rf .venv build dist *.egg-info

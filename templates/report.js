@@ -1,6 +1,16 @@
 "use strict";
 document.documentElement.classList.add("scripted");
 
+// One view at a time: that of the address, else the first.
+function showView() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const view = target?.closest(".view") ?? document.querySelector(".view");
+  for (const part of document.querySelectorAll(".view, .group")) part.classList.toggle("shown", part.dataset.view === view?.dataset.view);
+  target?.scrollIntoView();
+}
+addEventListener("hashchange", showView);
+showView();
+
 // A cell's own value is in data-value, empty where it is not known; else its text is its value.
 const cellValue = (row, column) => {
   const cell = row.cells[column];
@@ -97,17 +107,22 @@ for (const element of document.querySelectorAll("[title]")) {
   element.removeAttribute("title");
 }
 
-function placeTip(event) {
-  const owner = event.target.closest?.("[data-tip]");
+function placeTip(target, x, y) {
+  const owner = target.closest?.("[data-tip]");
   tip.hidden = !owner;
   if (!owner) return;
   tip.textContent = owner.dataset.tip;
   const { width, height } = tip.getBoundingClientRect();
-  const below = event.clientY + 16 + height < innerHeight;
-  tip.style.left = `${Math.max(8, Math.min(event.clientX + 12, innerWidth - width - 8))}px`;
-  tip.style.top = `${below ? event.clientY + 16 : event.clientY - height - 12}px`;
+  const below = y + 16 + height < innerHeight;
+  tip.style.left = `${Math.max(8, Math.min(x + 12, innerWidth - width - 8))}px`;
+  tip.style.top = `${below ? y + 16 : y - height - 12}px`;
 }
-document.addEventListener("pointermove", placeTip);
+document.addEventListener("pointermove", (event) => placeTip(event.target, event.clientX, event.clientY));
+document.addEventListener("focusin", (event) => {
+  const { left, bottom } = event.target.getBoundingClientRect();
+  placeTip(event.target, left, bottom - 12);
+});
+document.addEventListener("focusout", () => (tip.hidden = true));
 document.addEventListener("scroll", () => (tip.hidden = true), { passive: true });
 
 // An element is dimmed when it belongs to another operation or rank than the picked one.

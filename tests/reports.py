@@ -14,7 +14,9 @@ from traceana.report import (
     ComparisonRow,
     Coverage,
     Distribution,
+    ExposedIs,
     Histogram,
+    IdleBy,
     MissingRank,
     NcclLog,
     Noise,
@@ -36,6 +38,7 @@ from traceana.report import (
     TimelineRow,
     TimelineSlice,
     TruncatedFile,
+    UncoveredBy,
 )
 
 MIB = 1 << 20
@@ -154,6 +157,27 @@ def rank_report(rank: int, speed: float = 1.0) -> RankReport:
         kernels=1612,
         comm_kernels=72,
         clock_offset_ns=0,
+        exposed_is=exposed_is(exposed),
+        uncovered_by=uncovered_by(exposed),
+        idle_by=IdleBy(host_behind_ns=5_000_000, waiting_ns=3_000_000, outside_ns=1_000_000, unexplained_ns=0),
+    )
+
+
+def exposed_is(exposed_ns: int) -> ExposedIs:
+    """A quarter is waiting, the rest transfer."""
+    peer_ns = exposed_ns // 4
+    return ExposedIs(peer_ns=peer_ns, transfer_ns=exposed_ns - peer_ns, slow_transfer_ns=0, unexplained_ns=0)
+
+
+def uncovered_by(exposed_ns: int) -> UncoveredBy:
+    """A tenth has no cause, for the rest compute lies behind the call."""
+    unexplained_ns = exposed_ns // 10
+    return UncoveredBy(
+        same_stream_ns=exposed_ns - unexplained_ns,
+        dependent_ns=0,
+        nothing_launched_ns=0,
+        behind_call_ns=0,
+        unexplained_ns=unexplained_ns,
     )
 
 
@@ -298,6 +322,7 @@ def _operation(
     waits = [int(typical * source.expovariate(8)) for _ in transfers]
     durations = [transfer + wait for transfer, wait in zip(transfers, waits, strict=True)]
     algbw = message_bytes / distribution(transfers).p50
+    exposed = int(sum(durations) * 0.8)
     return Operation(
         op=op,
         dtype="bfloat16",
@@ -310,7 +335,9 @@ def _operation(
         duration_ns=distribution(durations),
         transfer_ns=distribution(transfers),
         wait_ns=distribution(waits),
-        exposed_ns=int(sum(durations) * 0.8),
+        exposed_ns=exposed,
+        exposed_is=exposed_is(exposed),
+        uncovered_by=uncovered_by(exposed),
         algbw_gbps=algbw,
         busbw_gbps=algbw * FACTORS.get(op, 1.0) * (ranks - 1) / ranks,
         bandwidth_basis="transfer",

@@ -21,6 +21,8 @@ _BYTES_PER_NS = 40
 _LATENCY_NS = 20_000
 _REPORT = report_of("run", ranks=RANKS)
 _STEP_NS = 40_000_000
+_APART_NS = 20_000_000
+"""From start to start: longer than any call, so that none runs beside another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ def _calls(truth: Truth, transfer: Ints, wait: Ints) -> Calls:
     transfers, waits = (values.reshape(-1) for values in by_rank)
     return Calls(
         rank=np.repeat(np.arange(RANKS), collectives),
-        start_ns=np.tile(np.arange(collectives) * 1_000_000, RANKS),
+        start_ns=np.tile(np.arange(collectives) * _APART_NS, RANKS),
         duration_ns=transfers + waits,
         exposed_ns=(transfers * (1 - truth.hidden)).astype(np.int64) + waits,
         wait_ns=waits,

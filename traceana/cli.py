@@ -12,6 +12,7 @@ COMMANDS = {
     "analyze": "Turn per-rank traces into a report that compares backends.",
     "compare": "Compare runs, reports or sglang's perf dumps, with an exit code for a gate.",
     "capture": "Run a command unchanged and keep one trace per rank.",
+    "bench": "Measure collectives by operation, size and backend.",
     "merge": "Put all ranks into one Chrome trace for Perfetto.",
     "open": "Show a run in Perfetto, all ranks on one timeline.",
     "demo": "Analyze two small real runs and say where the report is.",

@@ -1,4 +1,4 @@
-"""The one table of kernels and words: which library, backend and operation they stand for.
+"""The one table of kernels and words: which library, backend and operation they stand for, and how that is counted.
 
 Kernel names are those that NCCL 2.4 to 2.28, RCCL, oneCCL, HCCL, PyTorch's symmetric memory, vLLM's and sglang's custom
 all-reduce, FlashInfer, NVSHMEM, DeepEP, MORI, pplx, TensorRT-LLM, TransformerEngine and MSCCL++ give. Words are c10d's.
@@ -7,7 +7,7 @@ all-reduce, FlashInfer, NVSHMEM, DeepEP, MORI, pplx, TensorRT-LLM, TransformerEn
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 from traceana.errors import TraceanaError
 
@@ -34,14 +34,36 @@ class KernelPattern:
     """Who issues the library's kernels; None where the name does not tell, since several do."""
 
 
+class Message(Enum):
+    """What of a call nccl-tests takes for its size."""
+
+    BUFFER = "one rank's buffer"
+    GATHERED = "the inputs of all ranks"
+    SCATTERED = "the outputs of all ranks"
+    NOTHING = "nothing: the call carries no data"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """An operation, how c10d's words name it, and how kernels do; `nccl` is what NCCL's kernel for it is called."""
+    """An operation, how c10d's words name it, and how kernels do; `nccl` is what NCCL's kernel for it is called.
+
+    `message` and `passes` follow nccl-tests' PERFORMANCE.md: over n ranks bus bandwidth is `passes` (n - 1) / n of
+    algorithm bandwidth, or the same where `passes` is None.
+    """
 
     name: str
     word: re.Pattern[str]
     kernel: re.Pattern[str]
     nccl: str
+    message: Message
+    passes: int | None
+    joint: bool
+    """Whether no rank can leave it before all have come; a broadcast's root can, and a sender."""
+
+    @property
+    def uneven(self) -> bool:
+        """Whether each rank has a part of its own, so that sizes may differ by rank."""
+        return self.passes == 1
 
 
 def _pattern(library: str | None, regex: str, backend: str | None = None) -> KernelPattern:
@@ -84,26 +106,47 @@ KERNELS = (
 _BACKENDS = {pattern.library: pattern.backend for pattern in KERNELS}
 
 
-def _operation(name: str, word: str, kernel: str, nccl: str | None = None) -> Operation:
-    return Operation(name=name, word=re.compile(word), kernel=re.compile(kernel, re.IGNORECASE), nccl=nccl or name)
+def _operation(
+    name: str,
+    word: str,
+    kernel: str,
+    nccl: str | None = None,
+    *,
+    message: Message = Message.BUFFER,
+    passes: int | None = None,
+    joint: bool = False,
+) -> Operation:
+    return Operation(
+        name=name,
+        word=re.compile(word),
+        kernel=re.compile(kernel, re.IGNORECASE),
+        nccl=nccl or name,
+        message=message,
+        passes=passes,
+        joint=joint,
+    )
 
 
 _NO_KERNEL = r"(?!)"
+_ALL_TO_ALL = r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal"
+_ALL_REDUCE = r"all_?reduce|cross_device_reduce|quick_?reduce|pcie_ipc_ar"
 # The first match decides. One kernel of NCCL serves point-to-point and all that is made of it: its name cannot tell.
 OPERATIONS = (
-    _operation("reduce_scatter", r"reduce_?scatter", r"reduce_?scatter"),
-    _operation("all_gather", r"all_?gather", r"all_?gather"),
-    _operation("all_to_all", r"all_?to_?all", r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal", "send_recv"),
-    _operation("all_reduce", r"all_?reduce", r"all_?reduce|cross_device_reduce|quick_?reduce|pcie_ipc_ar"),
+    _operation(
+        "reduce_scatter", r"reduce_?scatter", r"reduce_?scatter", message=Message.SCATTERED, passes=1, joint=True
+    ),
+    _operation("all_gather", r"all_?gather", r"all_?gather", message=Message.GATHERED, passes=1, joint=True),
+    _operation("all_to_all", r"all_?to_?all", _ALL_TO_ALL, "send_recv", passes=1, joint=True),
+    _operation("all_reduce", r"all_?reduce", _ALL_REDUCE, passes=2, joint=True),
     _operation("broadcast", r"broadcast", r"broadcast"),
     _operation("send_recv", r"send|recv|p2p", r"send_?recv|pushsend|pushrecv"),
-    _operation("barrier", r"barrier", r"barrier"),
+    _operation("barrier", r"barrier", r"barrier", message=Message.NOTHING, joint=True),
     _operation("reduce", r"reduce", r"Kernel_Reduce|^ncclReduce"),
-    _operation("gather", r"gather", _NO_KERNEL, "send_recv"),
-    _operation("scatter", r"scatter", _NO_KERNEL, "send_recv"),
+    _operation("gather", r"gather", _NO_KERNEL, "send_recv", message=Message.GATHERED, passes=1),
+    _operation("scatter", r"scatter", _NO_KERNEL, "send_recv", message=Message.SCATTERED, passes=1),
     _operation(UNKNOWN, _NO_KERNEL, _NO_KERNEL),
 )
-_NCCL_NAMES = {operation.name: operation.nccl for operation in OPERATIONS}
+_BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +186,14 @@ def operation_of_call(word: str) -> str:
     return next((operation.name for operation in OPERATIONS if operation.word.search(lowered)), UNKNOWN)
 
 
+def operation_named(op: str) -> Operation:
+    """The table's row; for a name that is not in it, that of "unknown"."""
+    return _BY_NAME.get(op, _BY_NAME[UNKNOWN])
+
+
 def nccl_name(op: str) -> str:
     """The operation that NCCL's kernel names for `op`: all that is made of point-to-point calls is `send_recv`."""
-    return _NCCL_NAMES.get(op, UNKNOWN)
+    return operation_named(op).nccl
 
 
 def parse_comm_kernel(text: str) -> KernelPattern:

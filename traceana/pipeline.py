@@ -1,7 +1,7 @@
 """From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from traceana import __version__
+from traceana.analyze.guide import EDGES
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
-from traceana.analyze.summarize import GUIDE_EDGES
 from traceana.compare.comparison import compare
 from traceana.compare.paired import paired_rows
 from traceana.compare.sides import baseline_of, sides
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
-from traceana.trace.discover import Discovery, RankFile, RunFiles, discover
+from traceana.trace.discover import Discovery, RunFiles, discover
 from traceana.trace.paired import read_paired_calls
 
 Item = TypeVar("Item")
@@ -34,7 +34,7 @@ class Settings:
 
     baseline: str | None = None
     workers: int = 0
-    edges: tuple[int, ...] = GUIDE_EDGES
+    edges: tuple[int, ...] = EDGES
     own_patterns: tuple[KernelPattern, ...] = ()
     hta: bool = False
 
@@ -154,22 +154,11 @@ def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], sett
         if isinstance(result, TraceanaError):
             failed.append(str(result))
         else:
-            ranks[stated_rank(file, result, ranks)] = result
+            ranks[file.rank] = result
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
     run = analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
     return replace(run, report=replace(run.report, paired=paired_rows(read_paired_calls(files.folder))))
-
-
-def stated_rank(file: RankFile, result: RankResult, taken: Mapping[int, RankResult]) -> int:
-    """The rank that the file itself states; it may stand after the events, where discovery did not look."""
-    info = result.header.distributed
-    rank = file.rank if info is None or info.rank is None else info.rank
-    if rank in taken:
-        raise TraceanaError(
-            f"{taken[rank].path} and {file.path} are both rank {rank}; put each run into its own folder"
-        )
-    return rank
 
 
 def _hta(ranks: dict[int, RankResult]) -> HtaSection:

@@ -188,3 +188,28 @@ def test_the_summary_is_printed_as_markdown_alone(tmp_path: Path) -> None:
     assert "report: " not in outcome.stdout
     assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
     assert all((tmp_path / name).exists() for name in OUTPUTS)
+
+
+def test_the_report_is_printed_as_json_alone(tmp_path: Path) -> None:
+    outcome = analyze(tmp_path, H200 / "torch-2r", "--format", "json")
+    assert json.loads(outcome.stdout) == json.loads((tmp_path / "report.json").read_bytes())
+    assert f"report: {tmp_path / 'report.html'}" in outcome.stderr
+
+
+def test_the_terminal_shows_the_runs_at_a_glance(pair: Outcome) -> None:
+    lines = [line.split("  ")[0] for line in pair.stdout.splitlines()]
+    facts = ("median step", "exposed", "which is", "not covered because", "costs most, 1", "costs most, 3", "late rank")
+    assert set(facts) <= set(lines)
+    assert f"next: traceana open {H200 / 'torch-2r'} --at worst-wait" in pair.stdout
+
+
+def test_the_strip_names_its_calls(pair: Outcome) -> None:
+    strip = pair.report["runs"][0]["timeline"]
+    for row in strip["rows"]:
+        calls = row["calls"]
+        assert [call["start_ns"] for call in calls] == sorted(call["start_ns"] for call in calls)
+        assert {call["op"] for call in calls} >= {"all_to_all", "all_reduce"}
+        assert all(0 <= call["start_ns"] < call["end_ns"] <= strip["duration_ns"] for call in calls)
+        assert all(call["wait_ns"] is not None for call in calls)
+        communication = sum(part["end_ns"] - part["start_ns"] for part in row["slices"] if part["kind"] != "compute")
+        assert sum(call["end_ns"] - call["start_ns"] for call in calls) == pytest.approx(communication, rel=0.02)

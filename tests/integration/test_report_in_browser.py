@@ -9,7 +9,7 @@ import pytest
 
 from tests import reports
 from tests.browser import chromium, skip_without_browser
-from traceana.render.html import render
+from traceana.render.html import VIEWS, render
 from traceana.report import Report
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
@@ -43,11 +43,20 @@ class ReportPage:
         self.driver = driver
         self.path = path
 
-    def show(self, report: Report) -> None:
+    def show(self, report: Report, *, at: str = "") -> None:
+        """Open the report, in the view that holds the section `at`."""
         self.path.write_text(render(report), encoding="utf-8")
         for kind in ("browser", "performance"):
             self.log(kind)
         self.driver.get(self.path.as_uri())
+        if at:
+            self.go(at)
+
+    def go(self, section: str) -> None:
+        """Follow a link to a section."""
+        self.driver.execute_script("location.hash = arguments[0]", section)
+        found = self.driver.find_element(By.ID, section)
+        WebDriverWait(self.driver, 20).until(lambda _: found.is_displayed())
 
     def log(self, kind: str) -> list[dict[str, str]]:
         """What was logged since the last call."""
@@ -84,14 +93,14 @@ class ReportPage:
 
 
 def test_the_console_is_silent_and_nothing_is_requested(page: ReportPage) -> None:
-    page.show(reports.two_runs(8))
+    page.show(reports.two_runs(8), at="all_calls")
     page.driver.find_element(By.CSS_SELECTOR, "#calls th").click()
     assert page.requests() == {page.path.as_uri()}
     assert page.log("browser") == []
 
 
 def test_a_table_sorts_by_value_both_ways(page: ReportPage) -> None:
-    page.show(reports.two_runs())
+    page.show(reports.two_runs(), at="all_calls")
     header = page.driver.find_element(By.CSS_SELECTOR, "#calls thead th:nth-child(2)")
     header.click()
     assert page.column("#calls", 2)[::2] == ["12 MiB", "4 MiB", "4 MiB", "512 KiB", "64 KiB"]
@@ -102,7 +111,7 @@ def test_a_table_sorts_by_value_both_ways(page: ReportPage) -> None:
 
 
 def test_a_table_is_saved_as_csv_with_plain_numbers(page: ReportPage, tmp_path: Path) -> None:
-    page.show(reports.two_runs())
+    page.show(reports.two_runs(), at="all_calls")
     page.driver.find_element(By.ID, "filter").send_keys("pynccl all_to")
     rows = page.saved("calls", tmp_path)
     assert [row["operation"] for row in rows] == ["all_to_all", "all_to_all"]
@@ -127,7 +136,7 @@ def test_a_name_that_looks_like_a_formula_is_saved_as_text(page: ReportPage, tmp
 
 
 def test_the_filter_keeps_rows_that_hold_every_word(page: ReportPage) -> None:
-    page.show(reports.two_runs())
+    page.show(reports.two_runs(), at="all_calls")
     page.driver.find_element(By.ID, "filter").send_keys("pynccl all_to")
     assert page.column("#calls", 1) == ["all_to_all", "all_to_all"]
     assert page.driver.find_element(By.ID, "filter-count").text == "2 of 10"
@@ -144,7 +153,7 @@ def test_highlighting_dims_the_other_operations(page: ReportPage) -> None:
 
 
 def test_a_command_is_copied_or_selected(page: ReportPage) -> None:
-    page.show(reports.two_runs())
+    page.show(reports.two_runs(), at="waits")
     place = page.driver.find_element(By.CSS_SELECTOR, "#waits .place")
     button = place.find_element(By.TAG_NAME, "button")
     assert button.text == "Copy"
@@ -179,9 +188,27 @@ def test_the_page_stands_without_scripts(page: ReportPage) -> None:
     assert page.driver.find_elements(By.TAG_NAME, "button") == []
 
 
+def test_one_view_shows_at_a_time_and_a_link_opens_its_own(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    views = page.driver.find_elements(By.CLASS_NAME, "view")
+    assert [view.is_displayed() for view in views] == [True, False, False, False, False]
+    page.driver.find_element(By.CSS_SELECTOR, "#headline .term").click()
+    glossary = page.driver.find_element(By.ID, "glossary")
+    WebDriverWait(page.driver, 20).until(lambda _: glossary.is_displayed())
+    assert [view.is_displayed() for view in views] == [False, False, False, False, True]
+    assert page.driver.find_element(By.CSS_SELECTOR, "#headline h1").is_displayed()
+
+
+def test_the_first_view_of_two_runs_is_short(page: ReportPage) -> None:
+    page.show(reports.two_runs())
+    assert page.driver.execute_script("return document.documentElement.scrollHeight") < 6000
+
+
 @pytest.mark.parametrize("width", [420, 1400])
 def test_the_page_is_no_wider_than_the_screen(page: ReportPage, width: int) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     page.show(reports.hostile("ncclDevKernel_" * 20))
-    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+    for view in VIEWS:
+        page.go(f"view-{view.name}")
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width

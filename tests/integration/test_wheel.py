@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,11 @@ def test_an_analysis_from_the_wheel(installed: Path, tmp_path: Path) -> None:
 def test_the_wheel_and_not_the_sources_was_tested(installed: Path) -> None:
     where = run(str(installed.with_name("python")), "-c", "import traceana; print(traceana.__file__)")
     assert Path(where).is_relative_to(installed.parents[1])
+
+
+def test_every_module_and_template_is_in_the_wheel(installed: Path) -> None:
+    (wheel,) = installed.parents[2].glob("*.whl")
+    sources = [path for folder in ("traceana", "capture", "templates") for path in (ROOT / folder).rglob("*.*")]
+    names = {path.relative_to(ROOT).as_posix() for path in sources if path.suffix in (".py", ".j2", ".css", ".js")}
+    expected = {name.removeprefix("capture/").replace("templates/", "traceana/templates/", 1) for name in names}
+    assert expected - set(zipfile.ZipFile(wheel).namelist()) == set()

@@ -46,4 +46,5 @@ def test_only_track_numbers_of_real_traces_change_and_a_second_time_nothing(path
     once = copy.deepcopy(events)
     separate(events)
     assert events == once
-    assert (events != before) == path.parent.name.endswith("-graph")
+    # Replays overlap on their stream, and in training-2r a buffer that CUPTI asked for overlaps other overhead.
+    assert (events != before) == path.parent.name.endswith(("-graph", "training-2r"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from traceana.analyze.causes.idle import idle_parts
+from traceana.analyze.causes.of_steps import rounded
 from traceana.analyze.causes.parts import over_window
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
 from traceana.analyze.intervals import union
@@ -99,6 +100,16 @@ def test_parts_add_up_on_real_traces_and_little_is_unexplained(side: str) -> Non
         assert adds_up(rank.idle_by, rank.idle_ns)
         assert rank.exposed_is is not None
         assert rank.exposed_is.unexplained_ns <= 0.1 * rank.exposed_comm_ns
+    for step in (*run.steps, *run.requests):
+        assert step.idle_ns is not None
+        assert adds_up(step.exposed_is, step.exposed_comm_ns)
+        assert adds_up(step.uncovered_by, step.exposed_comm_ns)
+        assert adds_up(step.idle_by, step.idle_ns)
     for operation in run.operations:
         assert adds_up(operation.exposed_is, operation.exposed_ns)
         assert adds_up(operation.uncovered_by, operation.exposed_ns)
+
+
+def test_means_are_rounded_to_their_whole() -> None:
+    assert rounded(np.array([0.5, 0.25, 1.25]), 2) == [1, 0, 1]
+    assert rounded(np.array([3.0, 4.0]), 7) == [3, 4]

@@ -237,3 +237,19 @@ def test_exposed_communication_has_a_floor_of_its_own(baseline_ns: int, candidat
 def test_exposed_communication_within_its_noise_is_no_difference_or_not_known() -> None:
     assert exposed(20 * US, 20 * US, jitter_ns=200).verdict == "no difference"
     assert exposed(20 * US, 22 * US, jitter_ns=10 * US).verdict == "cannot tell"
+
+
+def test_worth_is_withheld_where_other_communication_runs_beside_it() -> None:
+    """All of a transfer is beside another call, which exposes the same time however short the transfer gets."""
+    a, b = sides(QUIET, replace(QUIET, gain={LARGE: 0.3}))
+
+    def beside(calls: Calls) -> Calls:
+        return replace(calls, start_ns=calls.start_ns // 100)
+
+    faster = row(compare(with_calls(a, beside), with_calls(b, beside)), "all_reduce", LARGE)
+    assert (faster.verdict, faster.worth_ns) == ("faster", None)
+    assert faster.worth_reason == (
+        "other communication runs beside these calls, and which of them exposes the time is not known"
+    )
+    apart = row(compare(a, b), "all_reduce", LARGE)
+    assert apart.worth_ns == pytest.approx(2 * 0.3 * (20_000 + LARGE / 40), rel=0.1)

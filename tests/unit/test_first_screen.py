@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests import reports
 from tests.page import Page
 from tests.report_variants import many_runs, without_calls
@@ -11,6 +13,7 @@ from traceana.render.sections.ranking import ranking
 from traceana.render.text.summary import summary
 from traceana.report import (
     Noise,
+    Straggler,
 )
 
 
@@ -98,12 +101,14 @@ def test_a_wrong_backend_is_an_error_at_the_top() -> None:
 def test_without_a_certain_difference_no_number_is_shown_as_the_answer() -> None:
     slow, fast = reports.two_runs().runs
     plain = reports.compare(slow, fast)
-    answers = {"no difference": ("Not measurably", "Nowhere"), "cannot tell": ("Cannot tell", "Cannot tell")}
-    for verdict, (answer, where) in answers.items():
-        rows = tuple(replace(row, verdict=verdict) for row in plain.rows)
+    nowhere = "Where? Nowhere no row has a certain difference"
+    remedy = "What would settle it? 7 runs a side at least for all 5 rows without a verdict"
+    answers = {"no difference": ("Not measurably", nowhere), "cannot tell": ("Cannot tell", remedy)}
+    for verdict, (answer, then) in answers.items():
+        rows = tuple(replace(row, verdict=verdict, runs_needed=7) for row in plain.rows)
         text = Page(render(reports.report(slow, fast, comparisons=(replace(plain, rows=rows),)))).text
         assert f"Is pynccl faster? {answer} speed-up of communication seen: 1.32×" in text
-        assert f"Where? {where} no row has a certain difference" in text
+        assert then in text
 
 
 def test_without_a_steady_call_no_speed_up_is_shown() -> None:
@@ -115,6 +120,17 @@ def test_without_a_steady_call_no_speed_up_is_shown() -> None:
     assert (
         "speed-up of communication seen: – " in Page(render(reports.report(slow, fast, comparisons=(comparison,)))).text
     )
+
+
+def test_what_one_run_a_side_saw_is_of_all_rows() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    even = replace(plain.rows[0], verdict="no difference", baseline_p50_ns=100, candidate_p50_ns=100, speedup=1.0)
+    seen = replace(even, op="all_gather", verdict="cannot tell", candidate_p50_ns=50, speedup=2.0)
+    lone = replace(plain, rows=(even, seen))
+    assert mix_speedup(lone) == pytest.approx(4 / 3)
+    repeats = ("1", "2", "3")
+    assert mix_speedup(replace(lone, baseline_runs=repeats, candidate_runs=repeats)) == 1
 
 
 def test_the_best_candidate_is_one_that_these_runs_can_tell_of() -> None:
@@ -152,3 +168,10 @@ def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> Non
     titles = [table.title for table in summary(reports.two_runs())]
     assert titles[0] == "pynccl against torch"
     assert titles[-1] == "What this cannot know"
+
+
+def test_one_run_names_the_rank_that_its_peers_wait_for() -> None:
+    run = reports.run("torch")
+    late = replace(run, stragglers=(Straggler(rank=2, times_last=10, wait_caused_ns=30_000_000),))
+    assert "Its peers wait most for rank 2: 30.0 ms together." in Page(render(reports.report(late))).text
+    assert "wait most for" not in Page(render(reports.report(replace(run, stragglers=())))).text

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceana.analyze.intervals import covered, overlap, union
-from traceana.analyze.overlap import occupation
+from traceana.analyze.overlap import mean_split, occupation
 
 Rows = list[tuple[int, int]]
 rows = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12)
@@ -34,7 +34,7 @@ def test_covered_counts_each_interval_by_itself(a: Rows, b: Rows) -> None:
 @given(rows, st.data())
 def test_time_split_adds_up(activities: Rows, data: st.DataObject) -> None:
     kind = np.array([data.draw(st.integers(0, 2)) for _ in activities], dtype=np.int64)
-    split = occupation(*arrays(activities), kind).split()
+    split = mean_split([occupation(*arrays(activities), kind)])
     assert split.compute_ns + split.exposed_comm_ns + split.exposed_memory_ns + split.idle_ns == split.span_ns
     assert split.overlapped_comm_ns + split.exposed_comm_ns == split.comm_ns
     assert min(split.idle_ns, split.exposed_comm_ns, split.exposed_memory_ns) >= 0

@@ -95,6 +95,23 @@ def test_a_header_with_odd_types_or_damage_still_tells_the_rest(damage: str) -> 
     assert [device.name for device in header.devices] == ["NVIDIA H100"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"backend": nccl, "rank": 3, "world_size": "4", "pg_config": []}',
+        '{"nccl_version": unknown, "rank": "3", "world_size": 4}',
+        '{"rank": 3, "world_size": 4, "pg_config": [{"pg_name": "0",}]}',
+        '"{\\"rank\\": 3, \\"world_size\\": 4}"',
+        '[{"rank": 3, "world_size": 4}]',
+        '{"rank": 3, "world_size": 4, "pg_config": {"pg_name": "0"}, "backend": NaN}',
+    ],
+)
+def test_a_rank_beside_what_is_no_json(value: str) -> None:
+    info = decode_header(f'{{"schemaVersion": 1, "distributedInfo": {value}, "traceName": "x"}}'.encode()).distributed
+    assert info is not None
+    assert (info.rank, info.world_size) == (3, 4)
+
+
 @pytest.mark.parametrize("host", ["localhost", "", " ", 5, None])
 def test_a_host_name_that_names_no_host_is_none(host: object) -> None:
     assert decode_header(json.dumps({"host_name": host}).encode()).host is None

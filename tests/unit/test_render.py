@@ -15,6 +15,7 @@ from traceana import units
 from traceana.render.html import render
 from traceana.render.sections.comparison import comparison_tables
 from traceana.render.sections.unknowns import gaps
+from traceana.render.text.comparison_tables import of_runs
 from traceana.report import (
     Clock,
     HtaSection,
@@ -146,3 +147,17 @@ def test_the_policy_admits_this_style_and_script_only() -> None:
 
 def test_two_runs_of_eight_ranks_stay_under_a_megabyte() -> None:
     assert len(render(reports.two_runs(8)).encode()) < 1_000_000
+
+
+def test_groups_are_told_apart_and_a_worth_that_is_not_known_says_why() -> None:
+    slow, fast = reports.two_runs().runs
+    plain = reports.compare(slow, fast)
+    two, four = (replace(plain.rows[0], group_size=ranks) for ranks in (2, 4))
+    four = replace(four, worth_ns=None, worth_reason="other calls a step: 2 on a rank against 3")
+    comparison = replace(plain, rows=(two, four))
+    text = Page(render(reports.report(slow, fast, comparisons=(comparison,)))).text
+    assert "Worth of all_to_all 12 MiB over 4 ranks not known: other calls a step: 2 on a rank against 3." in text
+    table = of_runs([comparison])[-1]
+    ranks, worth = table.columns.index("ranks"), len(table.columns) - 1
+    assert [(row[ranks], row[worth]) for row in table.rows] == [("2", "2.25\xa0ms"), ("4", "not known")]
+    assert "ranks" not in of_runs([plain])[-1].columns

@@ -11,7 +11,7 @@ from tests.report_variants import on_the_host
 from traceana.render.html import render
 from traceana.render.page.quotient import definition
 from traceana.render.sections.spans import step_charts
-from traceana.render.sections.waits import waits
+from traceana.render.sections.waits import clock_sentence, waits
 from traceana.render.text.comparison_tables import of_runs
 from traceana.report import Clock, RankWait, Straggler
 
@@ -115,6 +115,12 @@ def test_notes_of_matching_are_on_the_first_screen() -> None:
     run = reports.run("torch")
     note = "all_reduce of group tp: rank 3 has no such call"
     told = replace(run, coverage=replace(run.coverage, matched=100, notes=(note,)))
-    text = Page(render(reports.report(told))).text
-    assert text.index(note) < text.index("Where the time goes")
-    assert "44 calls could not be matched across ranks" in text
+    html = render(reports.report(told))
+    assert html.index(note) < html.index('id="breakdown"')
+    assert "44 calls could not be matched across ranks" in Page(html).text
+
+
+def test_clocks_of_different_rates_say_so() -> None:
+    drifting = Clock(method="collectives", residual_ns=700, drift_ppm=12.34)
+    assert "Their rates differ by 12.3 ppm, which is taken out." in clock_sentence(drifting)
+    assert "rates" not in clock_sentence(replace(drifting, drift_ppm=0.0))

@@ -102,6 +102,11 @@ def test_one_run_a_side_says_what_was_seen_and_decides_nothing() -> None:
         "all_to_all 2 MiB (1.00×)."
     )
     assert "nothing is called faster or slower" in qualification(lone)
+    half = replace(lone, rows=(lone.rows[0], replace(lone.rows[1], verdict="no difference")))
+    assert plain(opening(half)) == (
+        "pynccl and torch are equally fast at 1 of 2 sizes; at the other 1 one run a side cannot tell; seen: "
+        "all_to_all 1 MiB (1.12×)."
+    )
 
 
 def test_a_worth_that_is_not_known_is_not_zero() -> None:

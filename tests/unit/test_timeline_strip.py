@@ -3,31 +3,12 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from tests import reports
-from traceana.analyze.timeline import KINDS, _gathered, _merged
+from traceana.render.html import render
 from traceana.render.sections.timeline import CELLS, timelines
-from traceana.report import Timeline, TimelineRow, TimelineSlice
-
-
-def test_a_thin_slice_is_not_stretched_over_what_follows() -> None:
-    cuts = np.array([0, 89_000, 39_000_000_000, 39_000_050_000])
-    (first, second) = _merged(cuts, np.array([1, 0, 2]))
-    assert (first.start_ns, first.end_ns, first.kind) == (0, 89_000, "compute")
-    assert (second.start_ns, second.end_ns, second.kind) == (39_000_000_000, 39_000_050_000, "comm")
-
-
-def test_gathering_thin_stretches_keeps_every_kind_s_time() -> None:
-    source = np.random.default_rng(3)
-    cuts = np.concatenate([[0], np.cumsum(source.integers(1, 3000, 20_000))])
-    kind = source.integers(0, len(KINDS), 20_000)
-    edges, gathered = _gathered(cuts, kind)
-    assert len(gathered) < 3001
-    assert (edges[0], edges[-1]) == (cuts[0], cuts[-1])
-    for code in range(len(KINDS)):
-        assert np.diff(edges)[gathered == code].sum() == np.diff(cuts)[kind == code].sum()
+from traceana.report import Timeline, TimelineCall, TimelineRow, TimelineSlice
 
 
 @pytest.mark.parametrize("busy", [0.02, 0.5, 0.98])
@@ -43,3 +24,25 @@ def test_areas_are_as_the_times(busy: float) -> None:
     (path,) = drawn.strips[0].paths
     widths = [int(width) for width in re.findall(r"h(\d+)v", path.outline)]
     assert sum(widths) == pytest.approx(busy * CELLS, abs=2)
+
+
+def test_a_call_on_the_strip_says_what_it_is() -> None:
+    matched = TimelineCall(
+        start_ns=0,
+        end_ns=250_000,
+        op="all_reduce",
+        message_bytes=4 << 20,
+        group_size=8,
+        wait_ns=50_000,
+        transfer_ns=200_000,
+    )
+    alone = replace(matched, start_ns=500_000, end_ns=600_000, message_bytes=None, wait_ns=None, transfer_ns=None)
+    row = TimelineRow(rank=1, slices=(), calls=(matched, alone))
+    run = replace(reports.run("torch"), timeline=Timeline(title="step", duration_ns=1_000_000, rows=(row,)))
+    (drawn,) = timelines(reports.report(run))
+    first, second = drawn.strips[0].calls
+    assert (first.at, first.width, second.at, second.width) == (0, 25, 50, 10)
+    text = "rank 1: all_reduce 4 MiB among 8 ranks, 250 µs here, waits 50.0 µs, transfers 200 µs"
+    assert first.title.replace("\xa0", " ") == text
+    assert second.title.replace("\xa0", " ").endswith("all_reduce among 8 ranks, 100 µs here, not matched across ranks")
+    assert 'class="call"' in render(reports.report(run))

@@ -1,105 +1,226 @@
-"""Which call on one rank is the same collective as which call on another.
+"""Which call on one rank is the same collective as which call on another, though either may have lost some.
 
-With sequence numbers, equal numbers. Without, the k-th call of a process group on each rank, after finding the shift
-between windows that opened at different times: operation, dtype and size must agree for every pair, and among the
-shifts that agree the one that is physically possible is taken. On one clock, the ranks of a collective are inside it
-together, so their intervals intersect. Across clocks, the ends differ by a constant.
+On one clock the ranks of a collective are inside it together and leave it together: calls whose ends are each other's
+nearest are a pair, and what is left between two pairs is paired by order where its counts agree. Numbers that are kept
+a process group come first, unless intervals contradict them. Across clocks whose difference is not known, the one is
+looked for at which most ends agree.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Bools, Ints
 
+SLACK_NS = 10_000
+"""CUPTI brings each GPU's time stamps to the host's clock by itself: intervals that touch may seem this far apart."""
 _MOST_SHIFT = 512
-_SHARED_CLOCK = 0.9
+_MOST_VOTES = 1000
+TOGETHER_NS = 20_000
+"""How far ranks that leave a collective together are apart at most, in the middle."""
+_CERTAIN_NS = 1_000
+_Pairs = tuple[Ints, Ints]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSequence:
-    """One rank's calls in one process group in order; `code` is equal where op, dtype and size are."""
+    """One rank's calls in one process group in order of start.
+
+    `code` is equal where calls can be the same collective. `joint` marks calls that no rank leaves before all came;
+    a broadcast's root may, and a sender.
+    """
 
     start_ns: Ints
     end_ns: Ints
     seq: Ints
     code: Ints
+    joint: Bools
 
     def __len__(self) -> int:
         return len(self.code)
 
-
-def align(reference: CallSequence, other: CallSequence, *, other_clock: bool = False) -> tuple[Ints, Ints]:
-    """Indexes into both sequences, pair by pair, of calls that agree; the rest is unmatched.
-
-    `other_clock` says that the two are known to be on different hosts, so that times prove nothing.
-    """
-    if not len(reference) or not len(other):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    if _numbered(reference) and _numbered(other):
-        _, left, right = np.intersect1d(reference.seq, other.seq, assume_unique=True, return_indices=True)
-    else:
-        left, right = _shifted(reference, other, _best_shift(reference, other, other_clock))
-    agree = reference.code[left] == other.code[right]
-    return left[agree], right[agree]
-
-
-def intersecting(a: CallSequence, b: CallSequence, left: Ints, right: Ints) -> float:
-    """The share of pairs whose intervals intersect on the clocks as recorded."""
-    if not len(left):
-        return 1.0
-    meet = np.maximum(a.start_ns[left], b.start_ns[right]) <= np.minimum(a.end_ns[left], b.end_ns[right])
-    return float(meet.mean())
-
-
-def _numbered(calls: CallSequence) -> bool:
-    return bool((calls.seq >= 0).all()) and len(np.unique(calls.seq)) == len(calls)
-
-
-def _shifted(a: CallSequence, b: CallSequence, shift: int) -> tuple[Ints, Ints]:
-    """Pairs (i, i + shift)."""
-    first = max(0, -shift)
-    left = np.arange(first, max(first, min(len(a), len(b) - shift)), dtype=np.int64)
-    return left, left + shift
+    def earlier(self, ns: int) -> "CallSequence":
+        """The same calls on a clock that is `ns` behind."""
+        return CallSequence(
+            start_ns=self.start_ns - ns, end_ns=self.end_ns - ns, seq=self.seq, code=self.code, joint=self.joint
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fit:
-    shift: int
-    agreeing: float
-    intersecting: float
-    spread_ns: float
-    distance_ns: float
-    pairs: int
+class Alignment:
+    """Indexes into two sequences, pair by pair; the rest is unmatched.
+
+    `numbers_wrong` says that sequence numbers were there and that the calls' times contradict them.
+    """
+
+    left: Ints
+    right: Ints
+    numbers_wrong: bool = False
 
 
-def _best_shift(a: CallSequence, b: CallSequence, other_clock: bool) -> int:
-    fit = _fit(a, b, 0)
-    if fit.agreeing == 1.0 and (other_clock or fit.intersecting >= _SHARED_CLOCK) and len(a) == len(b):
-        return 0
-    most = min(_MOST_SHIFT, max(len(a), len(b)) // 2 + abs(len(a) - len(b)))
-    fits = [_fit(a, b, shift) for shift in range(-most, most + 1)]
-    fits = [one for one in fits if one.pairs >= min(len(a), len(b)) / 2]
-    best = max(one.agreeing for one in fits)
-    fits = [one for one in fits if one.agreeing == best]
-    meeting = [one for one in fits if one.intersecting >= _SHARED_CLOCK and not other_clock]
-    if meeting:
-        return min(meeting, key=lambda one: (-one.intersecting, one.distance_ns, abs(one.shift))).shift
-    steady = min(one.spread_ns for one in fits)
+def align(a: CallSequence, b: CallSequence, offset_ns: int | None) -> Alignment:
+    """Pair calls of two ranks; `offset_ns` is how far b's clock is ahead of a's, None where that is not known."""
+    if not len(a) or not len(b):
+        return _alignment(_nothing())
+    if offset_ns is not None:
+        b = b.earlier(offset_ns)
+        by_number = _meeting(a, b, _agreeing(a, b, _by_number(a, b)))
+        return _more(by_number, _by_time(a, b), numbered=numbered(a) and numbered(b))
+    by_number = _agreeing(a, b, _by_number(a, b))
+    if 2 * len(by_number[0]) >= min(len(a), len(b)) and _spread(a, b, by_number) <= TOGETHER_NS:
+        return _alignment(by_number)
+    by_time = _by_time(a, b.earlier(voted_offset(a, b)))
+    scattered = _spread(a, b, by_number) > 10 * _spread(a, b, by_time) + TOGETHER_NS
+    wrong = scattered and len(by_time[0]) >= len(by_number[0])
+    return _more(_nothing() if wrong else by_number, by_time, numbered=numbered(a) and numbered(b))
+
+
+def _more(by_number: _Pairs, by_time: _Pairs, *, numbered: bool) -> Alignment:
+    """Numbers are kept unless they pair less than half of what times do."""
+    trusted = 2 * len(by_number[0]) >= len(by_time[0]) and numbered
+    return _alignment(by_number if trusted else by_time, numbers_wrong=numbered and not trusted)
+
+
+def _alignment(pairs: _Pairs, *, numbers_wrong: bool = False) -> Alignment:
+    return Alignment(left=pairs[0], right=pairs[1], numbers_wrong=numbers_wrong)
+
+
+def numbered(calls: CallSequence) -> bool:
+    """Whether every call has a number of its own."""
+    return bool((calls.seq >= 0).all()) and len(np.unique(calls.seq)) == len(calls)
+
+
+def _by_number(a: CallSequence, b: CallSequence) -> _Pairs:
+    if not (numbered(a) and numbered(b)):
+        return _nothing()
+    _, left, right = np.intersect1d(a.seq, b.seq, assume_unique=True, return_indices=True)
+    return left, right
+
+
+def _by_time(a: CallSequence, b: CallSequence) -> _Pairs:
+    """Pairs on one clock: all in order where that fits as a whole, else around pairs that end together."""
+    around = _around_common_ends(a, b)
+    if len(a) != len(b):
+        return around
+    whole = np.arange(len(a), dtype=np.int64), np.arange(len(a), dtype=np.int64)
+    fits = len(_meeting(a, b, _agreeing(a, b, whole))[0]) == len(a)
+    return whole if fits and _count_meeting(a, b, whole) >= _count_meeting(a, b, around) else around
+
+
+def _around_common_ends(a: CallSequence, b: CallSequence) -> _Pairs:
+    ours, theirs = np.argsort(a.end_ns, kind="stable"), np.argsort(b.end_ns, kind="stable")
+    left, right = _ending_together(a.end_ns[ours], b.end_ns[theirs])
+    agree = a.code[ours[left]] == b.code[theirs[right]]
+    agree &= _apart_ns(a, b, ours[left], theirs[right]) <= SLACK_NS
+    left, right = left[agree], right[agree]
+    more_left, more_right = _between(left, right, len(a), len(b))
+    left, right = ours[np.concatenate((left, more_left))], theirs[np.concatenate((right, more_right))]
+    order = np.argsort(left, kind="stable")
+    return _meeting(a, b, _agreeing(a, b, (left[order], right[order])))
+
+
+def _count_meeting(a: CallSequence, b: CallSequence, pairs: _Pairs) -> int:
+    return int((_apart_ns(a, b, *pairs) <= SLACK_NS).sum())
+
+
+def _ending_together(a: Ints, b: Ints) -> _Pairs:
+    """Indexes of ends, both in order, that are each other's nearest."""
+    to_b, to_a = _nearest(a, b), _nearest(b, a)
+    left = np.flatnonzero(to_a[to_b] == np.arange(len(a)))
+    return left, to_b[left]
+
+
+def _nearest(values: Ints, among: Ints) -> Ints:
+    after = np.clip(np.searchsorted(among, values), 1, max(len(among) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(among) - 1)
+    return np.where(values - among[before] <= among[after] - values, before, after)
+
+
+def _between(left: Ints, right: Ints, ours: int, theirs: int) -> _Pairs:
+    """What no pair holds, by order, in each gap between pairs in which both sides lost or gained nothing."""
+    rest_left = np.setdiff1d(np.arange(ours), left, assume_unique=True)
+    rest_right = np.setdiff1d(np.arange(theirs), right, assume_unique=True)
+    gap_left, gap_right = np.searchsorted(left, rest_left), np.searchsorted(right, rest_right)
+    many_left, many_right = (np.bincount(gap, minlength=len(left) + 1) for gap in (gap_left, gap_right))
+    equal = many_left == many_right
+    return rest_left[equal[gap_left]], rest_right[equal[gap_right]]
+
+
+def _nothing() -> _Pairs:
+    return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+
+
+def _agreeing(a: CallSequence, b: CallSequence, pairs: _Pairs) -> _Pairs:
+    agree = a.code[pairs[0]] == b.code[pairs[1]]
+    return pairs[0][agree], pairs[1][agree]
+
+
+def _meeting(a: CallSequence, b: CallSequence, pairs: _Pairs) -> _Pairs:
+    """Without the pairs that cannot be one collective on one clock: joint calls that never meet."""
+    possible = ~a.joint[pairs[0]] | (_apart_ns(a, b, *pairs) <= SLACK_NS)
+    return pairs[0][possible], pairs[1][possible]
+
+
+def _apart_ns(a: CallSequence, b: CallSequence, left: Ints, right: Ints) -> Ints:
+    """The time between two intervals, negative where they meet."""
+    return np.maximum(a.start_ns[left], b.start_ns[right]) - np.minimum(a.end_ns[left], b.end_ns[right])
+
+
+def _spread(a: CallSequence, b: CallSequence, pairs: _Pairs) -> float:
+    return scatter(b.end_ns[pairs[1]] - a.end_ns[pairs[0]])
+
+
+def scatter(values: Ints) -> float:
+    """Median distance from the median; infinite for nothing."""
+    return float(np.median(np.abs(values - np.median(values)))) if len(values) else np.inf
+
+
+def voted_offset(a: CallSequence, b: CallSequence) -> int:
+    """How far b's clock is ahead of a's, in ns: the difference at which most ends agree, whichever calls are lost."""
+    whole = _vote(a, b, 0)
+    if len(a) == len(b) == whole.count and whole.spread_ns <= _CERTAIN_NS:
+        return whole.offset_ns
+    votes = [_vote(a, b, shift) for shift in _shifts(len(a), len(b))]
+    most = max(vote.count for vote in votes)
+    votes = [vote for vote in votes if vote.count >= 0.95 * most]
+    steady = min(vote.spread_ns for vote in votes)
     # Strictly periodic runs fit at many shifts equally well: then the fewest calls lost is the best guess.
-    return min((one for one in fits if one.spread_ns <= 1.5 * steady + 1000), key=lambda one: abs(one.shift)).shift
+    close = [vote for vote in votes if vote.spread_ns <= 1.5 * steady + _CERTAIN_NS]
+    return min(close, key=lambda vote: abs(vote.shift)).offset_ns
 
 
-def _fit(a: CallSequence, b: CallSequence, shift: int) -> _Fit:
-    left, right = _shifted(a, b, shift)
-    if not len(left):
-        return _Fit(shift=shift, agreeing=0.0, intersecting=0.0, spread_ns=np.inf, distance_ns=np.inf, pairs=0)
-    difference = b.end_ns[right] - a.end_ns[left]
-    return _Fit(
+def _shifts(ours: int, theirs: int) -> range:
+    most = min(_MOST_SHIFT, max(ours, theirs) // 2 + abs(ours - theirs))
+    return range(-most, most + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vote:
+    """At one shift between the sequences: how many ends agree on an offset, and how well."""
+
+    shift: int
+    count: int
+    offset_ns: int
+    spread_ns: float
+
+
+def _vote(a: CallSequence, b: CallSequence, shift: int) -> _Vote:
+    first = max(0, -shift)
+    left = np.arange(first, max(first, min(len(a), len(b) - shift)), dtype=np.int64)
+    step = 1 + len(left) // _MOST_VOTES
+    left = left[::step]
+    same = left[a.code[left] == b.code[left + shift]]
+    if not len(same):
+        return _Vote(shift=shift, count=0, offset_ns=0, spread_ns=np.inf)
+    difference = np.sort(b.end_ns[same + shift] - a.end_ns[same])
+    until = np.searchsorted(difference, difference + TOGETHER_NS, side="right")
+    best = int(np.argmax(until - np.arange(len(difference))))
+    agreeing = difference[best : until[best]]
+    offset = float(np.median(agreeing))
+    return _Vote(
         shift=shift,
-        agreeing=float((a.code[left] == b.code[right]).mean()),
-        intersecting=intersecting(a, b, left, right),
-        spread_ns=float(np.median(np.abs(difference - np.median(difference)))),
-        distance_ns=float(np.median(np.abs(difference))),
-        pairs=len(left),
+        count=step * len(agreeing),
+        offset_ns=round(offset),
+        spread_ns=scatter(agreeing),
     )

@@ -64,7 +64,15 @@ def together(calls: Sequence[CallMetadata]) -> CallMetadata:
         in_nelems=_sum(call.in_nelems for call in sent),
         out_nelems=_sum(call.out_nelems for call in sent),
         group_name=calls[0].group_name if len({call.group_name for call in calls}) == 1 else None,
+        sends_to=_ranks(call.sends_to for call in calls),
+        receives_from=_ranks(call.receives_from for call in calls),
+        in_split=(),
+        out_split=(),
     )
+
+
+def _ranks(peers: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted({rank for some in peers for rank in some}))
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

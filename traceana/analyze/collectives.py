@@ -8,7 +8,7 @@ import numpy as np
 from traceana.analyze.attribution import Issued, Issuers, issue, one_call_each
 from traceana.analyze.frames import Sites, base_name, sites
 from traceana.analyze.launches import Launches
-from traceana.analyze.message_size import message_bytes
+from traceana.analyze.message_size import dtype_bytes, message_bytes
 from traceana.kernels import UNKNOWN, Kind, NameKind, backend_of_library, operation_of_call
 from traceana.trace.columns import Activities, CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.read import groups_by_name
@@ -32,6 +32,14 @@ class Signature:
     library: str
     members: int = 1
     """Calls that one kernel carries: more than one for a coalesced group."""
+    sends_to: tuple[int, ...] | None = None
+    """Global ranks that a point-to-point call sends to; empty where they are not told, None where it sends nothing."""
+    receives_from: tuple[int, ...] | None = None
+    sent_bytes: int | None = None
+    """What the rank itself put in and got out; `message_bytes` is what the whole collective counts as."""
+    received_bytes: int | None = None
+    sent_by_rank: tuple[int, ...] = ()
+    """Bytes for each rank of the group, where splits are told."""
 
     def agrees_with(self, other: "Signature") -> bool:
         """Whether two ranks' calls can be the same collective: op, dtype and size are equal."""
@@ -200,7 +208,22 @@ def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, 
         group_name=call.group_name,
         backend=call.backend or C10D,
         library=kind.library or UNKNOWN,
+        sends_to=call.sends_to if "send" in call.name else None,
+        receives_from=call.receives_from if "recv" in call.name else None,
+        sent_bytes=_bytes(call.in_nelems, call.dtype),
+        received_bytes=_bytes(call.out_nelems, call.dtype),
+        sent_by_rank=_split_bytes(call),
     )
+
+
+def _bytes(nelems: int | None, dtype: str | None) -> int | None:
+    item = dtype_bytes(dtype)
+    return None if nelems is None or item is None else nelems * item
+
+
+def _split_bytes(call: CallMetadata) -> tuple[int, ...]:
+    item = dtype_bytes(call.dtype)
+    return tuple(item * part for part in call.in_split) if item else ()
 
 
 def _launched_together(correlation: Ints) -> Ints:

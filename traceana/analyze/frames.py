@@ -10,7 +10,7 @@ import numpy as np
 
 from traceana.trace.columns import HostRows, Ints, RankTrace
 
-_NUMBERED = re.compile(r"[\s#_:]*\d+$")
+_NUMBERED = re.compile(r"[\s#_:=(\[-]*\d+(?:\s*/\s*\d+)?[\])]?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Sites:
 
 
 def base_name(name: str) -> str:
-    """`denoise_step 3`, `ProfilerStep#3` and `Linear_3` without their number."""
+    """`denoise_step 3`, `ProfilerStep#3`, `step [3/50]` and `Linear_3` without their number."""
     return _NUMBERED.sub("", name) or name
 
 

@@ -1,147 +1,149 @@
-"""Collectives across ranks: matched by process group and order or number, wait and transfer told apart.
+"""Collectives across ranks: which calls of which ranks are one, on a clock that all share.
 
-The last rank to arrive waits for nobody. For rank r, wait = last start − start of r and transfer = the rest of its
-duration; a rank that was done before the last one arrived (a broadcast's root may be) did not wait for it.
+First the groups that are known, as far as names of hosts and sequence numbers go; from them the clocks; with the clocks
+what only times can match: calls without numbers, groups that nothing names, sends and receives.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traceana.analyze.align import CallSequence, align, intersecting
-from traceana.analyze.clocks import ClockOffsets, CommonEnds, estimate, on_other_hosts
+from traceana.analyze.align import SLACK_NS, TOGETHER_NS, CallSequence, align, numbered
+from traceana.analyze.clocks import ClockOffsets, JointCalls, estimate
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.groups import Group, listed, process_groups, sequences
+from traceana.analyze.machines import Machines, machines
+from traceana.analyze.matched import Matching, matched_group
+from traceana.analyze.partition import Found, find_groups
+from traceana.analyze.point_to_point import exchanges
 from traceana.trace.columns import Ints
 
-GroupKey = tuple[tuple[int, ...] | None, str | None, str]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatchedGroup:
-    """Collectives of one process group: `calls[i, j]` is the index of collective i among the calls of ranks[j]."""
+class _Aligned:
+    """Calls of a group that are the same on all its present ranks: rows of positions, a column a rank."""
 
-    ranks: tuple[int, ...]
-    calls: Ints
-    start_ns: Ints
-    """On the common clock."""
-    wait_ns: Ints
-    transfer_ns: Ints
+    group: Group
+    sequences: Mapping[int, CallSequence]
+    rows: Ints
+    numbers_wrong: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matching:
-    """All matched groups, the clock offsets used, and why some groups could not be matched."""
+def match(
+    ranks: Mapping[int, Collectives],
+    world_size: int,
+    hosts: Mapping[int, str | None],
+    stated: Sequence[tuple[int, ...]] = (),
+) -> Matching:
+    """Match the calls of all ranks; `stated` are the ranks of the process groups that headers name.
 
-    groups: tuple[MatchedGroup, ...]
-    clocks: ClockOffsets
-    notes: tuple[str, ...]
-
-    def per_rank(self, rank: int, calls: int) -> tuple[Ints, Ints]:
-        """For one rank's calls their wait and transfer in ns, 0 where they are not matched."""
-        wait, transfer = np.zeros(calls, dtype=np.int64), np.zeros(calls, dtype=np.int64)
-        for group in self.groups:
-            if rank in group.ranks:
-                column = group.ranks.index(rank)
-                index = group.calls[:, column]
-                wait[index] = group.wait_ns[:, column]
-                transfer[index] = group.transfer_ns[:, column]
-        return wait, transfer
-
-
-def match(ranks: Mapping[int, Collectives], world_size: int, hosts: Mapping[int, str | None]) -> Matching:
-    """Match the calls of all ranks. A group whose ranks are not all present stays unmatched and is noted."""
-    members = _members(ranks)
-    notes: list[str] = []
-    aligned: list[tuple[tuple[int, ...], Ints]] = []
-    pairs: list[CommonEnds] = []
-    for key, indexes in members.items():
-        group = key[0] or tuple(range(world_size))
-        absent = [rank for rank in group if rank not in indexes]
-        if len(group) < 2:
-            continue
-        if absent:
-            notes.append(_absence(key, group, absent))
-            continue
-        sequences = _sequences(ranks, group, indexes)
-        rows, ends = _align_group(group, sequences, hosts)
-        aligned.append((group, np.stack([indexes[rank][rows[:, j]] for j, rank in enumerate(group)], axis=1)))
-        pairs.extend(ends)
-    clocks = estimate(pairs, hosts)
-    groups = tuple(_split(ranks, group, calls, clocks) for group, calls in aligned)
-    return Matching(groups=groups, clocks=clocks, notes=tuple(notes))
+    What cannot be matched with good reason stays unmatched and is noted.
+    """
+    groups, notes = process_groups(ranks, point_to_point=False)
+    known = [Found(group=group, calls=sequences(ranks, group)) for group in groups if group.ranks]
+    unknown = [Found(group=group, calls=sequences(ranks, group)) for group in groups if not group.ranks]
+    shared = machines([one.calls for one in known], [one.calls for one in unknown], ranks, hosts)
+    aligned = [_align(one, shared) for one in known]
+    clocks = estimate(_joint(aligned), shared)
+    found, unsupported = find_groups(unknown, clocks, world_size, stated)
+    if found:
+        aligned += [_align(one, shared) for one in found]
+        clocks = estimate(_joint(aligned), shared)
+    aligned = [_by_time(one, clocks, shared) for one in aligned]
+    between = process_groups(ranks, point_to_point=True)[0]
+    rings = [_ring(ranks, group, clocks, shared) for group in between]
+    aligned += [ring for ring in rings if ring]
+    pairs = [group for group, ring in zip(between, rings, strict=True) if not ring]
+    exchanged, unpaired = exchanges(ranks, pairs, clocks)
+    return Matching(
+        groups=(
+            *(
+                matched_group(ranks, sorted(one.sequences), _indexes(one), clocks)
+                for one in aligned
+                if not one.group.absent
+            ),
+            *exchanged,
+        ),
+        clocks=clocks,
+        notes=(*notes, *shared.notes, *clocks.notes, *_notes(aligned), *unsupported, *unpaired),
+    )
 
 
-def _members(ranks: Mapping[int, Collectives]) -> dict[GroupKey, dict[int, Ints]]:
-    """For each process group and each of its ranks, the indexes of the rank's calls in order."""
-    members: dict[GroupKey, dict[int, Ints]] = defaultdict(dict)
-    for rank, calls in ranks.items():
-        keys = [_key(signature.group, signature.group_name, signature.library) for signature in calls.signatures]
-        for key in set(keys):
-            codes = [code for code, other in enumerate(keys) if other == key]
-            members[key][rank] = np.flatnonzero(np.isin(calls.signature, codes))
-    return members
-
-
-def _key(group: tuple[int, ...] | None, name: str | None, library: str) -> GroupKey:
-    # Calls that tell no group are taken for the whole world's, each library in its own order.
-    return (group, name, "") if group or name else (None, None, library)
-
-
-def _absence(key: GroupKey, group: Sequence[int], absent: Sequence[int]) -> str:
-    name = f"process group {key[1]}" if key[1] else f"{key[2]} calls without a process group"
-    listed = ", ".join(map(str, absent[:8])) + (", …" if len(absent) > 8 else "")
-    return f"{name}: not matched, since {len(absent)} of its {len(group)} ranks have no such calls here ({listed})"
-
-
-def _sequences(
-    ranks: Mapping[int, Collectives], group: Sequence[int], indexes: Mapping[int, Ints]
-) -> list[CallSequence]:
-    codes: dict[object, int] = {}
-    sequences = []
-    for rank in group:
-        calls, index = ranks[rank], indexes[rank]
-        code = [codes.setdefault((s.op, s.dtype, s.message_bytes), len(codes)) for s in calls.signatures]
-        sequences.append(
-            CallSequence(
-                start_ns=calls.start_ns[index],
-                end_ns=calls.end_ns[index],
-                seq=calls.seq[index],
-                code=np.array(code, dtype=np.int64)[calls.signature[index]],
-            )
-        )
-    return sequences
-
-
-def _align_group(
-    group: Sequence[int], sequences: Sequence[CallSequence], hosts: Mapping[int, str | None]
-) -> tuple[Ints, list[CommonEnds]]:
-    """Rows of indexes that agree on every rank, and what they say about the clocks."""
-    reference = sequences[0]
-    rows = np.full((len(reference), len(group)), -1, dtype=np.int64)
+def _align(one: Found, shared: Machines) -> _Aligned:
+    """Rows that agree on every present rank, as far as each pair of ranks is known to share a clock."""
+    ranks = sorted(one.calls)
+    reference = one.calls[ranks[0]]
+    rows = np.full((len(reference), len(ranks)), -1, dtype=np.int64)
     rows[:, 0] = np.arange(len(reference))
-    ends = []
-    for column, other in enumerate(sequences[1:], start=1):
-        apart = on_other_hosts(group[0], group[column], hosts) is True
-        left, right = align(reference, other, other_clock=apart)
-        rows[left, column] = right
-        ends.append(
-            CommonEnds(
-                first=group[0],
-                second=group[column],
-                first_end_ns=reference.end_ns[left],
-                second_end_ns=other.end_ns[right],
-                intersecting=intersecting(reference, other, left, right),
+    numbers_wrong = False
+    for column, rank in enumerate(ranks[1:], start=1):
+        found = align(reference, one.calls[rank], 0 if shared.together(ranks[0], rank) else None)
+        rows[found.left, column] = found.right
+        numbers_wrong |= found.numbers_wrong
+    rows = rows[(rows >= 0).all(axis=1)]
+    return _Aligned(group=one.group, sequences=one.calls, rows=rows, numbers_wrong=numbers_wrong)
+
+
+def _by_time(one: _Aligned, clocks: ClockOffsets, shared: Machines) -> _Aligned:
+    """Aligned anew on the common clock, where numbers cannot do it and ranks have several clocks."""
+    ranks = list(one.sequences)
+    many = len({shared.of_rank[rank] for rank in ranks}) > 1
+    if not many or not clocks.comparable(ranks) or all(numbered(calls) for calls in one.sequences.values()):
+        return one
+    common = {
+        rank: replace(calls, start_ns=clocks.common(rank, calls.start_ns), end_ns=clocks.common(rank, calls.end_ns))
+        for rank, calls in one.sequences.items()
+    }
+    together = Machines(of_rank=dict.fromkeys(ranks, ranks[0]), notes=())
+    return _align(Found(group=one.group, calls=common), together)
+
+
+def _ring(ranks: Mapping[int, Collectives], group: Group, clocks: ClockOffsets, shared: Machines) -> _Aligned | None:
+    """Sends without a peer that all ranks of the group are inside together and leave together, as in a ring."""
+    told = any(s.sends_to or s.receives_from for rank in group.calls for s in ranks[rank].signatures)
+    if told or group.absent or not group.ranks or not clocks.comparable(group.ranks):
+        return None
+    one = _by_time(_align(Found(group=group, calls=sequences(ranks, group)), shared), clocks, shared)
+    if any(len(calls) != len(one.rows) for calls in one.sequences.values()) or not len(one.rows):
+        return None
+    found = matched_group(ranks, sorted(one.sequences), _indexes(one), clocks)
+    ends = found.start_ns + found.wait_ns + found.transfer_ns
+    meet = found.start_ns.max(axis=1) <= ends.min(axis=1) + SLACK_NS
+    return one if meet.all() and np.median(np.ptp(ends, axis=1)) <= TOGETHER_NS else None
+
+
+def _joint(aligned: Iterable[_Aligned]) -> list[JointCalls]:
+    """What says something of the clocks: calls that all ranks leave together."""
+    return [_joint_calls(one) for one in aligned if len(one.rows) and len(one.sequences) > 1]
+
+
+def _joint_calls(one: _Aligned) -> JointCalls:
+    ranks = sorted(one.sequences)
+    rows = one.rows[one.sequences[ranks[0]].joint[one.rows[:, 0]]]
+    columns = [(one.sequences[rank], rows[:, column]) for column, rank in enumerate(ranks)]
+    return JointCalls(
+        ranks=tuple(ranks),
+        start_ns=np.stack([calls.start_ns[index] for calls, index in columns], axis=1),
+        end_ns=np.stack([calls.end_ns[index] for calls, index in columns], axis=1),
+    )
+
+
+def _indexes(one: _Aligned) -> Ints:
+    """Rows of the group's calls as indexes among all calls of each rank."""
+    return np.stack([one.group.calls[rank][one.rows[:, j]] for j, rank in enumerate(sorted(one.sequences))], axis=1)
+
+
+def _notes(aligned: Iterable[_Aligned]) -> list[str]:
+    notes = []
+    for one in aligned:
+        absent = one.group.absent
+        if absent:
+            many = f"{len(absent)} of its {len(one.group.ranks or ())} ranks have no such calls here"
+            notes.append(f"{one.group.title}: not matched, since {many} ({listed(absent)})")
+        if one.numbers_wrong:
+            notes.append(
+                f"{one.group.title}: its sequence numbers are not used, since calls with equal numbers do not meet in "
+                "time; its calls are matched by time and order"
             )
-        )
-    return rows[(rows >= 0).all(axis=1)], ends
-
-
-def _split(ranks: Mapping[int, Collectives], group: tuple[int, ...], calls: Ints, clocks: ClockOffsets) -> MatchedGroup:
-    shift = [clocks.offset_ns.get(rank, 0) for rank in group]
-    start = np.stack([ranks[rank].start_ns[calls[:, j]] - shift[j] for j, rank in enumerate(group)], axis=1)
-    end = np.stack([ranks[rank].end_ns[calls[:, j]] - shift[j] for j, rank in enumerate(group)], axis=1)
-    last = start.max(axis=1, keepdims=True)
-    wait = np.where(end > last, last - start, 0)
-    return MatchedGroup(ranks=group, calls=calls, start_ns=start, wait_ns=wait, transfer_ns=end - start - wait)
+    return notes

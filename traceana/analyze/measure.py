@@ -9,7 +9,8 @@ import numpy as np
 from traceana.analyze.attribution import copies_of_collectives, issuers
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
-from traceana.analyze.overlap import Occupation, TimeSplit, exposed, occupation
+from traceana.analyze.devices import activity_kinds, own_devices
+from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
 from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
 from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
@@ -28,6 +29,7 @@ class RankResult:
     events: int
     source: str
     split: TimeSplit
+    """Of the rank's GPU; where its process works on several, the mean of them."""
     lost: LostTime | None
     """None where there is no GPU, or more than one."""
     occupation: Occupation
@@ -36,42 +38,56 @@ class RankResult:
     comm_kernels: int
     collectives: Collectives
     spans: SpanTimes
+    notes: tuple[str, ...] = ()
+    """What was left out of the rank's times, and why."""
     host_calls: tuple[str, ...] = ()
     """Operations of calls that ran on the host while the numbers are the GPU's, one a call."""
     foreign: tuple[str, ...] = ()
     """Categories of devices whose events are not read."""
+    issued: int = 0
+    """Collectives that the host issued for a device, by record_param_comms."""
+    idle_patterns: tuple[KernelPattern, ...] = ()
+    """The user's patterns that match no kernel here."""
 
 
 def measure_rank(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> RankResult:
     """Read and measure one file. Raises TraceanaError where nothing can be read of it."""
     trace = read_rank(path)
-    return _measure_devices(trace, own_patterns) if len(trace.activities.start_ns) else _measure_host(trace)
+    result = _measure_devices(trace, own_patterns) if len(trace.activities.start_ns) else _measure_host(trace)
+    return replace(result, issued=_issued(trace), idle_patterns=_idle(own_patterns, trace))
+
+
+def _issued(trace: RankTrace) -> int:
+    collectives = [key for key in trace.host_calls.key.tolist() if operation_of_call(trace.calls[key].name) != UNKNOWN]
+    return max(len(collectives) - len(trace.host_collectives.key), 0)
+
+
+def _idle(patterns: Sequence[KernelPattern], trace: RankTrace) -> tuple[KernelPattern, ...]:
+    names = [trace.names[name] for name in np.unique(trace.activities.name).tolist()]
+    return tuple(pattern for pattern in patterns if not any(map(pattern.regex.search, names)))
 
 
 def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) -> RankResult:
-    activities = trace.activities
     kinds = [classify(name, "kernel", own_patterns) for name in trace.names]
     if any("AMD" in device.name for device in trace.header.devices):
         kinds = [replace(kind, library="rccl") if kind.library == "nccl" else kind for kind in kinds]
+    trace, notes = own_devices(trace, kinds)
+    activities = trace.activities
+    kind = activity_kinds(activities, kinds)
     is_kernel = activities.category == GPU_CATEGORIES.index("kernel")
-    named = np.array([kind.kind for kind in kinds], dtype=np.int64)[activities.name]
-    # A kernel that carries a collective's metadata is communication, whatever its name.
-    named = np.where(activities.call >= 0, int(Kind.COMMUNICATION), named)
-    kind = np.where(is_kernel, named, int(Kind.MEMORY))
     found = issuers(trace)
     copies = copies_of_collectives(trace, found.enclosing, kind == Kind.COMMUNICATION)
     kind = np.where(copies, int(Kind.COMMUNICATION), kind)
     for name in np.unique(activities.name[copies]).tolist():
         kinds[name] = NameKind(kind=Kind.COMMUNICATION, library=COPY_ENGINE, op=UNKNOWN)
     exposed_ns = np.zeros(len(kind), dtype=np.int64)
-    split, occupations = TimeSplit(), {}
+    occupations = {}
     losses: list[LostTime] = []
     for device in np.unique(activities.device).tolist():
         rows = np.flatnonzero(activities.device == device)
         start, end = activities.start_ns[rows], activities.end_ns[rows]
         occupations[device] = occupation(start, end, kind[rows])
         exposed_ns[rows] = exposed(start, end, occupations[device].compute)
-        split = split + occupations[device].split()
         losses.append(lost_time(trace, found.launches, rows, kind[rows], occupations[device]))
     duration = activities.end_ns - activities.start_ns
     communicates = kind == Kind.COMMUNICATION
@@ -82,7 +98,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         damage=trace.damage,
         events=trace.events,
         source="gpu",
-        split=split,
+        split=mean_split(list(occupations.values())),
         lost=losses[0] if len(losses) == 1 else None,
         occupation=max(occupations.values(), key=lambda one: one.communication.length),
         kernels=int(is_kernel.sum()),
@@ -93,6 +109,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         spans=device_span_times(
             trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
         ),
+        notes=notes,
     )
 
 
@@ -109,12 +126,13 @@ def _measure_host(trace: RankTrace) -> RankResult:
         damage=trace.damage,
         events=trace.events,
         source="cpu",
-        split=occupied.split(),
+        split=mean_split([occupied]),
         lost=None,
         occupation=occupied,
         kernels=0,
         comm_kernels=0,
         foreign=trace.foreign,
         collectives=host_collectives(trace, exposed_ns),
-        spans=host_span_times(trace, exposed_ns),
+        spans=host_span_times(trace, exposed_ns, occupied.compute),
+        notes=(),
     )

@@ -6,6 +6,8 @@ Sizes and factors follow nccl-tests' PERFORMANCE.md
 
 import re
 
+from traceana.kernels import Message, operation_named
+
 _LARGEST = 1 << 60
 _DTYPE_BYTES = {
     "float": 4, "float32": 4, "double": 8, "float64": 8, "half": 2, "float16": 2, "bfloat16": 2,
@@ -40,19 +42,22 @@ def message_bytes(
 
 
 def _whole_nelems(op: str, in_nelems: int | None, out_nelems: int | None, group_size: int | None) -> int | None:
-    if op == "barrier":
+    message = operation_named(op).message
+    if message is Message.NOTHING:
         return None
-    if op in ("all_gather", "gather"):
+    if op == "all_gather" and in_nelems and group_size and out_nelems and out_nelems > in_nelems:
+        # Parts may be uneven: what comes out is the whole on every rank.
+        return out_nelems
+    if op == "reduce_scatter" and in_nelems and out_nelems and in_nelems > out_nelems:
+        return in_nelems
+    if message is Message.GATHERED:
         return in_nelems * group_size if in_nelems and group_size else out_nelems or None
-    if op in ("reduce_scatter", "scatter"):
+    if message is Message.SCATTERED:
         return out_nelems * group_size if out_nelems and group_size else in_nelems or None
     return in_nelems or out_nelems or None
 
 
 def bus_factor(op: str, group_size: int) -> float:
     """Bus bandwidth over algorithm bandwidth for `group_size` ranks."""
-    if op == "all_reduce":
-        return 2 * (group_size - 1) / group_size
-    if op in ("all_gather", "reduce_scatter", "all_to_all", "gather", "scatter"):
-        return (group_size - 1) / group_size
-    return 1.0
+    passes = operation_named(op).passes
+    return 1.0 if passes is None else passes * (group_size - 1) / group_size

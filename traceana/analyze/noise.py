@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from traceana import units
-from traceana.analyze.spans import SpanTimes
+from traceana.analyze.overlap import Occupation
 from traceana.analyze.steps import Executions
 from traceana.report import Noise
 from traceana.trace.columns import Ints
@@ -19,9 +19,13 @@ TELLING = 0.10
 _FEWEST_STEPS = 6
 
 
-def noise(ranks: Mapping[int, SpanTimes], steps: Executions) -> tuple[Noise, ...]:
-    """None where there are too few steps or nothing is computed on devices."""
-    steady = {rank: ranks[rank].compute_ns[rows[1 : len(steps)]] for rank, rows in steps.rows.items()}
+def noise(occupied: Mapping[int, Occupation], steps: Executions) -> tuple[Noise, ...]:
+    """None where there are too few steps or nothing is computed."""
+    count = len(steps)
+    steady = {
+        rank: occupied[rank].compute_within(start[1:count], steps.end_ns[rank][1:count])
+        for rank, start in steps.start_ns.items()
+    }
     if not steady or min(len(values) for values in steady.values()) < _FEWEST_STEPS:
         return ()
     typical = {rank: float(np.median(values)) for rank, values in sorted(steady.items())}
@@ -39,7 +43,7 @@ def _drifts(steady: Mapping[int, Ints]) -> list[Noise]:
             how = f"{units.percent(abs(change), 1)} {'longer' if change > 0 else 'shorter'}"
             text = (
                 f"rank {rank}: compute a step takes {how} in the second half of the recording than in the first: "
-                "a throttled clock, or another program on its GPU"
+                "a throttled clock, or another program on the same device"
             )
             found.append(Noise(kind="drift", rank=rank, change=change, text=text))
     return found

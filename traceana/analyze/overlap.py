@@ -1,5 +1,6 @@
 """How a rank's time divides into compute, communication, memory and idle, by union of intervals a device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from traceana.trace.columns import Ints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSplit:
-    """ns of one or more devices; values add. See RankReport for the sums that hold."""
+    """ns of one device, or the mean of several. See RankReport for the sums that hold."""
 
     span_ns: int = 0
     compute_ns: int = 0
@@ -26,17 +27,6 @@ class TimeSplit:
         """Communication that no compute covers."""
         return self.comm_ns - self.overlapped_comm_ns
 
-    def __add__(self, other: "TimeSplit") -> "TimeSplit":
-        return TimeSplit(
-            span_ns=self.span_ns + other.span_ns,
-            compute_ns=self.compute_ns + other.compute_ns,
-            comm_ns=self.comm_ns + other.comm_ns,
-            overlapped_comm_ns=self.overlapped_comm_ns + other.overlapped_comm_ns,
-            memory_ns=self.memory_ns + other.memory_ns,
-            exposed_memory_ns=self.exposed_memory_ns + other.exposed_memory_ns,
-            idle_ns=self.idle_ns + other.idle_ns,
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupation:
@@ -46,28 +36,49 @@ class Occupation:
     communication: Intervals
     memory: Intervals
 
-    def split(self) -> TimeSplit:
-        """Lengths of the unions and what is left between the first start and the last end."""
-        busy = merge(self.compute, self.communication, self.memory)
-        work = merge(self.compute, self.communication)
-        if not len(busy.start):
-            return TimeSplit()
-        span = int(busy.end[-1] - busy.start[0])
-        return TimeSplit(
-            span_ns=span,
-            compute_ns=self.compute.length,
-            comm_ns=self.communication.length,
-            overlapped_comm_ns=overlap(self.communication, self.compute),
-            memory_ns=self.memory.length,
-            exposed_memory_ns=self.memory.length - overlap(self.memory, work),
-            idle_ns=span - busy.length,
-        )
+    @property
+    def busy(self) -> Intervals:
+        """Whatever the device did."""
+        return merge(self.compute, self.communication, self.memory)
+
+    def compute_within(self, start: Ints, end: Ints) -> Ints:
+        """For each stretch of time the ns of compute."""
+        return covered(start, end, self.compute)
+
+    def exposed_within(self, start: Ints, end: Ints) -> Ints:
+        """For each stretch of time the ns of communication that no compute covers."""
+        return covered(start, end, merge(self.compute, self.communication)) - covered(start, end, self.compute)
 
 
 def occupation(start: Ints, end: Ints, kind: Ints) -> Occupation:
     """Unions by kind of one device's activities; `kind` holds `Kind` values."""
     compute, communication, memory = (union(start[kind == k], end[kind == k]) for k in Kind)
     return Occupation(compute=compute, communication=communication, memory=memory)
+
+
+def mean_split(devices: Sequence[Occupation]) -> TimeSplit:
+    """Of a device from its first start to its last end; of several from the first to the last of all, on the mean."""
+    busy = [one.busy for one in devices if len(one.busy.start)]
+    if not busy:
+        return TimeSplit()
+    span = max(int(one.end[-1]) for one in busy) - min(int(one.start[0]) for one in busy)
+    compute = sum(one.compute.length for one in devices) // len(devices)
+    comm = sum(one.communication.length for one in devices) // len(devices)
+    overlapped = sum(overlap(one.communication, one.compute) for one in devices) // len(devices)
+    exposed_memory = sum(_exposed_memory_ns(one) for one in devices) // len(devices)
+    return TimeSplit(
+        span_ns=span,
+        compute_ns=compute,
+        comm_ns=comm,
+        overlapped_comm_ns=overlapped,
+        memory_ns=sum(one.memory.length for one in devices) // len(devices),
+        exposed_memory_ns=exposed_memory,
+        idle_ns=span - compute - (comm - overlapped) - exposed_memory,
+    )
+
+
+def _exposed_memory_ns(device: Occupation) -> int:
+    return device.memory.length - overlap(device.memory, merge(device.compute, device.communication))
 
 
 def exposed(start: Ints, end: Ints, compute: Intervals) -> Ints:

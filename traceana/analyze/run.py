@@ -8,16 +8,23 @@ import numpy as np
 
 from traceana.analyze import steps as run_steps
 from traceana.analyze import summarize
+from traceana.analyze.absent import absent
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
-from traceana.analyze.match import Matching, match
+from traceana.analyze.causes.of_steps import with_causes
+from traceana.analyze.match import match
+from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
+from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.timeline import timeline
+from traceana.analyze.timeline_calls import with_calls
+from traceana.analyze.uneven import uneven_sizes
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
 from traceana.trace.perf_dump import read_perf_dump
+from traceana.trace.read import groups_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +43,17 @@ def analyze_run(
     hta: HtaSection | None = None,
 ) -> AnalyzedRun:
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
-    hosts = {file.rank: file.host for file in files.ranks}
+    hosts = hosts_of(files, ranks)
     world_size = stated_world_size(ranks)
     collectives = {rank: result.collectives for rank, result in ranks.items()}
     spans = {rank: result.spans for rank, result in ranks.items()}
-    matching = match(collectives, world_size, hosts)
+    matching = match(collectives, world_size, hosts, stated_groups(ranks))
+    occupied = {rank: result.occupation for rank, result in ranks.items()}
     steps, requests = run_steps.steps(spans), run_steps.requests(spans)
-    calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, spans, steps))
+    step_notes: tuple[str, ...] = ()
+    if not len(steps):
+        steps, step_notes = repeated_steps(ranks, matching.clocks)
+    calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()})
     report = RunReport(
@@ -67,15 +78,21 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
-        timeline=timeline(ranks, matching.clocks.offset_ns, steps if len(steps) else requests),
-        coverage=_coverage(ranks, calls, matching, [*files.unreadable, *failed]),
-        steps=run_steps.times(spans, steps, lone_is_warm_up=True),
-        requests=run_steps.times(spans, requests, lone_is_warm_up=False),
+        uneven=uneven_sizes(collectives, matching),
+        timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
+        coverage=_coverage(ranks, calls, (*files.notes, *matching.notes, *step_notes), [*files.unreadable, *failed]),
+        steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), steps, why.ranks),
+        requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), requests, why.ranks),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
-        noise=noise(spans, steps),
+        noise=noise(occupied, steps),
         hta=hta,
     )
     return AnalyzedRun(report=report, calls=calls)
+
+
+def hosts_of(files: RunFiles, ranks: Mapping[int, RankResult]) -> dict[int, str | None]:
+    """Each rank's host; a header may name it behind the events, where discovery did not look."""
+    return {file.rank: file.host or ranks[file.rank].header.host for file in files.ranks if file.rank in ranks}
 
 
 def stated_world_size(ranks: Mapping[int, RankResult]) -> int:
@@ -83,6 +100,11 @@ def stated_world_size(ranks: Mapping[int, RankResult]) -> int:
     infos = [result.header.distributed for result in ranks.values()]
     stated = max((info.world_size or 0 for info in infos if info), default=0)
     return max(stated, max(ranks) + 1)
+
+
+def stated_groups(ranks: Mapping[int, RankResult]) -> tuple[tuple[int, ...], ...]:
+    """The ranks of every process group that a header names."""
+    return tuple(sorted({group for result in ranks.values() for group in groups_by_name(result.header).values()}))
 
 
 def backends_by_time(calls: Calls) -> list[str]:
@@ -128,7 +150,7 @@ def _rank_report(
     )
 
 
-def _coverage(ranks: Mapping[int, RankResult], calls: Calls, matching: Matching, failed: Sequence[str]) -> Coverage:
+def _coverage(ranks: Mapping[int, RankResult], calls: Calls, notes: Sequence[str], failed: Sequence[str]) -> Coverage:
     whole = [result.events for result in ranks.values() if not result.damage.cut_short]
     truncated = [
         TruncatedFile(
@@ -142,12 +164,12 @@ def _coverage(ranks: Mapping[int, RankResult], calls: Calls, matching: Matching,
     ]
     return Coverage(
         collectives=len(calls),
-        matched=int(calls.matched.sum()),
+        matched=int((calls.collective >= 0).sum()),
         without_size=_without_size(calls),
         truncated_files=tuple(truncated),
         skipped_events=sum(result.damage.skipped_events for result in ranks.values()),
         failed_files=tuple(failed),
-        notes=(*matching.notes, *_notes(ranks)),
+        notes=(*notes, *_notes(ranks)),
     )
 
 
@@ -167,10 +189,16 @@ def _share_missing(events: int, whole: Sequence[int]) -> str:
 def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
     repaired = sum(result.damage.repaired_events for result in ranks.values())
     notes = [f"{repaired} damaged events were repaired and kept"] if repaired else []
+    notes += [
+        f"{result.path.name} holds more than one trace, as when two ranks export to one path: only the first was read"
+        for result in ranks.values()
+        if result.damage.other_traces
+    ]
+    notes += [note for _, result in sorted(ranks.items()) for note in result.notes]
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:
         notes.append("some files give no baseTimeNanoseconds: their clocks are known only through collectives")
-    return [*notes, *_left_out(list(ranks.values()))]
+    return [*notes, *_left_out(list(ranks.values())), *absent(ranks)]
 
 
 def _left_out(ranks: Sequence[RankResult]) -> list[str]:

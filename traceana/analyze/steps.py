@@ -1,69 +1,75 @@
-"""Steps and requests of a run: which spans they are, how long each took, and which call belongs to which step."""
+"""Steps and requests of a run: from when to when each ran, how long it took, and which call belongs to which step."""
 
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from traceana.analyze.collectives import Collectives
-from traceana.analyze.frames import base_name
+from traceana.analyze.overlap import Occupation
 from traceana.analyze.spans import SpanTimes
+from traceana.analyze.step_names import executions, request_name, step_name
 from traceana.report import StepTime
 from traceana.trace.columns import Bools, Ints
-
-# "denoise_step", "ProfilerStep", "train step"; not "TimestepEmbedding".
-_STEP = re.compile(r"(?<![a-z])(?:step|iteration)(?![a-z])|(?<=[a-z])(?:Step|Iteration)(?![a-z])")
-_REQUEST = re.compile(r"(?<![a-z])request(?![a-z])", re.IGNORECASE)
-_NOT_A_STEP = ("Optimizer",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executions:
-    """The executions of one span that all ranks have: `rows[rank]` are its rows in that rank's SpanTimes, in order."""
+    """From when to when each execution ran on each rank, by the rank's own clock in ns, in order.
 
-    name: str
-    rows: Mapping[int, Ints]
+    `names` and `cut_short` (still open when the recording ended) hold one entry an execution that all ranks have; a
+    rank may have more.
+    """
+
+    names: tuple[str, ...]
+    start_ns: Mapping[int, Ints]
+    end_ns: Mapping[int, Ints]
+    cut_short: tuple[bool, ...]
 
     def __len__(self) -> int:
-        return min((len(rows) for rows in self.rows.values()), default=0)
+        return len(self.names)
 
 
-NO_STEPS = Executions(name="", rows={})
+NO_STEPS = Executions(names=(), start_ns={}, end_ns={}, cut_short=())
 
 
 def steps(ranks: Mapping[int, SpanTimes]) -> Executions:
-    """The run's step: of the spans named so the one executed most often; none where it is executed only once."""
-    found = _executions(ranks, _STEP)
-    return found if len(found) > 1 else NO_STEPS
+    """The run's steps by the span that is named so, none where it is executed only once.
+
+    A step that is still running when the next one starts ends there, so that steps add up to at most the window.
+    """
+    found = _marked(ranks, step_name)
+    if len(found) < 2:
+        return NO_STEPS
+    start = {rank: np.maximum.accumulate(begin) for rank, begin in found.start_ns.items()}
+    end = {rank: _until_next(begin, found.end_ns[rank]) for rank, begin in start.items()}
+    return Executions(names=found.names, start_ns=start, end_ns=end, cut_short=found.cut_short)
 
 
 def requests(ranks: Mapping[int, SpanTimes]) -> Executions:
-    """The run's requests; none where no span is named so."""
-    return _executions(ranks, _REQUEST)
+    """The run's requests, which may run at the same time; none where no span is named so."""
+    return _marked(ranks, request_name)
 
 
-def _executions(ranks: Mapping[int, SpanTimes], named: re.Pattern[str]) -> Executions:
-    bases = {name: base_name(name) for name in {name for spans in ranks.values() for name in spans.names}}
-    fit = {name for name, base in bases.items() if named.search(base) and not base.startswith(_NOT_A_STEP)}
-    counts = Counter(bases[name] for name in ranks[min(ranks)].names if name in fit)
-    if not counts:
+def _until_next(start: Ints, end: Ints) -> Ints:
+    following = np.append(start[1:], np.iinfo(np.int64).max)
+    return np.asarray(np.maximum(np.minimum(end, following), start))
+
+
+def _marked(ranks: Mapping[int, SpanTimes], name: Callable[[SpanTimes], str | None]) -> Executions:
+    chosen = name(ranks[min(ranks)])
+    if chosen is None:
         return NO_STEPS
-    most = counts.most_common(1)[0][0]
-    rows = {
-        rank: _outermost(spans, [row for row, name in enumerate(spans.names) if bases[name] == most])
-        for rank, spans in ranks.items()
-    }
-    return Executions(name=most, rows=_from_common_start(ranks, rows))
-
-
-def _outermost(spans: SpanTimes, rows: Sequence[int]) -> Ints:
-    """Without those of which most lies inside one before: a step that is marked twice, or calls itself, is one."""
-    found = np.array(rows, dtype=np.int64)
-    start, end = spans.start_ns[found], spans.end_ns[found]
-    inside = np.maximum.accumulate(end)[:-1] - start[1:]
-    return found[np.concatenate(([True], 2 * inside <= (end - start)[1:]))[: len(found)]]
+    rows = _from_common_start(ranks, {rank: executions(spans, chosen) for rank, spans in ranks.items()})
+    count = min(map(len, rows.values()))
+    first = min(ranks)
+    cut = [spans.cut_short[rows[rank][:count]] for rank, spans in ranks.items()]
+    return Executions(
+        names=tuple(ranks[first].names[row] for row in rows[first][:count].tolist()),
+        start_ns={rank: spans.device_start_ns[rows[rank]] for rank, spans in ranks.items()},
+        end_ns={rank: spans.device_end_ns[rows[rank]] for rank, spans in ranks.items()},
+        cut_short=tuple(np.any(cut, axis=0).tolist()),
+    )
 
 
 def _from_common_start(ranks: Mapping[int, SpanTimes], rows: Mapping[int, Ints]) -> dict[int, Ints]:
@@ -79,41 +85,39 @@ def _from_common_start(ranks: Mapping[int, SpanTimes], rows: Mapping[int, Ints])
     return {rank: mine[starts[rank] :] for rank, mine in rows.items()}
 
 
-def times(ranks: Mapping[int, SpanTimes], executions: Executions, *, lone_is_warm_up: bool) -> tuple[StepTime, ...]:
+def times(executed: Executions, occupied: Mapping[int, Occupation], *, lone_is_warm_up: bool) -> tuple[StepTime, ...]:
     """One value an execution; the first one is warm-up, a lone one only where that is asked for."""
-    count = len(executions)
+    count = len(executed)
     if not count:
         return ()
-    chosen = [(ranks[rank], rows[:count]) for rank, rows in executions.rows.items()]
-    duration = np.max([spans.device_end_ns[rows] - spans.device_start_ns[rows] for spans, rows in chosen], axis=0)
-    exposed = np.mean([spans.exposed_comm_ns[rows] for spans, rows in chosen], axis=0)
-    compute = np.mean([spans.compute_ns[rows] for spans, rows in chosen], axis=0)
-    spans, rows = chosen[0]
+    extents = {rank: (start[:count], executed.end_ns[rank][:count]) for rank, start in executed.start_ns.items()}
+    duration = np.max([end - start for start, end in extents.values()], axis=0)
+    exposed = np.mean([occupied[rank].exposed_within(*extent) for rank, extent in extents.items()], axis=0)
+    compute = np.mean([occupied[rank].compute_within(*extent) for rank, extent in extents.items()], axis=0)
     return tuple(
         StepTime(
-            name=spans.names[rows[index]],
+            name=executed.names[index],
             duration_ns=int(duration[index]),
             exposed_comm_ns=round(float(exposed[index])),
             compute_ns=round(float(compute[index])),
             warm_up=index == 0 and (count > 1 or lone_is_warm_up),
+            cut_short=executed.cut_short[index],
         )
         for index in range(count)
     )
 
 
-def steps_of_calls(
-    ranks: Mapping[int, Collectives], spans: Mapping[int, SpanTimes], steps: Executions
-) -> dict[int, Ints]:
+def steps_of_calls(ranks: Mapping[int, Collectives], executed: Executions) -> dict[int, Ints]:
     """By rank for each call the step during which it ran, -1 outside all steps, -2 before the first one."""
-    return {rank: _step_of_calls(calls, spans[rank], steps.rows.get(rank)) for rank, calls in ranks.items()}
+    return {rank: _step_of_calls(calls, executed, rank) for rank, calls in ranks.items()}
 
 
-def _step_of_calls(calls: Collectives, spans: SpanTimes, rows: Ints | None) -> Ints:
-    if rows is None or not len(rows):
+def _step_of_calls(calls: Collectives, executed: Executions, rank: int) -> Ints:
+    start = executed.start_ns.get(rank)
+    if start is None or not len(start):
         return np.full(len(calls), -1, dtype=np.int64)
-    start = np.maximum.accumulate(spans.device_start_ns[rows])
     step = np.searchsorted(start, calls.start_ns, side="right") - 1
-    inside = calls.start_ns < spans.device_end_ns[rows][np.maximum(step, 0)]
+    inside = calls.start_ns < executed.end_ns[rank][np.maximum(step, 0)]
     return np.where(step < 0, -2, np.where(inside, step, -1))
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.join import Causes
 from traceana.analyze.collectives import Signature
-from traceana.analyze.match import Matching
+from traceana.analyze.guide import EDGES
+from traceana.analyze.matched import Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
 from traceana.report import Bucket, CallSite, Operation, RankWait, Straggler
 from traceana.trace.columns import Bools
 
-GUIDE_EDGES = (1 << 20, 10 << 20)
 MOST_SITES = 200
 
 _OperationKey = tuple[str, str | None, int | None, int | None, str, str, int]
@@ -49,7 +49,7 @@ def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> 
         backend=signature.backend,
         library=signature.library,
         count=int(rows.sum()),
-        matched=int(matched.sum()),
+        matched=int((calls.collective[rows] >= 0).sum()),
         duration_ns=distribution(duration),
         transfer_ns=transfer,
         wait_ns=distribution(calls.wait_ns[matched]) if matched.any() else None,
@@ -64,7 +64,7 @@ def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> 
     )
 
 
-def buckets(calls: Calls, edges: Sequence[int] = GUIDE_EDGES) -> tuple[Bucket, ...]:
+def buckets(calls: Calls, edges: Sequence[int] = EDGES) -> tuple[Bucket, ...]:
     """Calls of each operation by message size: between `edges`, and in powers of two; only calls of known size."""
     sizes = calls.sizes
     known = sizes[sizes >= 0]

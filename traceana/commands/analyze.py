@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from traceana.analyze.guide import EDGES
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.pipeline import Analysis, Settings, analyze
+from traceana.report import Report
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -39,7 +41,11 @@ Examples:
 )
 @click.option("--baseline", metavar="LABEL", help="The run that others are compared with. [default: the first]")
 @click.option(
-    "--buckets", metavar="SIZES", default="1MiB,10MiB", show_default=True, help="Edges of the message-size buckets."
+    "--buckets",
+    metavar="SIZES",
+    default=",".join(f"{edge >> 20}MiB" for edge in EDGES),
+    show_default=True,
+    help="Edges of the message-size buckets.",
 )
 @click.option(
     "--comm-kernel",
@@ -62,10 +68,10 @@ Examples:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "md"]),
+    type=click.Choice(["text", "md", "json"]),
     default="text",
     show_default=True,
-    help="What to print: a few lines, or the summary as markdown for a pull request.",
+    help="What to print: the runs at a glance, the summary as markdown for a pull request, or report.json.",
 )
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def command(
@@ -95,16 +101,25 @@ def command(
     )
     with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress, _load_renderers)
-    from traceana.render.text.summary import summary
-    from traceana.render.text.tables import markdown
-
     report = _write(analysis, output)
-    _say(analysis, aside=form == "md")
-    if form == "md":
-        click.echo(markdown(summary(analysis.report)), nl=False)
-    click.echo(f"report: {report}", err=form == "md")
+    _say(analysis, aside=form != "text")
+    _show(analysis.report, form, output)
+    click.echo(f"report: {report}", err=form != "text")
     if open_report:
         webbrowser.open(report.resolve().as_uri())
+
+
+def _show(report: Report, form: str, output: Path) -> None:
+    from traceana.render.text.overview import overview_table
+    from traceana.render.text.summary import summary
+    from traceana.render.text.tables import markdown, show
+
+    if form == "text":
+        show([overview_table(report)])
+    elif form == "md":
+        click.echo(markdown(summary(report)), nl=False)
+    else:
+        click.echo((output / "report.json").read_text(encoding="utf-8"))
 
 
 def _load_renderers() -> None:

@@ -13,8 +13,7 @@ from traceana.compare.verdict import Case, Judgement
 from traceana.report import PerfDump, RunReport, StepComparison, StepTime
 
 EXPOSED_FLOOR_NS = 1_000
-"""Exposed communication a step below this counts as this, and a difference below it is none: kernels start and end
-about as unsteadily as that (gaps between kernels of one stream are 1 to 2 µs)."""
+"""Exposed communication a step below this counts as this, and a difference below it is none."""
 PerfDumps = Sequence[Sequence[PerfDump]]
 """Of one side, run by run."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from traceana.analyze.run import AnalyzedRun
-from traceana.compare.perf_dumps import PerfSide
+from traceana.compare.perf_changes import PerfSide
 from traceana.errors import TraceanaError
 from traceana.trace.discover import REPEAT_IN_LABEL
 from traceana.trace.perf_dump import find_perf_dump, read_perf_dump
@@ -62,7 +62,7 @@ def _path_of(run: AnalyzedRun, paths: Sequence[Path]) -> Path:
     folder = Path(run.report.path).resolve()
     above = [path for path in paths if folder.is_relative_to(path.resolve())]
     below = [path for path in paths if path.resolve().is_relative_to(folder)]
-    return (above + below)[0]
+    return [*above, *below, *paths][0]
 
 
 def _once(paths: Sequence[Path]) -> list[Path]:

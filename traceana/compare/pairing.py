@@ -35,7 +35,7 @@ class Pairing:
 def pair(ours: Found, theirs: Found) -> Pairing:
     """Pair calls of one size over equally large groups, then of one size, then where a size is not known by name."""
     alike = [Pair(key=key, sides=(ours[key], theirs[key])) for key in _shared(ours, theirs)]
-    rest = tuple(_without(found, {one.key for one in alike}) for found in (ours, theirs))
+    rest = tuple(_without(found, (one.key for one in alike)) for found in (ours, theirs))
     sized = _of_other_groups(rest[0], rest[1])
     done = {(one.key.op, one.key.message_bytes) for one in sized}
     rest = tuple(
@@ -56,7 +56,8 @@ def _shared(ours: Found, theirs: Found) -> list[Key]:
 
 
 def _without(found: Found, keys: Iterable[Key]) -> dict[Key, SideCalls]:
-    return {key: calls for key, calls in found.items() if key not in set(keys)}
+    gone = set(keys)
+    return {key: calls for key, calls in found.items() if key not in gone}
 
 
 def _of_other_groups(ours: Found, theirs: Found) -> list[Pair]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from traceana.analyze.collectives import C10D
+from traceana.analyze.guide import expected_speedup
 from traceana.compare import end_to_end, fairness
 from traceana.compare.estimate import middle_ns
 from traceana.compare.pairing import Pair
@@ -16,9 +17,6 @@ from traceana.units import duration
 
 PYNCCL = "pynccl"
 """The backend's name in the traces that `traceana capture` annotates."""
-_MIB = 1 << 20
-# Reduction of time that the guide to sglang's communication expects by size: upper edge in bytes, least, most.
-_EXPECTED = ((_MIB, 0.0, 0.10), (10 * _MIB, 0.10, 0.30), (None, 0.30, 0.50))
 _CLOCK_SHARE = 0.1
 """Of a transfer: where clocks agree less closely than this, they say more than the backend."""
 
@@ -99,13 +97,3 @@ def _expected(pair: Pair) -> tuple[float | None, float | None]:
     if not on_gpu or (a.backends, b.backends) != ({C10D}, {PYNCCL}):
         return None, None
     return expected_speedup(pair.key.message_bytes)
-
-
-def expected_speedup(message_bytes: int | None) -> tuple[float | None, float | None]:
-    """The guide's expected speed-up: a reduction of time by r is a speed-up of 1 / (1 − r)."""
-    if message_bytes is None:
-        return None, None
-    for edge, least, most in _EXPECTED:
-        if edge is None or message_bytes < edge:
-            return 1 / (1 - least), 1 / (1 - most)
-    return None, None

@@ -29,14 +29,16 @@ def opening(comparison: Comparison) -> str:
     if comparison.certain:
         return f"{b} is {_differences(comparison)}; {_worth(comparison)}."
     unsure = len(_with(rows, "cannot tell"))
-    if unsure == len(rows) and _one_run_a_side(comparison):
+    if unsure == len(rows) and comparison.one_run_a_side:
         return f"Whether {b} or {a} is faster, one run a side cannot tell; seen: {_named(comparison, rows)}."
     if unsure == len(rows):
         return f"Whether {b} or {a} is faster, these runs cannot tell."
     if not unsure:
         return f"{b} and {a} are equally fast at {_count(len(rows), rows)}."
-    even = _count(len(rows) - unsure, rows)
-    return f"{b} and {a} are equally fast at {even}; at the other {unsure} these runs cannot tell."
+    even = f"{b} and {a} are equally fast at {_count(len(rows) - unsure, rows)}; at the other {unsure}"
+    if comparison.one_run_a_side:
+        return f"{even} one run a side cannot tell; seen: {_named(comparison, _with(rows, 'cannot tell'))}."
+    return f"{even} these runs cannot tell."
 
 
 def qualification(comparison: Comparison) -> str:
@@ -128,10 +130,6 @@ def _basis(comparison: Comparison) -> str:
     counts = len(comparison.baseline_runs), len(comparison.candidate_runs)
     if comparison.interval_basis == "repeats":
         return f"Intervals are over {counts[0]} and {counts[1]} runs."
-    if _one_run_a_side(comparison):
+    if comparison.one_run_a_side:
         return "One run a side does not show how runs differ, so nothing is called faster or slower."
     return f"With {counts[0]} and {counts[1]} runs, runs are taken to vary alike on both sides."
-
-
-def _one_run_a_side(comparison: Comparison) -> bool:
-    return max(len(comparison.baseline_runs), len(comparison.candidate_runs)) == 1

@@ -14,6 +14,7 @@ from traceana.compare.sides import Side
 from traceana.trace.columns import Bools
 
 Value = TypeVar("Value")
+# Windows seldom open and close as one, so some calls at their ends have no peer.
 _MATCHED = 0.9
 
 
@@ -28,22 +29,27 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Steady calls and their exposed time in ns: mean over ranks and runs, a step or a run."""
+    """Steady calls and their exposed time in ns: mean over ranks and runs, a step or a run.
+
+    `shared_ns` is the part of it in calls beside which another call of their rank ran, so that it may count for both.
+    """
 
     calls: float
     exposed_ns: float
+    shared_ns: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideCalls:
-    """One row of one side: `rows` choose its calls, run by run."""
+    """One row of one side: `rows` choose its calls, run by run, `beside` those of all calls that overlap another."""
 
     side: Side
     rows: tuple[Bools, ...]
+    beside: tuple[Bools, ...]
 
     @property
     def matched(self) -> bool:
-        """Whether nine in ten calls of every run are matched across ranks: windows seldom open and close as one."""
+        """Whether nine in ten calls of every run are matched across ranks."""
         return all(
             run.calls.matched[rows].mean() >= _MATCHED
             for run, rows in zip(self.side.runs, self.rows, strict=True)
@@ -73,10 +79,14 @@ class SideCalls:
 
     def spent(self, *, per_step: bool) -> Spent:
         """What the calls of the steady steps expose, or all steady ones where none of these is inside a step."""
-        found = [_spent(run, _in_steps(run, rows) if per_step else rows, per_step) for run, rows in self._steady()]
+        found = [
+            _spent(run, _in_steps(run, rows) if per_step else rows, beside, per_step)
+            for (run, rows), beside in zip(self._steady(), self.beside, strict=True)
+        ]
         return Spent(
             calls=sum(one.calls for one in found) / len(found),
             exposed_ns=sum(one.exposed_ns for one in found) / len(found),
+            shared_ns=sum(one.shared_ns for one in found) / len(found),
         )
 
     @property
@@ -93,7 +103,7 @@ class SideCalls:
         return {
             value(run.calls.signatures[code])
             for run, rows in zip(self.side.runs, self.rows, strict=True)
-            for code in np.unique(run.calls.signature[rows]).tolist()
+            for code in np.flatnonzero(np.bincount(run.calls.signature[rows])).tolist()
         }
 
     def _steady(self) -> list[tuple[AnalyzedRun, Bools]]:
@@ -105,25 +115,25 @@ def calls_by_key(side: Side) -> dict[Key, SideCalls]:
     found = [_rows_by_key(run.calls) for run in side.runs]
     keys = {key for rows in found for key in rows}
     nothing = [np.zeros(len(run.calls), dtype=np.bool_) for run in side.runs]
-    return {
-        key: SideCalls(side=side, rows=tuple(rows.get(key, none) for rows, none in zip(found, nothing, strict=True)))
-        for key in keys
-    }
+    beside = tuple(_beside_another(run.calls) for run in side.runs)
+    rows = {key: tuple(of.get(key, none) for of, none in zip(found, nothing, strict=True)) for key in keys}
+    return {key: SideCalls(side=side, rows=chosen, beside=beside) for key, chosen in rows.items()}
 
 
 def joined(found: Iterable[SideCalls]) -> SideCalls:
     """The calls of some rows of one side as one."""
     chosen = list(found)
     rows = zip(*(calls.rows for calls in chosen), strict=True)
-    return SideCalls(side=chosen[0].side, rows=tuple(np.logical_or.reduce(of_run) for of_run in rows))
+    joined_rows = tuple(np.logical_or.reduce(of_run) for of_run in rows)
+    return SideCalls(side=chosen[0].side, rows=joined_rows, beside=chosen[0].beside)
 
 
 def _rows_by_key(calls: Calls) -> dict[Key, Bools]:
-    codes: dict[Key, list[int]] = {}
-    for code, signature in enumerate(calls.signatures):
-        key = Key(op=signature.op, message_bytes=signature.message_bytes, group_size=signature.group_size)
-        codes.setdefault(key, []).append(code)
-    return {key: np.isin(calls.signature, found) for key, found in codes.items()}
+    numbers: dict[Key, int] = {}
+    keys = [Key(op=one.op, message_bytes=one.message_bytes, group_size=one.group_size) for one in calls.signatures]
+    of_signature = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+    of_call = of_signature[calls.signature]
+    return {key: of_call == number for key, number in numbers.items()}
 
 
 def _in_steps(run: AnalyzedRun, rows: Bools) -> Bools:
@@ -131,20 +141,40 @@ def _in_steps(run: AnalyzedRun, rows: Bools) -> Bools:
     return inside if inside.any() else rows
 
 
-def _spent(run: AnalyzedRun, rows: Bools, per_step: bool) -> Spent:
+def _beside_another(calls: Calls) -> Bools:
+    """Calls during which another one of their rank runs."""
+    order = np.lexsort((calls.start_ns, calls.rank))
+    rank, start = calls.rank[order], calls.start_ns[order]
+    end = start + calls.duration_ns[order]
+    found = np.zeros(len(order), dtype=np.bool_)
+    for one in np.unique(rank):
+        mine = np.flatnonzero(rank == one)
+        meets_before = np.maximum.accumulate(end[mine])[:-1] > start[mine][1:]
+        meets_after = end[mine][:-1] > start[mine][1:]
+        found[order[mine[1:]]] |= meets_before
+        found[order[mine[:-1]]] |= meets_after
+    return found
+
+
+def _spent(run: AnalyzedRun, rows: Bools, beside: Bools, per_step: bool) -> Spent:
     steps = sum(not step.warm_up for step in run.report.steps) if per_step else 1
     shares = max(len(run.report.ranks), 1) * max(steps, 1)
-    return Spent(calls=int(rows.sum()) / shares, exposed_ns=int(run.calls.exposed_ns[rows].sum()) / shares)
+    return Spent(
+        calls=int(rows.sum()) / shares,
+        exposed_ns=int(run.calls.exposed_ns[rows].sum()) / shares,
+        shared_ns=int(run.calls.exposed_ns[rows & beside].sum()) / shares,
+    )
 
 
 def _longest_transfers(calls: Calls, rows: Bools) -> Sample:
     """One value a matched collective: the longest transfer of its ranks."""
-    rows = rows & calls.matched
-    _, first, index = np.unique(calls.collective[rows], return_index=True, return_inverse=True)
-    longest = np.zeros(len(first), dtype=np.int64)
-    np.maximum.at(longest, index, calls.transfer_ns[rows])
-    order = np.argsort(calls.start_ns[rows][first], kind="stable")
-    return sample(longest[order], calls.step[rows][first][order])
+    chosen = np.flatnonzero(rows & calls.matched)
+    chosen = chosen[np.argsort(calls.collective[chosen], kind="stable")]
+    first = np.flatnonzero(np.diff(calls.collective[chosen], prepend=-1))
+    longest = np.maximum.reduceat(calls.transfer_ns[chosen], first)
+    start = chosen[first]
+    order = np.argsort(calls.start_ns[start], kind="stable")
+    return sample(longest[order], calls.step[start][order])
 
 
 def _durations(calls: Calls, rows: Bools) -> Sample:

@@ -32,7 +32,7 @@ def worth(both: Sequence[SideCalls], speedup: float, verdict: str, *, a_step: bo
     """What one row is worth a step, or a run where `a_step` is false."""
     a, b = (calls.spent(per_step=a_step) for calls in both)
     baseline, candidate = round(a.exposed_ns), round(b.exposed_ns)
-    reason = _other_work(both, a, b, a_step) or _against_its_row(baseline, candidate, speedup, verdict)
+    reason = _other_work(both, a, b, a_step) or _shared(a, b) or _against_its_row(baseline, candidate, speedup, verdict)
     fall = baseline - candidate
     opposite = bool(speedup) and fall * math.log(speedup) < 0
     return Worth(
@@ -65,11 +65,21 @@ def _steady_calls(side: Side) -> float:
     return sum(int((~run.calls.warm_up).sum()) / max(len(run.report.ranks), 1) for run in side.runs) / len(side.runs)
 
 
+def _shared(a: Spent, b: Spent) -> str | None:
+    """Exposed time that two calls share does not fall where one of them gets shorter."""
+    if _small(a.shared_ns - b.shared_ns, a.exposed_ns, b.exposed_ns):
+        return None
+    return "other communication runs beside these calls, and which of them exposes the time is not known"
+
+
+def _small(change_ns: float, *exposed_ns: float) -> bool:
+    return abs(change_ns) <= max(EXPOSED_FLOOR_NS, SMALLEST_RELEVANT * max(exposed_ns))
+
+
 def _against_its_row(baseline: int, candidate: int, speedup: float, verdict: str) -> str | None:
     """Exposed time that rises with a faster row, or falls with a slower one, is moved by something else."""
     fall = baseline - candidate
-    small = abs(fall) <= max(EXPOSED_FLOOR_NS, SMALLEST_RELEVANT * max(baseline, candidate))
-    if small or verdict == "no difference" or not speedup or fall * math.log(speedup) >= 0:
+    if _small(fall, baseline, candidate) or verdict == "no difference" or not speedup or fall * math.log(speedup) >= 0:
         return None
     way = "falls" if fall > 0 else "rises"
     return f"exposed time {way} by {units.duration(abs(fall))} at {units.ratio(speedup)}: waiting or compute moves it"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
-from traceana.analyze.match import MatchedGroup, Matching
+from traceana.analyze.matched import MatchedGroup, Matching
 from traceana.trace.columns import Ints
 
 
@@ -72,11 +72,12 @@ def _link(ranks: Mapping[int, Collectives], matching: Matching, arrow: int) -> d
 def _link_group(links: dict[int, _Links], group: MatchedGroup, number: int, arrow: int) -> None:
     last = group.start_ns.argmax(axis=1)
     waits = group.wait_ns > 0
+    last_rank = np.array(group.ranks, dtype=np.int64)[last] if group.compared else np.full(len(last), -1)
     arrows = arrow + np.arange(group.calls.size, dtype=np.int64).reshape(group.calls.shape)
     for column, rank in enumerate(group.ranks):
         mine, calls = links[rank], group.calls[:, column]
         mine.number[calls] = number + np.arange(len(calls))
-        mine.last_rank[calls] = np.array(group.ranks, dtype=np.int64)[last]
+        mine.last_rank[calls] = last_rank
         came_last = np.flatnonzero(last == column)
         row, peer = np.nonzero(waits[came_last])
         mine.sent.append(np.stack([calls[came_last[row]], arrows[came_last[row], peer]], axis=1))

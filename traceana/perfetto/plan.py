@@ -11,7 +11,7 @@ from pathlib import Path
 from traceana.analyze.calls import gather
 from traceana.analyze.match import match
 from traceana.analyze.measure import RankResult, measure_rank
-from traceana.analyze.run import backends_by_time, stated_world_size
+from traceana.analyze.run import backends_by_time, hosts_of, stated_groups, stated_world_size
 from traceana.analyze.spans import SpanTimes
 from traceana.analyze.steps import NO_STEPS, steps_of_calls
 from traceana.errors import TraceanaError
@@ -20,7 +20,7 @@ from traceana.perfetto.counter import exposed_share, step_ns
 from traceana.perfetto.layout import Layout, survey
 from traceana.perfetto.numbers import Naming, Numbers, stride
 from traceana.perfetto.part import RankPart
-from traceana.pipeline import Progress, each, stated_rank
+from traceana.pipeline import Progress, each
 from traceana.trace.discover import RunFiles, discover
 
 _PROCESSES_A_RANK = 4
@@ -126,13 +126,14 @@ def _plan_run(
     """Time 0 of the run and its ranks."""
     ranks = _ranks(files, surveyed)
     collectives = {rank: one.result.collectives for rank, one in ranks.items()}
-    hosts = {file.rank: file.host for file in files.ranks}
-    matching = match(collectives, stated_world_size({rank: one.result for rank, one in ranks.items()}), hosts)
+    results = {rank: one.result for rank, one in ranks.items()}
+    hosts = hosts_of(files, results)
+    matching = match(collectives, stated_world_size(results), hosts, stated_groups(results))
     offsets = {rank: matching.clocks.offset_ns.get(rank, 0) for rank in ranks}
     bases = {rank: one.result.header.base_time_ns or 0 for rank, one in ranks.items()}
     origin = min(one.layout.start_ns + bases[rank] - offsets[rank] for rank, one in ranks.items())
     rows = call_rows(collectives, matching, origin, number)
-    steps = steps_of_calls(collectives, {rank: one.result.spans for rank, one in ranks.items()}, NO_STEPS)
+    steps = steps_of_calls(collectives, NO_STEPS)
     backend = next(iter(backends_by_time(gather(collectives, matching, steps))), None)
     return origin, [
         PlannedRank(
@@ -158,8 +159,7 @@ def _ranks(files: RunFiles, surveyed: dict[Path, Surveyed | TraceanaError]) -> d
         if isinstance(one, TraceanaError):
             failed = str(one)
         else:
-            taken = {rank: other.result for rank, other in ranks.items()}
-            ranks[stated_rank(file, one.result, taken)] = one
+            ranks[file.rank] = one
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed}")
     return ranks

@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from traceana.render.page.environment import asset, environment, hash_source
 from traceana.render.page.marks import baseline_first, marked_runs, side_marks
+from traceana.render.page.section import View
 from traceana.render.sections import (
     all_calls,
     breakdown,
+    causes,
     comparison,
     glossary,
     headline,
@@ -30,27 +32,20 @@ from traceana.render.sections import (
 )
 from traceana.report import Report
 
-SECTIONS = (
-    headline.SECTION,
-    ranking.SECTION,
-    comparison.SECTION,
-    steps.SECTION,
-    paired.SECTION,
-    breakdown.SECTION,
-    operations.SECTION,
-    sizes.SECTION,
-    waits.SECTION,
-    timeline.SECTION,
-    spans.SECTION,
-    perf.SECTION,
-    sites.SECTION,
-    all_calls.SECTION,
-    setup.SECTION,
-    unknowns.SECTION,
-    hta.SECTION,
-    glossary.SECTION,
+VIEWS = (
+    View(
+        name="compare", title="Compare", sections=(ranking.SECTION, comparison.SECTION, steps.SECTION, paired.SECTION)
+    ),
+    View(name="ranks", title="Ranks", sections=(breakdown.SECTION, causes.SECTION, waits.SECTION)),
+    View(
+        name="calls",
+        title="Operations",
+        sections=(operations.SECTION, sizes.SECTION, sites.SECTION, all_calls.SECTION),
+    ),
+    View(name="time", title="Timeline", sections=(timeline.SECTION, spans.SECTION, perf.SECTION)),
+    View(name="setup", title="Setup", sections=(setup.SECTION, unknowns.SECTION, hta.SECTION, glossary.SECTION)),
 )
-"""In the order of the page."""
+"""In the order of the page, below the first screen."""
 
 
 def render(report: Report) -> str:
@@ -58,7 +53,7 @@ def render(report: Report) -> str:
     report = baseline_first(report)
     templates = environment()
     style, script = (asset(templates, name) for name in ("report.css", "report.js"))
-    found = [(section, section.view(report)) for section in SECTIONS]
+    views = [(view, view.shown(report)) for view in VIEWS]
     return templates.get_template("report.html.j2").render(
         report=report,
         style=Markup(style),
@@ -66,7 +61,8 @@ def render(report: Report) -> str:
         policy=_policy(style, script),
         runs=marked_runs(report),
         sides=side_marks(report),
-        sections=[(section, view) for section, view in found if view],
+        first=(headline.SECTION, headline.SECTION.view(report)),
+        views=[(view, sections) for view, sections in views if sections],
     )
 
 

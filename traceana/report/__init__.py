@@ -8,10 +8,19 @@ from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
 from traceana.report.hta import HtaSection, HtaTable
-from traceana.report.operations import Bucket, CallSite, Operation
+from traceana.report.operations import Bucket, BytesByRank, CallSite, Operation, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
-from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline, TimelineRow, TimelineSlice
+from traceana.report.ranks import (
+    Clock,
+    RankReport,
+    RankWait,
+    Straggler,
+    Timeline,
+    TimelineCall,
+    TimelineRow,
+    TimelineSlice,
+)
 from traceana.report.runs import RunReport
 from traceana.report.setup import MissingRank, NcclLog, Setup
 from traceana.report.spans import Span, SpanInstance, StepTime
@@ -23,6 +32,7 @@ SCHEMA_VERSION = 1
 __all__ = [
     "SCHEMA_VERSION",
     "Bucket",
+    "BytesByRank",
     "CallSite",
     "Clock",
     "Comparison",
@@ -53,8 +63,10 @@ __all__ = [
     "StepTime",
     "Straggler",
     "Timeline",
+    "TimelineCall",
     "TimelineRow",
     "TimelineSlice",
     "TruncatedFile",
     "UncoveredBy",
+    "UnevenSizes",
 ]

@@ -44,7 +44,8 @@ class ComparisonRow:
     (`Comparison.worth_per`)."""
     worth_ns: int | None
     """By how much exposed time falls with the candidate, negative where it rises; never against the row's speed-up: 0
-    where it moves the other way by chance, None where it truly does, or where ranks, calls or windows differ."""
+    where it moves the other way by chance, None where it truly does, where other communication beside these calls
+    shares their exposed time, or where ranks, calls or windows differ."""
     expected_low: float | None
     expected_high: float | None
     group_size: int | None = None
@@ -115,6 +116,11 @@ class Comparison:
         """What the certain differences save together, negative where they cost; None where it is not known of each."""
         known = [row.worth_ns for row in self.certain if row.worth_ns is not None]
         return sum(known) if len(known) == len(self.certain) else None
+
+    @property
+    def one_run_a_side(self) -> bool:
+        """Then no row and no time is faster or slower."""
+        return len(self.baseline_runs) == len(self.candidate_runs) == 1
 
     @property
     def several_groups(self) -> bool:

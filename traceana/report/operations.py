@@ -40,10 +40,40 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BytesByRank:
+    """What the ranks of a group sent, or received, in all; `imbalance` is the most over the mean."""
+
+    by_rank: tuple[int, ...]
+    least: int
+    most: int
+    imbalance: float | None
+    """None where nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnevenSizes:
+    """Matched collectives of one process group whose sizes differ by rank, as all_to_allv's do.
+
+    `sent` and `received` are None where a rank's bytes are not told. `matrix` holds the bytes from each of `ranks`, a
+    row, to each, a column; it is None where the trace does not tell how calls are split.
+    """
+
+    op: str
+    group_name: str | None
+    ranks: tuple[int, ...]
+    collectives: int
+    sent: BytesByRank | None
+    received: BytesByRank | None
+    matrix: tuple[tuple[int, ...], ...] | None
+    busbw_gbps: float | None
+    """By the largest message that a rank has in each collective, at the median; None where waits are not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
     """Calls of one operation whose message size falls in [lower_bytes, upper_bytes).
 
-    `scheme` is `guide` (under 1 MiB, 1 to 10 MiB, above) or `powers` (powers of two).
+    `scheme` is `guide` (by the edges of `--buckets`) or `powers` (powers of two).
     """
 
     op: str

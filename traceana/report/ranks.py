@@ -62,12 +62,15 @@ class Clock:
     """Clocks of the ranks against the lowest rank's.
 
     `method` is `shared` (one host, nothing estimated), `collectives` (offsets estimated from the ends of matched
-    collectives) or `unknown` (no matched collective to estimate from). `residual_ns` is the median absolute
-    difference of the ends after correction: skew below it means nothing.
+    collectives) or `unknown` (no matched collective to estimate from). Skew below `residual_ns` means nothing: on a
+    shared clock it is the median absolute difference of the ends, else a bound of the offsets' error that holds in 95
+    of 100 runs.
     """
 
     method: str
     residual_ns: int | None
+    drift_ppm: float = 0.0
+    """How far the rates of the fastest and the slowest clock are apart; offsets hold in the run's middle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +83,25 @@ class TimelineSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineCall:
+    """A collective call on the strip; `wait_ns` and `transfer_ns` are None where it was not matched across ranks."""
+
+    start_ns: int
+    end_ns: int
+    op: str
+    message_bytes: int | None
+    group_size: int | None
+    wait_ns: int | None
+    transfer_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRow:
-    """One rank's slices, ordered and not overlapping."""
+    """One rank's slices, ordered and not overlapping, and its longest calls in order of start."""
 
     rank: int
     slices: tuple[TimelineSlice, ...]
+    calls: tuple[TimelineCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +111,5 @@ class Timeline:
     title: str
     duration_ns: int
     rows: tuple[TimelineRow, ...]
+    start_ns: int | None = None
+    """The strip's start on the common clock."""

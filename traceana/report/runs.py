@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from traceana.report.coverage import Coverage, Noise
 from traceana.report.hta import HtaSection
-from traceana.report.operations import Bucket, CallSite, Operation
+from traceana.report.operations import Bucket, CallSite, Operation, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import PerfDump
 from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline
@@ -45,7 +45,7 @@ class RunReport:
     timeline: Timeline | None
     coverage: Coverage
     steps: tuple[StepTime, ...]
-    """Empty where no span looks like a step."""
+    """Empty where no span looks like a step and the sequence of collectives does not repeat itself."""
     requests: tuple[StepTime, ...]
     perf_dumps: tuple[PerfDump, ...]
     """sglang's perf dumps in or beside the run's folder."""
@@ -53,3 +53,5 @@ class RunReport:
     hta: HtaSection | None
     paired: tuple[PairedRow, ...] = ()
     """Empty without `traceana capture --paired`."""
+    uneven: tuple[UnevenSizes, ...] = ()
+    """Collectives whose sizes differ by rank."""

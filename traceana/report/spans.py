@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.times import Distribution
 
 
@@ -37,8 +38,13 @@ class Span:
 class StepTime:
     """One execution of the run's step or request, in order.
 
-    `duration_ns` runs from the first device activity that any rank launched in it to the last one's end (the host's
-    times where nothing was launched), the longest of the ranks; the other times are means over the ranks.
+    On a device it runs from the first start to the last end of the work launched in the span, on all streams, so
+    without work launched before it; a step ends no later than the next one starts, and steps of a rank add up to at
+    most its window. On a trace without a device, and where nothing was launched, it is the span itself. Where no span
+    marks steps, a repetition of the sequence of collectives is one, named "step, by repetition".
+
+    `duration_ns` is that of the rank where it was the longest. The other times are means over the ranks of what ran
+    meanwhile, by union of intervals as in RankReport: communication that no compute covers, and compute.
     """
 
     name: str
@@ -47,3 +53,10 @@ class StepTime:
     compute_ns: int
     warm_up: bool
     """The first one: connections are made and memory is allocated in it. Left out of every comparison."""
+    cut_short: bool = False
+    """Still open when the recording ended, and cut there. Left out of every comparison."""
+    exposed_is: ExposedIs | None = None
+    uncovered_by: UncoveredBy | None = None
+    """What `exposed_comm_ns` was, and what left it uncovered; None where there is no GPU."""
+    idle_ns: int | None = None
+    idle_by: IdleBy | None = None

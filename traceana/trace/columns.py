@@ -30,6 +30,12 @@ class CallMetadata:
     backend: str | None
     """Written by capture for calls that do not go through c10d."""
     library: str | None
+    sends_to: tuple[int, ...] = ()
+    """Global ranks that a point-to-point call sends to."""
+    receives_from: tuple[int, ...] = ()
+    in_split: tuple[int, ...] = ()
+    """Elements for each rank of the group, where they differ; empty where they do not or are not told."""
+    out_split: tuple[int, ...] = ()
     site: str | None = None
     """Where the call was issued, written by capture for calls on the host, whose spans are on other threads."""
 
@@ -92,3 +98,5 @@ class RankTrace:
     calls: tuple[CallMetadata, ...]
     call_external: Ints
     """For each of `calls` the External id of its host operator, or -1."""
+    window_end_ns: int | None = None
+    """When the profiler stopped, by its own mark; None where the trace has none."""

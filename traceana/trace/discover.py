@@ -1,28 +1,24 @@
 """Which runs and ranks a user's PATHs hold.
 
 A folder with traces in it is a run, wherever it lies below a PATH; files named one by one are runs by their folder.
+Folders that hold different ranks of one world are one run, and several windows of a rank are runs of their own.
 Repeats of one setting form a side: runs in one folder whose run.json gives one label and counts `repeat`, or whose
 labels are `NAME.1`, `NAME.2`, … without a gap; a NAME that ends in a digit is a version, not a repeat.
-A rank's number comes from `distributedInfo.rank`, else from the file's name, else a lone file is rank 0.
 """
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from traceana_capture import runfile
-
 from traceana.errors import TraceanaError
-from traceana.trace.file import NotATraceError, TraceFile
+from traceana.trace.claims import Contents, contents
+from traceana.trace.file_names import host
+from traceana.trace.folders import Group, Part, files_by_folder, joined
 from traceana.trace.manifest import Manifest, read_manifest
 from traceana.trace.perf_dump import beside, find_perf_dump
-
-_SUFFIXES = (".json", ".json.gz")
-_RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_ ]?(\d{1,6})(?!\d)", re.IGNORECASE)
-_HOST_IN_NAME = re.compile(r"^(?P<host>[A-Za-z0-9.-]+)_\d+\.\d+(?:\.\d+)?\.pt\.trace\.json(?:\.gz)?$")
+from traceana.trace.windows import Claim, Window, windows
 
 REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
 """A name that ends in a digit is a version (`wan2.1`), not the first repeat of `wan2`."""
@@ -30,7 +26,7 @@ REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankFile:
-    """One rank's trace; `host` is None where neither run.json nor tensorboard's file name tells it."""
+    """One rank's trace; `host` is None where neither run.json, the file's header nor its name tells it."""
 
     rank: int
     path: Path
@@ -41,7 +37,8 @@ class RankFile:
 class RunFiles:
     """The files of one run; `unreadable` are ranks' files without a trace in them, each with its reason.
 
-    `side` is what repeats of one setting share, `repeat` counts them; a run by itself has its label and None.
+    `side` is what repeats of one setting share, `repeat` counts them; a run by itself has its label and None. `notes`
+    say what the run was put together from.
     """
 
     label: str
@@ -52,6 +49,7 @@ class RunFiles:
     unreadable: tuple[str, ...]
     perf_dumps: tuple[Path, ...]
     manifest: Manifest
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,21 +62,38 @@ class Discovery:
 
 def discover(paths: Sequence[Path]) -> Discovery:
     """Find all runs. Raises TraceanaError where a path is missing, holds no trace, or two files claim one rank."""
-    folders = _folders(paths)
-    named = {path for path in paths if path.is_file()}
-    passed_over: list[str] = []
-    dumps: list[Path] = []
-    found = [(root, _run(folder, root, files, named, passed_over, dumps)) for folder, (root, files) in folders.items()]
-    runs = _in_order([(root, run) for root, run in found if run is not None])
+    folders = files_by_folder(paths)
+    named = frozenset(path for path in paths if path.is_file())
+    found = {folder: contents(folder, files, named) for folder, (_, files) in folders.items()}
+    parts = [
+        Part(
+            folder=folder,
+            root=folders[folder][0],
+            manifest=read_manifest(folder),
+            claims=inside.claims,
+            named_rank=inside.named_rank,
+        )
+        for folder, inside in found.items()
+        if inside.claims
+    ]
+    lone = {folder: files[0] for folder, (_, files) in folders.items() if len(files) == 1 and files[0] in named}
+    runs = [run for group in joined(parts) for run in _runs(group, found, lone.get(group.parts[0].folder))]
+    passed_over = [reason for inside in found.values() for reason in _passed_over(inside)]
     if not runs:
         reason = f" ({passed_over[0]})" if passed_over else ""
         listed = ", ".join(str(path) for path in paths)
         raise TraceanaError(
             f"{listed}: no trace found{reason}; traces are Chrome traces of torch.profiler, *.json or *.json.gz"
         )
-    taken = {path for run in runs for path in run.perf_dumps}
-    passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps if path not in taken]
-    return Discovery(runs=_with_sides(_with_unique_labels(runs)), passed_over=tuple(passed_over))
+    taken = {path for _, run in runs for path in run.perf_dumps}
+    dumps = [path for inside in found.values() for path in inside.perf_dumps if path not in taken]
+    passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps]
+    return Discovery(runs=_with_sides(_with_unique_labels(_in_order(runs))), passed_over=tuple(passed_over))
+
+
+def _passed_over(inside: Contents) -> tuple[str, ...]:
+    """Where no rank of a folder can be read, its files are no part of a run."""
+    return inside.passed_over if inside.claims else (*inside.passed_over, *inside.unreadable)
 
 
 def _in_order(found: Sequence[tuple[Path, RunFiles]]) -> list[RunFiles]:
@@ -87,114 +102,78 @@ def _in_order(found: Sequence[tuple[Path, RunFiles]]) -> list[RunFiles]:
     for root in dict.fromkeys(root for root, _ in found):
         runs = [run for of, run in found if of == root]
         starts = {run.folder: run.manifest.setup.started for run in runs if run.manifest.setup is not None}
-        if len(starts) == len(runs) and all(starts.values()):
+        if len(starts) == len({run.folder for run in runs}) and all(starts.values()):
             runs.sort(key=lambda run: str(starts[run.folder]))
         ordered += runs
     return ordered
 
 
-def _folders(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]]:
-    """By folder the PATH that it lies below and its files; a folder that is named twice, or in two ways, is one."""
-    spelled: dict[Path, Path] = {}
-    found: dict[Path, tuple[Path, list[Path]]] = {}
-    for path in paths:
-        if path.is_file():
-            below: Iterable[tuple[Path, list[Path]]] = [(path.parent, [path])]
-        elif path.is_dir():
-            below = _walk(path)
-        else:
-            raise TraceanaError(f"{path}: no such file or folder; name a trace, a run folder or a folder of runs")
-        for folder, files in below:
-            first = spelled.setdefault(folder.resolve(), folder)
-            known = found.setdefault(first, (path.parent if path.is_file() else path, []))[1]
-            names = {file.name for file in known}
-            known.extend(file for file in files if file.name not in names)
-    return found
+def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) -> list[tuple[Path, RunFiles]]:
+    """A run for each window of the group, and the PATH that it lies below."""
+    claims = [claim for part in group.parts for claim in part.claims]
+    inside = windows(claims)
+    if inside is None:
+        raise _same_rank(claims)
+    first = group.parts[0]
+    label = first.manifest.label or _label(group, lone_file)
+    return [(first.root, _run(group, window, f"{label} {window.name}".strip(), found)) for window in inside]
 
 
-def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
-    for folder, below, names in os.walk(root, onerror=_unreadable_folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != runfile.NAME]
-        if files:
-            yield Path(folder), files
-
-
-def _unreadable_folder(error: OSError) -> None:
-    raise TraceanaError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from error
-
-
-def _run(
-    folder: Path, root: Path, files: Sequence[Path], named: set[Path], passed_over: list[str], dumps: list[Path]
-) -> RunFiles | None:
-    manifest = read_manifest(folder)
-    claims: list[tuple[int | None, Path]] = []
-    unreadable: list[str] = []
-    for path in files:
-        try:
-            claims.append((_rank(path), path))
-        except TraceanaError as error:
-            if path in named:
-                raise
-            if isinstance(error, NotATraceError) and find_perf_dump(path):
-                dumps.append(path)
-                continue
-            # A file that calls itself a rank's trace and is none is a rank lost; any other is somebody else's file.
-            is_ours = not isinstance(error, NotATraceError) or _RANK_IN_NAME.search(path.name)
-            (unreadable if is_ours else passed_over).append(str(error))
-    if not claims:
-        passed_over.extend(unreadable)
-        return None
-    label = manifest.label or _label(folder, root, files[0] if len(files) == 1 and files[0] in named else None)
-    inside = [path for path in dumps if path.parent == folder]
-    return RunFiles(
-        label=label if manifest.repeat is None else f"{label}.{manifest.repeat}",
-        side=label,
-        repeat=manifest.repeat,
-        folder=folder,
-        ranks=tuple(_ranks(claims, manifest)),
-        unreadable=tuple(unreadable),
-        perf_dumps=(*inside, *(path for path in beside(folder) if find_perf_dump(path))),
-        manifest=manifest,
+def _same_rank(claims: Sequence[Claim]) -> TraceanaError:
+    seen: dict[int, Path] = {}
+    for claim in claims:
+        if claim.rank in seen:
+            break
+        seen[claim.rank] = claim.file.path
+    return TraceanaError(
+        f"{seen[claim.rank]} and {claim.file.path} are both rank {claim.rank}; put each run into a folder of its own"
     )
 
 
-def _rank(path: Path) -> int | None:
-    header = TraceFile(path).peek()
-    if header.merged:
-        raise NotATraceError(f"{path}: is a merge of several ranks; name the ranks' own files or their folder")
-    info = header.distributed
-    if info is not None and info.rank is not None:
-        return info.rank
-    found = _RANK_IN_NAME.search(path.name)
-    return int(found.group(1)) if found else None
+def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]) -> RunFiles:
+    manifest, folders = group.parts[0].manifest, [part.folder for part in group.parts]
+    inside = [path for folder in folders for path in found[folder].perf_dumps]
+    kept = {claim.file.path for claim in window.claims}
+    files = [
+        RankFile(rank=claim.rank, path=claim.file.path, host=_host(claim, part, group))
+        for part in group.parts
+        for claim in part.claims
+        if claim.file.path in kept
+    ]
+    return RunFiles(
+        label=side if manifest.repeat is None else f"{side}.{manifest.repeat}",
+        side=side,
+        repeat=manifest.repeat,
+        folder=group.folder,
+        ranks=tuple(sorted(files, key=lambda file: file.rank)),
+        unreadable=tuple(reason for folder in folders for reason in found[folder].unreadable),
+        perf_dumps=(*inside, *(path for path in beside(group.folder) if find_perf_dump(path))),
+        manifest=manifest,
+        notes=_notes(group, window),
+    )
 
 
-def _ranks(claims: Sequence[tuple[int | None, Path]], manifest: Manifest) -> list[RankFile]:
-    seen: dict[int, Path] = {}
-    for rank, path in claims:
-        if rank is None and len(claims) > 1:
-            raise TraceanaError(f"{path}: its rank is not known; rename the files to rank0.json, rank1.json, …")
-        number = 0 if rank is None else rank
-        if number in seen:
-            raise TraceanaError(
-                f"{seen[number]} and {path} are both rank {number}; put each run into a folder of its own"
-            )
-        seen[number] = path
-    return [RankFile(rank=rank, path=path, host=_host(rank, path, manifest)) for rank, path in sorted(seen.items())]
+def _notes(group: Group, window: Window) -> tuple[str, ...]:
+    names = ", ".join(str(part.folder) for part in group.parts)
+    joined_note = f"the folders {names} are parts of one run, by their ranks and world size"
+    window_note = f"the folder holds several windows of its ranks; this is {window.name}"
+    return tuple(note for note, is_so in ((joined_note, len(group.parts) > 1), (window_note, window.name)) if is_so)
 
 
-def _host(rank: int, path: Path, manifest: Manifest) -> str | None:
-    found = _HOST_IN_NAME.match(path.name)
-    return manifest.hosts.get(rank) or (found.group("host") if found else None)
+def _host(claim: Claim, part: Part, group: Group) -> str | None:
+    """A folder of several ranks beside others of its run is a node's."""
+    stated = part.manifest.hosts.get(claim.rank) or claim.file.header.host
+    by_folder = part.folder.name if len(group.parts) > 1 and len(part.ranks) > 1 else None
+    return stated or host(claim.file.path.name, claim.rank) or by_folder
 
 
-def _label(folder: Path, root: Path, lone_file: Path | None) -> str:
+def _label(group: Group, lone_file: Path | None) -> str:
     """A file named by itself lends its name, unless that only says the rank; else the folder's, from the root on."""
-    stem = lone_file.name.partition(".json")[0] if lone_file else ""
+    stem = lone_file.name.partition(".json")[0] if lone_file and len(group.parts) == 1 else ""
     if stem and not re.fullmatch(r"rank[-_]?\d+", stem):
         return stem
-    inside = folder.relative_to(root)
+    folder, root = group.folder, group.parts[0].root
+    inside = (folder.relative_to(root) if folder.is_relative_to(root) else Path()) / group.below
     return folder.resolve().name or str(folder) if inside == Path() else inside.as_posix()
 
 

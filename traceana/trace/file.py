@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from traceana.errors import TraceanaError
 from traceana.trace.events import Chunk, Decode, DecodeError, decode_events
-from traceana.trace.header import Header, decode_header
+from traceana.trace.header import Header, decode_header, split_object
 from traceana.trace.salvage import last_boundary, salvage
 from traceana.trace.stream import ByteStream
 
@@ -16,9 +17,12 @@ _HEADER_LIMIT = 64 << 20
 _BARE_ARRAY_LIMIT = 1 << 10
 _EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
-# The end of the events is a `]` after an object; lists of objects inside args look alike, so several are tried.
-_EVENTS_END = re.compile(rb'\}(?=\s*,?\s*\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*\}?\s*$))')
+# The end of the events is a `]` after an object, with keys, the end of the file or another trace behind it; lists of
+# objects inside args look alike, so several are tried.
+_EVENTS_END = re.compile(rb'\}(?=\s*,?\s*\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*\}?\s*(?:$|[^\s,}\]])))')
 _MOST_ENDS = 16
+_OTHER_START = re.compile(rb'"traceEvents"\s*:\s*\[|[\]}]\s*\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
+_WHITE = b"\0 \t\r\n"
 
 
 class NotATraceError(TraceanaError):
@@ -27,11 +31,23 @@ class NotATraceError(TraceanaError):
 
 @dataclass(slots=True)
 class Damage:
-    """What was wrong with a file. `cut_short` says how it ends early, or is None."""
+    """What was wrong with a file. `cut_short` says how it ends early, or is None.
+
+    `other_traces` says that more follows the trace's end, as when two processes export to one path; it is left out.
+    """
 
     skipped_events: int = 0
     repaired_events: int = 0
     cut_short: str | None = None
+    other_traces: bool = False
+
+
+class _Part(NamedTuple):
+    """The events of a stretch, what of it is left for the next one, and whether the events ended in it."""
+
+    chunk: Chunk
+    rest: bytes
+    ended: bool
 
 
 @dataclass(slots=True)
@@ -48,28 +64,31 @@ class TraceFile:
 
     def peek(self) -> Header:
         """The keys before the events; reads no further."""
-        self._read_head(ByteStream(self.path))
+        self.raw_events()
         return self.header
+
+    def raw_events(self) -> tuple[bytes, Iterator[bytes]]:
+        """Fill `header` from the keys before the events; return the bytes behind their `[`, and those to come."""
+        return self._read_head(ByteStream(self.path))
 
     def chunks(self) -> Iterator[Chunk]:
         """All whole events in file order."""
         stream = ByteStream(self.path)
         pending, blocks = self._read_head(stream)
-        at_end = pending.lstrip().startswith(b"]")
-        for block in blocks if not at_end else ():
+        ended = pending.lstrip().startswith(b"]")
+        for block in blocks if not ended else ():
             pending += block
             cut = last_boundary(pending)
             if cut is None:
                 continue
-            chunk, rest, at_end = self._decode(pending[:cut], pending[cut:].lstrip(b", \t\r\n"))
+            chunk, pending, ended = self._decode(pending[:cut], pending[cut:].lstrip(b", \t\r\n"))
             yield chunk
-            pending = rest
-            if at_end:
+            if ended:
                 break
-        if not at_end:
-            chunk, pending = self._decode_last(pending)
+        if not ended:
+            chunk, pending, _ = self._ending(pending) or self._salvage_last(pending)
             yield chunk
-        self._read_tail(pending + b"".join(blocks))
+        self._read_tail(pending, blocks)
         self.damage.cut_short = stream.cut_short or self.damage.cut_short
 
     def _blocks(self, stream: ByteStream) -> Iterator[bytes]:
@@ -101,55 +120,59 @@ class TraceFile:
             f"{self.path}: holds no traceEvents; name a Chrome trace of torch.profiler (.json or .json.gz)"
         )
 
-    def _decode(self, body: bytes, rest: bytes) -> tuple[Chunk, bytes, bool]:
-        """The events of `body`, what is left before the next block, and whether the events ended in here."""
+    def _decode(self, body: bytes, rest: bytes) -> _Part:
         try:
-            return self.decode(body), rest, False
+            return _Part(self.decode(body), rest, ended=False)
         except DecodeError:
-            pass  # Either the events end in here or one of them is damaged: told apart below.
-        found = _split_at_end(body + b"," + rest, self.decode)
-        if found is not None:
-            return *found, True
+            # Either the events end in here or one of them is damaged.
+            return self._ending(body + b"," + rest) or self._salvage(body, rest)
+
+    def _ending(self, data: bytes) -> _Part | None:
+        """The events before the `]` that ends them and the bytes from there on, or None where none of them fits."""
+        for end in islice(_EVENTS_END.finditer(data), _MOST_ENDS):
+            try:
+                return _Part(self.decode(data[: end.end()]), data[end.end() :], ended=True)
+            except DecodeError:
+                continue
+        return None
+
+    def _salvage(self, body: bytes, rest: bytes) -> _Part:
+        """What a damaged stretch holds, up to where another trace begins."""
+        if _OTHER_START.search(body):
+            return self._salvage_last(body + b"," + rest)
         result = salvage(body, decode=self.decode)
         self._count(result.skipped, result.repaired)
         unfinished = result.unfinished + b"," if result.unfinished else b""
-        return result.chunk, unfinished + rest, False
+        return _Part(result.chunk, unfinished + rest, ended=False)
 
-    def _decode_last(self, pending: bytes) -> tuple[Chunk, bytes]:
-        """The events before the end of the file, and the top-level keys after them."""
-        found = _split_at_end(pending, self.decode)
-        if found is not None:
-            return found
-        ends = list(_EVENTS_END.finditer(pending))
-        cut = ends[-1].end() if ends else len(pending)
-        result = salvage(pending[:cut], at_end=True, decode=self.decode)
+    def _salvage_last(self, data: bytes) -> _Part:
+        """The events of a damaged stretch before the end of the trace, and the top-level keys after them."""
+        other = _OTHER_START.search(data)
+        data = data[: other.start() + 1] if other else data
+        self.damage.other_traces |= other is not None
+        ends = list(_EVENTS_END.finditer(data))
+        cut = ends[-1].end() if ends else len(data)
+        result = salvage(data[:cut], at_end=True, decode=self.decode)
         lost = len(result.unfinished.strip(b"] \t\r\n"))
         self._count(result.skipped + bool(ends and lost), result.repaired)
         if not ends:
             self.damage.cut_short = f"the JSON ends among its events; {lost} bytes of an unfinished one were left out"
-        return result.chunk, pending[cut:]
+        return _Part(result.chunk, data[cut:], ended=True)
 
     def _count(self, skipped: int, repaired: int) -> None:
         self.damage.skipped_events += skipped
         self.damage.repaired_events += repaired
 
-    def _read_tail(self, tail: bytes) -> None:
-        keys = tail.lstrip(b"], \t\r\n")
-        if keys.strip(b"} \t\r\n"):
-            self.header = self.header.completed_by(decode_header(b"{" + keys))
+    def _read_tail(self, tail: bytes, blocks: Iterator[bytes]) -> None:
+        """Complete `header` by the keys after the events; what follows them is passed over."""
+        for block in blocks:
+            tail += block if len(tail) <= _HEADER_LIMIT else b""
+        keys, others = split_object(b"{" + tail.lstrip(b"], \t\r\n"))
+        self.damage.other_traces |= bool(others.strip(b"}]," + _WHITE))
+        self.header = self.header.completed_by(decode_header(keys))
 
 
 def _may_begin_trace(head: bytes) -> bool:
     """Whether events may still follow these first bytes."""
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return (first in b"{" and len(head) <= _HEADER_LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
-
-
-def _split_at_end(data: bytes, decode: Decode) -> tuple[Chunk, bytes] | None:
-    """The events before the `]` that ends them and the bytes from there on, or None where none of them fits."""
-    for end in islice(_EVENTS_END.finditer(data), _MOST_ENDS):
-        try:
-            return decode(data[: end.end()]), data[end.end() :]
-        except DecodeError:
-            continue
-    return None

@@ -16,6 +16,9 @@ _KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_nam
 _NO_HOST = {"", "localhost", "unknown", "(none)"}
 # No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
 _MOST_RANKS = 1 << 20
+_NUMBER = re.compile(r'"(rank|world_size)"\s*:\s*"?(\d{1,7})\b')
+_DAMAGED_CHARACTERS = 1 << 16
+_NEXT_OBJECT = re.compile(r'[{}](?=\s*[\[{]\s*["{])')
 _decoder = json.JSONDecoder(strict=False)
 
 
@@ -80,11 +83,22 @@ def decode_header(data: bytes) -> Header:
     host = keys.get("host_name")
     return Header(
         distributed=_distributed(keys.get("distributedInfo")),
-        devices=[struct_of(one, DeviceProperties) for one in _objects(devices)],
+        devices=[struct_of(one, DeviceProperties) for one in _objects(devices) if "name" in one],
         base_time_ns=number(keys.get("baseTimeNanoseconds")),
         host=host.strip() if isinstance(host, str) and host.strip().lower() not in _NO_HOST else None,
         merged=MERGED in keys,
     )
+
+
+def split_object(data: bytes) -> tuple[bytes, bytes]:
+    """The object that `data` begins with, and what follows it; where it is damaged, all up to another object."""
+    text = data.decode("utf-8", "replace")
+    try:
+        _, end = _decoder.raw_decode(text)
+    except (ValueError, RecursionError):
+        other = _NEXT_OBJECT.search(text)
+        end = other.start() + 1 if other else len(text)
+    return text[:end].encode(), text[end:].encode()
 
 
 def _keys(text: str) -> Mapping[str, Any]:
@@ -97,15 +111,23 @@ def _keys(text: str) -> Mapping[str, Any]:
     found = {}
     for key in _KEYS:
         start = re.search(rf'"{key}"\s*:\s*', text)
-        try:
-            if start:
-                found[key], _ = _decoder.raw_decode(text, start.end())
-        except (ValueError, RecursionError):
-            continue
+        if start:
+            found[key] = _value(text, start.end())
     return found
 
 
+def _value(text: str, start: int) -> object:
+    """The value that begins at `start`; of a damaged one the numbers that it begins with."""
+    try:
+        value, _ = _decoder.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        stretch = text[start : start + _DAMAGED_CHARACTERS]
+        return dict(reversed(_NUMBER.findall(stretch)))
+    return value
+
+
 def _distributed(value: object) -> DistributedInfo | None:
+    value = next(iter(_objects(value)), None) if isinstance(value, str | list) else value
     if not isinstance(value, dict):
         return None
     groups = [_group(one) for one in _objects(value.get("pg_config"))]
@@ -132,4 +154,5 @@ def _objects(value: object) -> list[dict[str, Any]]:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return []
+    value = [value] if isinstance(value, dict) else value
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

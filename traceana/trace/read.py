@@ -50,6 +50,10 @@ class _Args(msgspec.Struct, gc=False):
     group_name: str | None = msgspec.field(name="Process Group Name", default=None)
     group_ranks: str | list[int] | None = msgspec.field(name="Process Group Ranks", default=None)
     seq: _Count | None = msgspec.field(name="Seq", default=None)
+    source: _Count | None = msgspec.field(name="Src Rank", default=None)
+    destination: _Count | None = msgspec.field(name="Dst Rank", default=None)
+    in_split: str | list[int] | None = msgspec.field(name="In split size", default=None)
+    out_split: str | list[int] | None = msgspec.field(name="Out split size", default=None)
     backend: str | None = msgspec.field(name="traceana backend", default=None)
     library: str | None = msgspec.field(name="traceana library", default=None)
     site: str | None = msgspec.field(name="traceana site", default=None)
@@ -91,6 +95,7 @@ class _Reader:
         self.bare_calls = _Rows()
         self.c10d_spans, self.device_c10d_spans = _Rows(), _Rows()
         self.skipped = 0
+        self.window_end: int | None = None
         self.handlers: dict[str, Callable[[Event, int, int], None]] = {
             **dict.fromkeys(GPU_CATEGORIES, self.activity),
             "cuda_runtime": self.launch,
@@ -101,6 +106,7 @@ class _Reader:
             "cpu_op": self.operator,
             "user_annotation": self.annotation,
             "python_function": self.python_function,
+            "Trace": self.window,
         }
 
     def add(self, chunk: Chunk) -> None:
@@ -170,6 +176,10 @@ class _Reader:
         if event.name.startswith(_MODULE_PREFIX):
             self.modules.add(start, duration, self._thread(event), self._name(event.name.removeprefix(_MODULE_PREFIX)))
 
+    def window(self, event: Event, start: int, duration: int) -> None:
+        # Kineto's own "PyTorch Profiler (0)", from the start to the stop of the recording.
+        self.window_end = max(self.window_end or 0, start + duration)
+
     def _args(self, event: Event) -> _Args:
         try:
             return _args_decoder.decode(event.args)
@@ -192,6 +202,10 @@ class _Reader:
                 seq=args.seq,
                 backend=args.backend,
                 library=args.library,
+                sends_to=() if args.destination is None else (args.destination,),
+                receives_from=() if args.source is None else (args.source,),
+                in_split=ranks(args.in_split) or (),
+                out_split=ranks(args.out_split) or (),
                 site=args.site,
             )
         )
@@ -260,6 +274,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         foreign=tuple(sorted(reader.foreign)),
         calls=tuple(reader.calls),
         call_external=np.array(reader.call_external, dtype=np.int64),
+        window_end_ns=None if reader.window_end is None else reader.window_end + base_ns,
     )
 
 

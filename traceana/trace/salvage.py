@@ -5,7 +5,9 @@ comma as decimal point (pytorch#191032), quotes that are not escaped (kineto#145
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from traceana.trace.events import Chunk, Decode, DecodeError, decode_events, join
 
@@ -49,20 +51,34 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
     chunks: list[Chunk] = []
     skipped = repaired = position = 0
     while position < len(pieces):
-        most = min(_MOST_PIECES, len(pieces) - position)
-        for count in range(1, most + 1):
-            chunk, mended = _decode_or_mend(b",".join(pieces[position : position + count]), decode)
-            if chunk is not None:
-                chunks.append(chunk)
-                repaired += mended
-                position += count
-                break
+        found = _glued(pieces[position : position + _MOST_PIECES], decode)
+        if found:
+            chunks.append(found.chunk)
+            repaired += found.mended
+            position += found.pieces
+        elif position == len(pieces) - 1:
+            break
         else:
-            if position == len(pieces) - 1:
-                break
             skipped += 1
             position += 1
     return Salvage(chunk=join(chunks), skipped=skipped, repaired=repaired, unfinished=b",".join(pieces[position:]))
+
+
+class _Event(NamedTuple):
+    """An event, of how many pieces it was glued together, and whether it needed mending."""
+
+    chunk: Chunk
+    pieces: int
+    mended: bool
+
+
+def _glued(pieces: Sequence[bytes], decode: Decode) -> _Event | None:
+    """The event that the first pieces make, of as few as will do."""
+    for count in range(1, len(pieces) + 1):
+        chunk, mended = _decode_or_mend(b",".join(pieces[:count]), decode)
+        if chunk is not None:
+            return _Event(chunk, count, mended)
+    return None
 
 
 def _part_from_stump(piece: bytes, decode: Decode) -> list[bytes]:

@@ -49,3 +49,15 @@ class ByteStream:
         yield member.flush()
         if not member.eof:
             self.cut_short = "the gzip stream ends before its end mark"
+
+
+def last_bytes(path: Path, count: int) -> bytes:
+    """The last `count` decompressed bytes of a file; of gzip all of it has to be read. Raises OSError."""
+    with path.open("rb") as file:
+        if file.peek(2)[:2] != GZIP_MAGIC:
+            file.seek(max(path.stat().st_size - count, 0))
+            return file.read()
+    tail = b""
+    for block in ByteStream(path):
+        tail = (tail + block)[-count:]
+    return tail

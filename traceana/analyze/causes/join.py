@@ -8,7 +8,7 @@ import numpy as np
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.exposed import exposed_parts, usual_ns
 from traceana.analyze.causes.lost import LostTime
-from traceana.analyze.causes.parts import named, over_window, within
+from traceana.analyze.causes.parts import Parts, named, over_window, within
 from traceana.analyze.collectives import Collectives
 from traceana.report import ExposedIs, IdleBy, UncoveredBy
 from traceana.trace.columns import Bools, Ints
@@ -21,6 +21,8 @@ class RankCauses:
     exposed_is: ExposedIs
     uncovered_by: UncoveredBy
     idle_by: IdleBy
+    parts: tuple[Parts, Parts, Parts]
+    """The sets of time behind these three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ def causes(calls: Calls, own: Mapping[int, Collectives], lost: Mapping[int, Lost
             exposed_is=over_window(ExposedIs, spent),
             uncovered_by=over_window(UncoveredBy, its.uncovered),
             idle_by=over_window(IdleBy, its.idle),
+            parts=(spent, its.uncovered, its.idle),
         )
     return Causes(ranks=ranks, exposed_ns=exposed_ns, uncovered_ns=uncovered_ns, known=known)
 

@@ -15,9 +15,11 @@ def standing(comparison: Comparison) -> tuple[bool, float]:
 def mix_speedup(comparison: Comparison) -> float | None:
     """Time of the baseline's calls over the time they would take at the candidate's medians; None without a call.
 
-    Rows that cannot tell count only where all cannot: too few calls make a median of little worth.
+    Rows that cannot tell count only where all cannot: too few calls make a median of little worth. One run a side can
+    tell of no difference that it sees, so there all rows count that have calls enough for an interval.
     """
-    rows = _decided(comparison) or comparison.rows
+    seen = [row for row in comparison.rows if row.ci_low is not None] if comparison.one_run_a_side else []
+    rows = seen or _decided(comparison) or comparison.rows
     baseline = sum(row.baseline_count * row.baseline_p50_ns for row in rows)
     candidate = sum(row.baseline_count * row.candidate_p50_ns for row in rows)
     return baseline / candidate if candidate else None
@@ -68,14 +70,7 @@ def _faster_figure(comparison: Comparison) -> Figure:
 def _where_figure(comparison: Comparison) -> Figure:
     """The row that is worth most of those with a verdict."""
     if not comparison.certain:
-        nowhere = all(row.verdict == "no difference" for row in comparison.rows)
-        return Figure(
-            question="Where?",
-            value="Nowhere" if nowhere else "Cannot tell",
-            caption="no row has a certain difference",
-            detail="",
-            term="verdict",
-        )
+        return _nowhere_figure(comparison)
     row = max(comparison.certain, key=lambda row: (abs(row.worth_ns or 0), row.baseline_count * row.baseline_p50_ns))
     return Figure(
         question="Where?",
@@ -83,6 +78,24 @@ def _where_figure(comparison: Comparison) -> Figure:
         caption=worth_in_words(row.worth_ns, comparison.worth_per),
         detail=f"{row.verdict}: {units.ratio(row.speedup)} ({units.ratio_range(row.ci_low, row.ci_high)})",
         term="worth",
+    )
+
+
+def _nowhere_figure(comparison: Comparison) -> Figure:
+    """Where nothing is certain: what would make it so, as far as that can be estimated."""
+    unsure = [row for row in comparison.rows if row.verdict == "cannot tell"]
+    needed = max((row.runs_needed or 0 for row in unsure), default=0)
+    if not needed:
+        return Figure(
+            question="Where?", value="Nowhere", caption="no row has a certain difference", detail="", term="verdict"
+        )
+    at_least = "" if comparison.interval_basis == "repeats" else "at least "
+    return Figure(
+        question="What would settle it?",
+        value=f"{units.plural(needed, 'run')} a side",
+        caption=f"{at_least}for all {units.plural(len(unsure), 'row')} without a verdict",
+        detail="traceana capture --repeat N",
+        term="verdict",
     )
 
 

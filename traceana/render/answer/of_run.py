@@ -2,6 +2,7 @@
 
 from traceana import units
 from traceana.render.answer.figures import Figure, Headline, Window, exposed_share, window
+from traceana.render.answer.overview import late_rank
 from traceana.render.page.waiting import certain_waits
 from traceana.report import Operation, RunReport
 
@@ -21,9 +22,16 @@ def run_answer(run: RunReport) -> Headline:
         sentence=f"{run.label} communicates for {units.percent(times.comm_ns, times.span_ns)} of its window; "
         f"{hidden} of that is hidden under compute.",
         second=f"{units.sized(costliest.op, costliest.message_bytes)} takes the largest part. "
-        "Add a second run to compare backends.",
+        f"{_late(run)}Add a second run to compare backends.",
         figures=(_exposed_figure(run, times), _costliest_figure(run, costliest), _wait_figure(run)),
     )
+
+
+def _late(run: RunReport) -> str:
+    late = late_rank(run)
+    if late is None:
+        return ""
+    return f"Its peers wait most for rank {late.rank}: {units.duration(late.wait_caused_ns)} together. "
 
 
 def _exposed_figure(run: RunReport, times: Window) -> Figure:

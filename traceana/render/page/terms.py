@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from traceana.analyze.guide import in_words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
@@ -87,7 +89,7 @@ TERMS = {
         name="speed-up over the mix",
         meaning="The time of the baseline's calls, over the time they would take at the candidate's medians: "
         "each operation and size weighs as much as the baseline spends on it. Rows that cannot tell are left out "
-        "where others can.",
+        "where others can, but not with one run a side.",
     ),
     "interval": Definition(
         name="95 % interval",
@@ -123,8 +125,8 @@ TERMS = {
     ),
     "expected": Definition(
         name="expected",
-        meaning="What the guide to sglang's communication expects of PyNccl over torch.distributed at this size: up to "
-        "10 % under 1 MiB, 10 to 30 % up to 10 MiB, 30 to 50 % above.",
+        meaning="What the guide to sglang's communication expects PyNccl to save of torch.distributed's time at this "
+        f"size: {in_words()}.",
     ),
     "basis": Definition(
         name="basis",
@@ -146,8 +148,9 @@ TERMS = {
     ),
     "residual": Definition(
         name="clock residual",
-        meaning="Median difference between the ranks' ends of one collective after clocks were aligned. "
-        "Waits shorter than it mean nothing.",
+        meaning="How well the ranks' clocks agree: on one host's clock the median difference between the ranks' ends "
+        "of one collective, on aligned clocks a bound of their offsets' error that holds in 95 of 100 runs. Waits "
+        "shorter than it mean nothing.",
     ),
     "place": Definition(
         name="on the timeline",

@@ -21,4 +21,4 @@ def operation_rows(report: Report) -> tuple[OperationRow, ...]:
     return tuple(sorted(rows, key=lambda row: -row.data.duration_ns.sum))
 
 
-SECTION = Section(name="all_calls", link="All calls", view=operation_rows)
+SECTION = Section(name="all_calls", title="All calls", view=operation_rows)

@@ -114,4 +114,4 @@ def _parts(rank: RankReport) -> tuple[int, ...]:
     )
 
 
-SECTION = Section(name="breakdown", link="Time", view=breakdown)
+SECTION = Section(name="breakdown", title="Where the time goes", view=breakdown)

@@ -156,4 +156,4 @@ def basis(comparison: Comparison) -> str:
     )
 
 
-SECTION = Section(name="comparison", link="Comparison", view=comparison_tables)
+SECTION = Section(name="comparison", title="Comparison", view=comparison_tables)

@@ -10,4 +10,4 @@ def glossary(_report: Report) -> dict[str, Definition]:
     return TERMS
 
 
-SECTION = Section(name="glossary", link="Glossary", view=glossary)
+SECTION = Section(name="glossary", title="Glossary", view=glossary)

@@ -20,4 +20,4 @@ def analyses(report: Report) -> tuple[MarkedAnalysis, ...]:
     return tuple(MarkedAnalysis(run=mark, data=run.hta) for mark, run in marked_runs(report) if run.hta)
 
 
-SECTION = Section(name="hta", link="HTA", view=analyses)
+SECTION = Section(name="hta", title="HolisticTraceAnalysis", view=analyses)

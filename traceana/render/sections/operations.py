@@ -205,4 +205,4 @@ def _operations_view(report: Report) -> Operations:
     return Operations(time_by_op=time_by_op(report), spreads=spreads(report))
 
 
-SECTION = Section(name="operations", link="Operations", view=_operations_view)
+SECTION = Section(name="operations", title="Operations", view=_operations_view)

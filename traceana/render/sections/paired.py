@@ -20,4 +20,4 @@ def paired_rows(report: Report) -> tuple[MarkedPair, ...]:
     return tuple(MarkedPair(mark=mark, data=row) for mark, run in marked_runs(report) for row in run.paired)
 
 
-SECTION = Section(name="paired", link="Pairs", view=paired_rows)
+SECTION = Section(name="paired", title="The same call on both backends", view=paired_rows)

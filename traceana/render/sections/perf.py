@@ -69,4 +69,4 @@ def _perf(report: Report) -> PerfTables | None:
     return tables if tables.times else None
 
 
-SECTION = Section(name="perf", link="sglang", view=_perf)
+SECTION = Section(name="perf", title="By sglang's own clock", view=_perf)

@@ -45,4 +45,4 @@ def _ranked(comparison: Comparison, marks: dict[str, RunMark]) -> Ranked:
     )
 
 
-SECTION = Section(name="ranking", link="Candidates", view=ranking)
+SECTION = Section(name="ranking", title="Candidates", view=ranking)

@@ -187,4 +187,4 @@ def _window(run: RunReport) -> str:
     return f"{units.duration(window([run]).span_ns / max(1, len(run.ranks)))} {kind}"
 
 
-SECTION = Section(name="setup", link="How it ran", view=setup_table)
+SECTION = Section(name="setup", title="How it ran", view=setup_table)

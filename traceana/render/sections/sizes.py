@@ -199,4 +199,4 @@ def _sizes(report: Report) -> Sizes:
     return Sizes(ranges=ranges(report), bandwidth_charts=bandwidth_charts(report), bucket_rows=bucket_rows(report))
 
 
-SECTION = Section(name="sizes", link="Sizes", view=_sizes)
+SECTION = Section(name="sizes", title="Message sizes", view=_sizes)

@@ -182,4 +182,4 @@ def _spans(report: Report) -> Spans | None:
     return Spans(charts=step_charts(report), rows=rows) if rows else None
 
 
-SECTION = Section(name="spans", link="Spans", view=_spans)
+SECTION = Section(name="spans", title="Steps and modules", view=_spans)

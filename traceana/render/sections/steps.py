@@ -65,7 +65,10 @@ def _axis(scale: LogScale) -> Axis:
     step = round_step((scale.high - scale.low) / 8) / unit.scale
     first, last = int(scale.low / unit.scale / step) + 1, int(scale.high / unit.scale / step)
     places = [place * step for place in range(first, last + 1)]
-    ticks = tuple(Tick(at=scale.at(place * unit.scale), label=units.tick(place)) for place in places)
+    ticks = tuple(
+        Tick(at=scale.at(place * unit.scale), label=units.tick(place), minor=index % 2 == 1)
+        for index, place in enumerate(places)
+    )
     return Axis(title=f"time ({unit.name}), logarithmic", ticks=ticks)
 
 
@@ -85,4 +88,4 @@ def _strip(mark: RunMark, index: int, steps: tuple[StepTime, ...], scale: LogSca
     )
 
 
-SECTION = Section(name="steps", link="Steps", view=strips)
+SECTION = Section(name="steps", title="Step by step", view=strips)

@@ -8,7 +8,7 @@ from traceana.render.page.drawn_ranks import drawn_ranks
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.scales import Axis, Tick, round_step
 from traceana.render.page.section import Section
-from traceana.report import Report, RunReport, TimelineRow
+from traceana.report import Report, RunReport, TimelineCall, TimelineRow
 from traceana.report import Timeline as TimelineData
 
 CELLS = 2000
@@ -26,11 +26,22 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call to point at, in percent of the axis."""
+
+    op: str
+    at: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
     """One rank, with its times in words."""
 
     rank: int
     paths: tuple[Path, ...]
+    calls: tuple[Call, ...]
     title: str
 
 
@@ -89,7 +100,23 @@ def _strip(row: TimelineRow, longest_ns: int) -> Strip:
     return Strip(
         rank=row.rank,
         paths=tuple(Path(kind=STYLES[kind], outline=_outline(cells, kind)) for kind in kinds),
+        calls=tuple(_call(row.rank, call, longest_ns) for call in row.calls),
         title=f"rank {row.rank}: {f'about {summary}' if summary else 'nothing ran'}",
+    )
+
+
+def _call(rank: int, call: TimelineCall, longest_ns: int) -> Call:
+    """Operation, size, group, wait and transfer in words."""
+    group = f" among {units.plural(call.group_size, 'rank')}" if call.group_size else ""
+    split = "not matched across ranks"
+    if call.wait_ns is not None:
+        split = f"waits {units.duration(call.wait_ns)}, transfers {units.duration(call.transfer_ns)}"
+    name = units.sized(call.op, call.message_bytes)
+    return Call(
+        op=call.op,
+        at=100 * call.start_ns / longest_ns,
+        width=100 * (call.end_ns - call.start_ns) / longest_ns,
+        title=f"rank {rank}: {name}{group}, {units.duration(call.end_ns - call.start_ns)} here, {split}",
     )
 
 
@@ -144,4 +171,4 @@ def _timelines(report: Report) -> Timelines | None:
     return Timelines(timelines=found, cells=CELLS) if found else None
 
 
-SECTION = Section(name="timeline", link="Timeline", view=_timelines)
+SECTION = Section(name="timeline", title="One step, all ranks", view=_timelines)

@@ -190,4 +190,4 @@ def _unknowns(report: Report) -> Unknowns:
     return Unknowns(gaps=gaps(report))
 
 
-SECTION = Section(name="unknowns", link="Cannot know", view=_unknowns)
+SECTION = Section(name="unknowns", title="What this report cannot know", view=_unknowns)

@@ -15,6 +15,9 @@ MOST_STRAGGLERS = 16
 MOST_DETAILED = 32
 """Ranks of which the matrix says more on hover: thousands of cells would double the page for it."""
 
+SMALLEST_DRIFT_PPM = 0.01
+"""Of the clocks' rates: less is 10 ns in a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -166,9 +169,11 @@ def clock_sentence(clock: Clock) -> str:
         how = "the ranks' clocks were aligned by the ends of matched collectives."
     else:
         how = "no matched collective allowed to align the ranks' clocks, so no waiting is known."
+    if abs(clock.drift_ppm) >= SMALLEST_DRIFT_PPM:
+        how = f"{how} Their rates differ by {clock.drift_ppm:.3g} ppm, which is taken out."
     if clock.residual_ns is None:
         return how
     return f"{how} What is left between them is {units.duration(clock.residual_ns)}; shorter waits mean nothing."
 
 
-SECTION = Section(name="waits", link="Waiting", view=waits)
+SECTION = Section(name="waits", title="Who waits for whom", view=waits)

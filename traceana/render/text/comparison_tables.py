@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare.perf_dumps import Change, PerfComparison
+from traceana.compare.perf_changes import Change
+from traceana.compare.perf_dumps import PerfComparison
 from traceana.compare.sentence import METRIC_NAMES, row_name
 from traceana.render.page import quotient
 from traceana.render.page.basis import common_basis

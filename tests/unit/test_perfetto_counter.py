@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceana.analyze.intervals import union
-from traceana.analyze.overlap import Occupation
+from traceana.analyze.overlap import Occupation, mean_split
 from traceana.perfetto.counter import Counter, exposed_share, step_ns
 from traceana.trace.columns import Ints
 
@@ -50,6 +50,6 @@ def test_the_area_is_the_exposed_communication(
 ) -> None:
     occupation = occupied(compute, communication)
     counter = exposed_share(occupation, shift_ns=shift, step=100)
-    assert area(counter) == pytest.approx(occupation.split().exposed_comm_ns)
+    assert area(counter) == pytest.approx(mean_split([occupation]).exposed_comm_ns)
     assert counter.percent.max(initial=0) <= 100
     assert not len(counter.percent) or counter.percent[-1] == 0

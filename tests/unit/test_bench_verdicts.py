@@ -1,0 +1,86 @@
+"""Which backend is fastest, where that changes, and the sizes that are measured."""
+
+import numpy as np
+import pytest
+
+from traceana.bench.models import MODELS, messages, sequence_length
+from traceana.bench.plan import parse_size, sizes
+from traceana.bench.results import BenchRow
+from traceana.bench.verdicts import crossovers, verdicts
+from traceana.errors import TraceanaError
+
+
+def row(backend: str, size: int, ns: float, seed: int, *, spread: float = 0.01, graph: bool = False) -> BenchRow:
+    blocks = np.random.default_rng(seed).normal(ns, spread * ns, 7)
+    return BenchRow(
+        op="all_reduce",
+        message_bytes=size,
+        dtype="bfloat16",
+        backend=backend,
+        graph=graph,
+        in_place=False,
+        calls=140,
+        p50_ns=round(ns),
+        p95_ns=round(ns),
+        p99_ns=round(ns),
+        algbw_gbps=size / ns,
+        busbw_gbps=size / ns,
+        launch_ns=None,
+        blocks_ns=tuple(round(one) for one in blocks),
+        checked=True,
+    )
+
+
+def test_the_fastest_is_named_where_it_is_certain_and_the_change_lies_between_two_sizes() -> None:
+    rows = [row("torch", 1024, 20_000, 1), row("pynccl", 1024, 10_000, 2)]
+    rows += [row("torch", 1 << 20, 50_000, 3), row("pynccl", 1 << 20, 50_000, 4)]
+    rows += [row("torch", 1 << 24, 100_000, 5), row("pynccl", 1 << 24, 150_000, 6)]
+    found = verdicts(rows)
+    assert [(one.best, one.certain) for one in (found[0], found[2])] == [("pynccl", True), ("torch", True)]
+    assert not found[1].certain
+    assert found[0].ci_low < 2 < found[0].ci_high
+    change = crossovers(found)
+    assert [(one.smaller, one.larger, one.from_bytes, one.to_bytes) for one in change] == [
+        ("pynccl", "torch", 1024, 1 << 24)
+    ]
+
+
+def test_equal_backends_are_seldom_told_apart() -> None:
+    wrong = 0
+    for seed in range(200):
+        rows = [row(name, 4096, 20_000, 10 * seed + i, spread=0.05) for i, name in enumerate(("torch", "pynccl"))]
+        wrong += verdicts(rows)[0].certain
+    assert wrong <= 10
+
+
+def test_graph_and_eager_calls_are_not_compared() -> None:
+    assert verdicts([row("torch", 1024, 20_000, 1), row("torch", 1024, 5_000, 2, graph=True)]) == ()
+
+
+def test_sizes_of_wan_are_those_of_its_shape() -> None:
+    assert sequence_length(MODELS["wan-1.3b"], 832, 480, 81) == 21 * 30 * 52
+    found = messages("wan-1.3b", "832x480", 81, 2, "bfloat16")
+    assert [(one.op, one.message_bytes) for one in found][1] == ("all_to_all_4d", 32760 // 2 * 12 * 128 * 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nix", "832x480", 81, 2), "there is no such model"),
+        (("wan-1.3b", "832", 81, 2), "WIDTHxHEIGHT"),
+        (("wan-1.3b", "832x480", 81, 5), "do not divide"),
+    ],
+)
+def test_a_shape_that_cannot_be_says_why(arguments: tuple[str, str, int, int], message: str) -> None:
+    with pytest.raises(TraceanaError, match=message):
+        messages(*arguments, "bfloat16")
+
+
+def test_sizes_are_read_and_counted() -> None:
+    assert [parse_size(text) for text in ("512", "1K", "1MiB", "2g")] == [512, 1024, 1 << 20, 2 << 30]
+    assert sizes(1024, 1 << 20, 4) == (1024, 4096, 16384, 65536, 262144, 1048576)
+    for text in ("", "x", "1T", "²M", "0", "9" * 13):
+        with pytest.raises(TraceanaError, match="size"):
+            parse_size(text)
+    with pytest.raises(TraceanaError, match="no size to measure"):
+        sizes(2048, 1024, 2)

@@ -1,0 +1,98 @@
+"""A run at a glance, in the terminal as on the page."""
+
+from dataclasses import replace
+
+from tests import reports
+from tests.report_variants import many_runs, without_calls
+from traceana.render.answer.causes import EXPOSED_IS, explained
+from traceana.render.answer.glance import MOST_RUNS
+from traceana.render.answer.overview import costly, late_rank, overview
+from traceana.render.answer.typical_step import typical_step
+from traceana.render.text.overview import overview_table
+from traceana.report import Clock, ExposedIs, StepTime, Straggler
+
+
+def _step(duration_ns: int, *, warm_up: bool = False) -> StepTime:
+    compute_ns = duration_ns // 2
+    return StepTime(
+        name=f"step {duration_ns}",
+        duration_ns=duration_ns,
+        exposed_comm_ns=duration_ns // 4,
+        compute_ns=compute_ns,
+        warm_up=warm_up,
+    )
+
+
+def test_the_typical_step_is_a_steady_one_of_middle_length() -> None:
+    run = replace(reports.run("torch"), steps=(_step(900, warm_up=True), _step(400), _step(100), _step(200)))
+    step = typical_step([run])
+    assert step is not None
+    assert (step.duration_ns, step.compute_ns, step.exposed_ns, step.other_ns) == (200, 100, 50, 50)
+    assert typical_step([replace(run, steps=run.steps[:1])]) is None
+
+
+def test_causes_are_means_over_the_ranks_that_have_them_and_the_largest_comes_first() -> None:
+    ranks = [
+        ExposedIs(peer_ns=100, transfer_ns=300, slow_transfer_ns=0, unexplained_ns=0),
+        None,
+        ExposedIs(peer_ns=0, transfer_ns=500, slow_transfer_ns=100, unexplained_ns=0),
+    ]
+    found = explained(ranks, EXPOSED_IS)
+    assert [(part.name, part.ns, part.share) for part in found] == [
+        ("transfer", 400, 0.8),
+        ("waiting for the last rank", 50, 0.1),
+        ("slow transfer", 50, 0.1),
+    ]
+    assert explained([None], EXPOSED_IS) == ()
+
+
+def test_operations_are_ranked_by_exposed_time_over_all_their_kinds() -> None:
+    run = reports.run("torch")
+    first = costly(run)[0]
+    same = [one for one in run.operations if (one.op, one.message_bytes) == (first.op, first.message_bytes)]
+    assert first.exposed_ns == sum(one.exposed_ns for one in same) / len(run.ranks)
+    assert costly(without_calls().runs[0]) == ()
+
+
+def test_a_rank_is_late_only_where_the_clocks_can_tell() -> None:
+    stragglers = (
+        Straggler(rank=0, times_last=100, wait_caused_ns=90_000),
+        Straggler(rank=1, times_last=2, wait_caused_ns=80_000),
+        Straggler(rank=2, times_last=0, wait_caused_ns=0),
+    )
+    run = replace(reports.run("torch"), stragglers=stragglers)
+    late = {
+        residual: late_rank(replace(run, clock=Clock(method="collectives", residual_ns=residual)))
+        for residual in (None, 1_000, 50_000)
+    }
+    assert {residual: one.rank if one else None for residual, one in late.items()} == {None: 0, 1_000: 1, 50_000: None}
+
+
+def test_the_table_has_a_column_a_run_and_ends_with_what_to_type() -> None:
+    table = overview_table(reports.two_runs())
+    assert table.columns == ("", "torch", "pynccl")
+    facts = {row[0]: row[1:] for row in table.rows}
+    assert facts["costs most, 1"][0].startswith("all_to_all 12\xa0MiB: ")
+    assert facts["exposed"][0].endswith("of the window, 61.0\xa0ms")
+    assert facts["which is"] == ("75\xa0% transfer, 25\xa0% waiting for the last rank",) * 2
+    assert facts["not covered because"][0].startswith("90\xa0% compute lies behind the call on its stream")
+    assert table.notes == ("next: traceana open traces/torch --at worst-wait",)
+    assert "--backend torch|pynccl" in overview_table(reports.one_run()).notes[-1]
+
+
+def test_of_many_runs_some_are_left_to_the_report() -> None:
+    table = overview_table(many_runs())
+    assert len(table.columns) == MOST_RUNS + 1
+    assert table.notes[0] == "4 more runs in the report"
+
+
+def test_a_run_without_calls_has_no_exposed_time() -> None:
+    run = without_calls().runs[0]
+    ranks = tuple(
+        replace(rank, comm_ns=0, exposed_comm_ns=0, exposed_is=None, uncovered_by=None, idle_by=None)
+        for rank in run.ranks
+    )
+    bare = replace(run, ranks=ranks, stragglers=())
+    facts = [row[0] for row in overview_table(reports.report(bare)).rows]
+    assert facts == ["median step"]
+    assert overview(bare).late is None

@@ -1,0 +1,102 @@
+"""Which ranks were in a collective together where nothing names its process group.
+
+Ranks of one group are inside its calls at the same time and leave them together; they are as many as the stated size.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from traceana.analyze.align import TOGETHER_NS, CallSequence, align, scatter
+from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.groups import Group, listed
+
+_MOST_CALLS = 0.8
+_MUCH_FARTHER = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A process group and the calls in it by rank, each on its own clock."""
+
+    group: Group
+    calls: Mapping[int, CallSequence]
+
+
+def find_groups(
+    unknown: Sequence[Found], clocks: ClockOffsets, world_size: int, stated: Sequence[tuple[int, ...]]
+) -> tuple[list[Found], list[str]]:
+    """Groups of known ranks in place of `unknown` ones, and what stays without a group, in words."""
+    found: list[Found] = []
+    notes: list[str] = []
+    for one in unknown:
+        sets = _sets(one.calls, clocks, stated)
+        whole = [members for members in sets if _is_whole(members, one, world_size, stated)]
+        found += [_part(one, members) for members in whole]
+        left = sorted(set(one.calls) - {rank for members in whole for rank in members})
+        if left:
+            notes.append(_unsupported(one, left))
+    return found, notes
+
+
+def _part(one: Found, members: tuple[int, ...]) -> Found:
+    group = replace(one.group, ranks=members, calls={rank: one.group.calls[rank] for rank in members})
+    return Found(group=group, calls={rank: one.calls[rank] for rank in members})
+
+
+def _is_whole(members: tuple[int, ...], one: Found, world_size: int, stated: Sequence[tuple[int, ...]]) -> bool:
+    """Whether these can be all ranks of a group: as many as its size, or a group of the headers, or none is missing."""
+    if len(members) < 2 or (one.group.size or len(members)) != len(members):
+        return False
+    return one.group.size is not None or members in stated or len(one.calls) == world_size
+
+
+def _unsupported(one: Found, left: Sequence[int]) -> str:
+    size = f" of {one.group.size} ranks" if one.group.size else ""
+    return (
+        f"{one.group.title}: not matched on rank {listed(left)}: what group{size} they are of is not told, "
+        "and no whole set of ranks is inside them at the same time"
+    )
+
+
+def _sets(
+    calls: Mapping[int, CallSequence], clocks: ClockOffsets, stated: Sequence[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Sets of ranks that leave calls together."""
+    comparable = clocks.comparable(calls)
+    if comparable:
+        calls = {
+            rank: replace(mine, start_ns=clocks.common(rank, mine.start_ns), end_ns=clocks.common(rank, mine.end_ns))
+            for rank, mine in calls.items()
+        }
+    ranks = sorted(calls)
+
+    def apart(first: int, second: int) -> float:
+        if stated and not any(first in members and second in members for members in stated):
+            return np.inf
+        return _apart_ns(calls[first], calls[second], comparable)
+
+    of_first = [apart(ranks[0], rank) for rank in ranks[1:]]
+    near = max(TOGETHER_NS, _MUCH_FARTHER * min(of_first, default=0.0))
+    if np.isfinite(near) and all(one <= near for one in of_first):
+        return [tuple(ranks)]
+    sets: list[list[int]] = []
+    for rank in ranks:
+        distances = [apart(members[0], rank) for members in sets]
+        nearest = int(np.argmin(distances)) if distances else -1
+        if nearest >= 0 and distances[nearest] <= TOGETHER_NS:
+            sets[nearest].append(rank)
+        else:
+            sets.append([rank])
+    return [tuple(members) for members in sets]
+
+
+def _apart_ns(a: CallSequence, b: CallSequence, comparable: bool) -> float:
+    """How far two ranks' ends of the same calls are apart; infinite where few calls are the same."""
+    pairs = align(a, b, 0 if comparable else None)
+    fewer, more = sorted((len(a), len(b)))
+    if len(pairs.left) < _MOST_CALLS * fewer or 2 * fewer < more:
+        return np.inf
+    difference = b.end_ns[pairs.right] - a.end_ns[pairs.left]
+    return float(np.median(np.abs(difference))) if comparable else scatter(difference)

@@ -1,0 +1,89 @@
+"""Collectives whose sizes differ by rank: how much each rank sent and received, and to whom."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from traceana.analyze.collectives import Collectives, Signature
+from traceana.analyze.matched import MatchedGroup, Matching
+from traceana.analyze.message_size import bus_factor
+from traceana.kernels import operation_named
+from traceana.report import BytesByRank, UnevenSizes
+from traceana.trace.columns import Ints
+
+_NOT_TOLD = -1
+
+
+def uneven_sizes(ranks: Mapping[int, Collectives], matching: Matching) -> tuple[UnevenSizes, ...]:
+    """One row a process group and operation, where any rank sends or receives another number of bytes than the rest."""
+    return tuple(row for group in matching.groups for row in _of_group(ranks, group))
+
+
+def _of_group(ranks: Mapping[int, Collectives], group: MatchedGroup) -> list[UnevenSizes]:
+    first = ranks[group.ranks[0]]
+    ops = np.array([s.op for s in first.signatures], dtype=object)[first.signature[group.calls[:, 0]]]
+    found = []
+    for op in sorted({op for op in ops.tolist() if operation_named(op).uneven}):
+        calls = group.calls[ops == op]
+        sent = _column(ranks, group.ranks, calls, [_sent(ranks[rank].signatures) for rank in group.ranks])
+        received = _column(ranks, group.ranks, calls, [_received(ranks[rank].signatures) for rank in group.ranks])
+        if (sent != sent[:, :1]).any() or (received != received[:, :1]).any():
+            name = first.signatures[int(first.signature[calls[0, 0]])].group_name
+            found.append(
+                UnevenSizes(
+                    op=op,
+                    group_name=name,
+                    ranks=group.ranks,
+                    collectives=len(calls),
+                    sent=_by_rank(sent),
+                    received=_by_rank(received),
+                    matrix=_matrix(ranks, group.ranks, calls),
+                    busbw_gbps=_busbw_gbps(op, np.maximum(sent, received), group.transfer_ns[ops == op]),
+                )
+            )
+    return found
+
+
+def _sent(signatures: Sequence[Signature]) -> Ints:
+    return np.array([_NOT_TOLD if s.sent_bytes is None else s.sent_bytes for s in signatures], dtype=np.int64)
+
+
+def _received(signatures: Sequence[Signature]) -> Ints:
+    return np.array([_NOT_TOLD if s.received_bytes is None else s.received_bytes for s in signatures], dtype=np.int64)
+
+
+def _column(ranks: Mapping[int, Collectives], members: Sequence[int], calls: Ints, values: Sequence[Ints]) -> Ints:
+    columns = zip(members, calls.T, values, strict=True)
+    return np.stack([of_code[ranks[rank].signature[index]] for rank, index, of_code in columns], axis=1)
+
+
+def _by_rank(told: Ints) -> BytesByRank | None:
+    if (told == _NOT_TOLD).any():
+        return None
+    total = told.sum(axis=0)
+    return BytesByRank(
+        by_rank=tuple(total.tolist()),
+        least=int(total.min()),
+        most=int(total.max()),
+        imbalance=float(total.max() / total.mean()) if total.any() else None,
+    )
+
+
+def _busbw_gbps(op: str, told: Ints, transfer_ns: Ints) -> float | None:
+    if (told == _NOT_TOLD).any() or not (transfer_ns > 0).all():
+        return None
+    factor = bus_factor(op, told.shape[1])
+    return float(np.median(told.max(axis=1) / transfer_ns.max(axis=1))) * factor
+
+
+def _matrix(
+    ranks: Mapping[int, Collectives], members: Sequence[int], calls: Ints
+) -> tuple[tuple[int, ...], ...] | None:
+    rows = []
+    for rank, index in zip(members, calls.T, strict=True):
+        codes, many = np.unique(ranks[rank].signature[index], return_counts=True)
+        splits = [ranks[rank].signatures[code].sent_by_rank for code in codes.tolist()]
+        if any(len(split) != len(members) for split in splits):
+            return None
+        rows.append(tuple((np.array(splits, dtype=np.int64) * many[:, None]).sum(axis=0).tolist()))
+    return tuple(rows)

@@ -1,0 +1,62 @@
+"""Who carries a collective: each backend is a small class, found by the entry point `traceana.backends`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from traceana.bench.buffers import Buffers
+from traceana.bench.world import World
+from traceana.errors import TraceanaError
+
+GROUP = "traceana.backends"
+
+
+def nothing() -> None:
+    """What most operations need before and after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """`run` is timed. `load` takes the source to where `run` wants it, `unload` the result to the target."""
+
+    run: Callable[[], object]
+    load: Callable[[], object] = nothing
+    unload: Callable[[], object] = nothing
+
+
+class Backend(Protocol):
+    """Made once a process, on all ranks alike; raises Unavailable where it cannot run."""
+
+    name: str
+    detail: str
+    """The library behind it with its version, in a few words."""
+
+    def __init__(self, world: World) -> None: ...
+
+    def call(self, buffers: Buffers) -> Call | str:
+        """How to run the operation on the current stream, or in words why this backend does not have it."""
+
+
+class Unavailable(TraceanaError):
+    """A backend cannot run here; the message says why, and what would change that."""
+
+
+def names() -> tuple[str, ...]:
+    """All installed backends, in order of name, torch first."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}, key=lambda name: (name != "torch", name)))
+
+
+def load(chosen: Sequence[str], world: World) -> tuple[dict[str, Backend], dict[str, str]]:
+    """The chosen backends that can run here, and the others with the reason. Raises TraceanaError for other names."""
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    found: dict[str, Backend] = {}
+    missing: dict[str, str] = {}
+    for name in chosen:
+        if name not in points:
+            raise TraceanaError(f"--backend {name}: there is no such backend; there are {', '.join(names())}")
+        try:
+            found[name] = points[name].load()(world)
+        except Unavailable as reason:
+            missing[name] = str(reason)
+    return found, missing

@@ -1,0 +1,76 @@
+"""What a bench is to measure: the value that goes from the command to every rank."""
+
+from dataclasses import dataclass
+
+from traceana.errors import TraceanaError
+
+OPERATIONS = (
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "broadcast",
+    "reduce",
+    "all_to_all",
+    "all_to_allv",
+    "send_recv",
+    "send_recv_pair",
+    "all_to_all_4d",
+    "all_to_all_4d_copies",
+)
+DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_LARGEST = 1 << 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One thing to measure: an operation on messages of `message_bytes`, counted as nccl-tests counts them.
+
+    `shape` is the rank's [batch, sequence, heads, head size] of an all_to_all_4d, else empty.
+    """
+
+    op: str
+    message_bytes: int
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that the ranks need to know. `graphs` are the variants to measure: eager (False), CUDA graph (True).
+
+    `warm_cache` leaves a message in the device's cache from call to call, as nccl-tests does.
+    """
+
+    messages: tuple[Message, ...]
+    backends: tuple[str, ...]
+    dtype: str
+    graphs: tuple[bool, ...]
+    in_place: bool
+    iterations: int
+    blocks: int
+    imbalance: float
+    under_compute: bool
+    warm_cache: bool
+    seed: int
+
+
+def parse_size(text: str) -> int:
+    """ "64K", "1MiB" or "512" to bytes, in powers of 1024. Raises TraceanaError for anything else."""
+    lowered = text.strip().lower().removesuffix("ib").removesuffix("b")
+    number, unit = (lowered[:-1], lowered[-1]) if lowered[-1:] in ("k", "m", "g") else (lowered, "")
+    if not (number.isascii() and number.isdigit()) or len(number) > 12:
+        raise TraceanaError(f"{text or 'an empty size'} is no size; write for example 512, 64K or 256M")
+    size = int(number) * _UNITS[unit]
+    if not 0 < size <= _LARGEST:
+        raise TraceanaError(f"{text} is no size between 1 and 1024G")
+    return size
+
+
+def sizes(first: int, last: int, factor: int) -> tuple[int, ...]:
+    """From `first` to `last` bytes, each `factor` times the one before. Raises TraceanaError where there is none."""
+    if first > last:
+        raise TraceanaError(f"-b {first} is larger than -e {last}: no size to measure")
+    found = [first]
+    while found[-1] * factor <= last:
+        found.append(found[-1] * factor)
+    return tuple(found)

@@ -1,0 +1,158 @@
+"""`traceana bench`: collectives by operation, size and backend."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from traceana import units
+from traceana.bench.plan import DTYPES, OPERATIONS, Message, Plan, parse_size, sizes
+from traceana.errors import TraceanaError
+
+if TYPE_CHECKING:
+    from traceana.bench.results import BenchReport, BenchRow
+
+_EXAMPLES = """
+\b
+Examples:
+  traceana bench --ranks 2
+  traceana bench --ranks 2 --op all_reduce,all_to_all -b 1M -e 256M
+  traceana bench --ranks 4 --model wan-1.3b --resolution 832x480 --frames 81
+  torchrun --nproc-per-node 8 -m traceana bench --op all_reduce --under-compute
+  traceana bench --ranks 2 --format json -o bench.json
+"""
+_WIDTHS = (10, 20, 7, 11, 11, 9, 9, 10)
+_SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_recv"
+
+
+@click.command(
+    "bench",
+    epilog=_EXAMPLES,
+    help="Time collectives on this machine: every backend on the same messages, results checked, in random turns.",
+)
+@click.option("--ranks", type=click.IntRange(min=2), default=2, show_default=True, help="Ranks to start here.")
+@click.option("--op", "ops", default=_SWEPT, show_default=True, help=f"Any of {', '.join(OPERATIONS)}.")
+@click.option("-b", "first", default="1K", show_default=True, help="Smallest message.")
+@click.option("-e", "last", default="256M", show_default=True, help="Largest message.")
+@click.option("-f", "factor", type=click.IntRange(min=2), default=4, show_default=True, help="Step between sizes.")
+@click.option("--backend", "backends", default=None, help="Backends, with commas. [default: all that are installed]")
+@click.option("--dtype", type=click.Choice([*DTYPES]), default=None, help="[default: bfloat16, on CPU float32]")
+@click.option("--graphs", type=click.Choice(["off", "on", "both"]), default="both", show_default=True)
+@click.option("--in-place", is_flag=True, help="Use one buffer for source and target where a backend can.")
+@click.option("--imbalance", type=click.FloatRange(min=1), default=2.0, show_default=True, help="Of all_to_allv.")
+@click.option("--iterations", type=click.IntRange(min=3), default=20, show_default=True, help="Calls in a block.")
+@click.option("--blocks", type=click.IntRange(min=3), default=7, show_default=True, help="Blocks of each variant.")
+@click.option("--under-compute", is_flag=True, help="Also while a matrix product runs on another stream.")
+@click.option("--warm-cache", is_flag=True, help="Use the same buffers for each call, as nccl-tests does.")
+@click.option("--model", default=None, help="Take the messages of a model: wan-1.3b, wan-14b, hunyuan, flux, …")
+@click.option("--resolution", default="832x480", show_default=True, help="With --model.")
+@click.option("--frames", type=click.IntRange(min=1), default=81, show_default=True, help="With --model.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON here.")
+def command(
+    ranks: int,
+    ops: str,
+    first: str,
+    last: str,
+    factor: int,
+    backends: str | None,
+    dtype: str | None,
+    graphs: str,
+    in_place: bool,
+    imbalance: float,
+    iterations: int,
+    blocks: int,
+    under_compute: bool,
+    warm_cache: bool,
+    model: str | None,
+    resolution: str,
+    frames: int,
+    seed: int,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Measure and print."""
+    import msgspec
+    import torch
+
+    from traceana.bench.backends import names
+    from traceana.bench.launch import join, run, started_as_rank
+
+    chosen = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
+    plan = Plan(
+        messages=_of_model(model, resolution, frames, ranks, chosen) if model else _swept(ops, first, last, factor),
+        backends=tuple(backends.split(",")) if backends else names(),
+        dtype=chosen,
+        graphs={"off": (False,), "on": (True,), "both": (False, True)}[graphs],
+        in_place=in_place,
+        iterations=iterations,
+        blocks=blocks,
+        imbalance=imbalance,
+        under_compute=under_compute,
+        warm_cache=warm_cache,
+        seed=seed,
+    )
+    report = join(plan) if started_as_rank() else run(plan, ranks)
+    if report is None:
+        return
+    if output:
+        _write(output, msgspec.json.format(msgspec.json.encode(report), indent=1))
+    click.echo(msgspec.json.encode(report).decode() if form == "json" else _text(report))
+
+
+def _swept(ops: str, first: str, last: str, factor: int) -> tuple[Message, ...]:
+    unknown = [op for op in ops.split(",") if op not in OPERATIONS or op.startswith("all_to_all_4d")]
+    if unknown:
+        raise TraceanaError(f"--op {unknown[0]}: measure any of {', '.join(OPERATIONS)}; all_to_all_4d with --model")
+    found = sizes(parse_size(first), parse_size(last), factor)
+    return tuple(Message(op=op, message_bytes=size) for op in ops.split(",") for size in found)
+
+
+def _of_model(model: str, resolution: str, frames: int, ranks: int, dtype: str) -> tuple[Message, ...]:
+    from traceana.bench.models import messages
+
+    return messages(model, resolution, frames, ranks, dtype)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content + b"\n")
+    except OSError as error:
+        raise TraceanaError(f"{path}: cannot be written ({error.strerror}); name another file with -o") from error
+
+
+def _text(report: "BenchReport") -> str:
+    """A table as nccl-tests prints it, then which backend is fastest where, and what was not measured."""
+    titles = zip(("size", "backend", "graph", "p50", "p95", "algbw", "busbw", "launch"), _WIDTHS, strict=True)
+    head = f"{'operation':<20}" + "".join(f"{title:>{width}}" for title, width in titles)
+    lines = [f"# {report.ranks} ranks; " + "; ".join(f"{name} {value}" for name, value in report.machine), head]
+    lines += [_line(row) for row in report.rows]
+    lines += [
+        f"{one.op} {units.size(one.message_bytes)}{' in a graph' if one.graph else ''}: "
+        + (f"{one.best} is fastest" if one.certain else f"cannot tell {one.best} from {one.second}")
+        + f", {units.ratio(one.speedup)} of {one.second} ({units.ratio_range(one.ci_low, one.ci_high)})"
+        for one in report.verdicts
+    ]
+    lines += [
+        f"{one.op}{' in a graph' if one.graph else ''}: {one.smaller} up to {units.size(one.from_bytes)}, {one.larger} "
+        f"from {units.size(one.to_bytes)}"
+        for one in report.crossovers
+    ]
+    lines += [f"not measured: {one.backend} {one.op or ''}: {one.reason}" for one in report.not_measured]
+    return "\n".join(lines)
+
+
+def _line(row: "BenchRow") -> str:
+    launch = units.duration(row.launch_ns) if row.launch_ns is not None else "-"
+    cells = (
+        units.size(row.message_bytes),
+        row.backend,
+        "yes" if row.graph else "no",
+        units.duration(row.p50_ns),
+        units.duration(row.p95_ns),
+        f"{row.algbw_gbps:.2f}",
+        f"{row.busbw_gbps:.2f}",
+        launch,
+    )
+    return f"{row.op:<20}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))

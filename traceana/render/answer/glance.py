@@ -1,0 +1,76 @@
+"""Runs at a glance, in words: a fact a row, a column a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from traceana import units
+from traceana.render.answer.causes import Explained
+from traceana.render.answer.figures import exposed_share
+from traceana.render.answer.overview import MOST_COSTLY, Overview, overview
+from traceana.report import Report
+
+MOST_RUNS = 6
+"""Columns that a terminal holds, and a first screen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """Facts by their name; a row has a value for each of `labels`. `left_out` runs have no column."""
+
+    labels: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    left_out: int
+
+
+def glance(report: Report) -> Glance:
+    """Step, exposed share and its causes, the operations that cost most, and the late rank; facts that any run has."""
+    found = [overview(run) for run in report.runs[:MOST_RUNS]]
+    rows = [(name, tuple(value(one) for one in found)) for name, value in _FACTS]
+    return Glance(
+        labels=tuple(one.label for one in found),
+        rows=tuple((name, values) for name, values in rows if set(values) - {units.UNKNOWN}),
+        left_out=len(report.runs) - len(found),
+    )
+
+
+def _step(one: Overview) -> str:
+    return units.duration(one.step.duration_ns) if one.step else units.UNKNOWN
+
+
+def _exposed(one: Overview) -> str:
+    if not one.times.comm_ns:
+        return units.UNKNOWN
+    mean = one.times.exposed_comm_ns / max(1, one.ranks)
+    return f"{exposed_share(one.times)} of the window, {units.duration(mean)}"
+
+
+def _largest(parts: tuple[Explained, ...]) -> str:
+    """The two causes that cost most."""
+    return ", ".join(f"{units.percent(part.share, 1)} {part.name}" for part in parts[:2]) or units.UNKNOWN
+
+
+def _late(one: Overview) -> str:
+    if one.late is None:
+        return units.UNKNOWN
+    times = f"last {units.count(one.late.times_last)} times"
+    return f"{one.late.rank}: {times}, peers waited {units.duration(one.late.wait_caused_ns)} together"
+
+
+def _costly(place: int) -> Callable[[Overview], str]:
+    def cell(one: Overview) -> str:
+        if place >= len(one.costly):
+            return units.UNKNOWN
+        found = one.costly[place]
+        return f"{units.sized(found.op, found.message_bytes)}: {units.duration(found.exposed_ns)} exposed"
+
+    return cell
+
+
+_FACTS: tuple[tuple[str, Callable[[Overview], str]], ...] = (
+    ("median step", _step),
+    ("exposed", _exposed),
+    ("which is", lambda one: _largest(one.exposed_is)),
+    ("not covered because", lambda one: _largest(one.uncovered_by)),
+    *((f"costs most, {place + 1}", _costly(place)) for place in range(MOST_COSTLY)),
+    ("late rank", _late),
+)
