@@ -65,6 +65,8 @@ def align(a: CallSequence, b: CallSequence, offset_ns: int | None) -> Alignment:
     if offset_ns is not None:
         b = b.earlier(offset_ns)
         by_number = _meeting(a, b, _agreeing(a, b, _by_number(a, b)))
+        if 2 * len(by_number[0]) >= min(len(a), len(b)):
+            return _alignment(by_number)
         return _more(by_number, _by_time(a, b), numbered=numbered(a) and numbered(b))
     by_number = _agreeing(a, b, _by_number(a, b))
     if 2 * len(by_number[0]) >= min(len(a), len(b)) and _spread(a, b, by_number) <= TOGETHER_NS:
@@ -87,7 +89,9 @@ def _alignment(pairs: _Pairs, *, numbers_wrong: bool = False) -> Alignment:
 
 def numbered(calls: CallSequence) -> bool:
     """Whether every call has a number of its own."""
-    return bool((calls.seq >= 0).all()) and len(np.unique(calls.seq)) == len(calls)
+    if not len(calls) or calls.seq.min() < 0:
+        return False
+    return bool((np.diff(calls.seq) > 0).all()) or len(np.unique(calls.seq)) == len(calls)
 
 
 def _by_number(a: CallSequence, b: CallSequence) -> _Pairs:
@@ -99,12 +103,15 @@ def _by_number(a: CallSequence, b: CallSequence) -> _Pairs:
 
 def _by_time(a: CallSequence, b: CallSequence) -> _Pairs:
     """Pairs on one clock: all in order where that fits as a whole, else around pairs that end together."""
-    around = _around_common_ends(a, b)
     if len(a) != len(b):
-        return around
+        return _around_common_ends(a, b)
     whole = np.arange(len(a), dtype=np.int64), np.arange(len(a), dtype=np.int64)
-    fits = len(_meeting(a, b, _agreeing(a, b, whole))[0]) == len(a)
-    return whole if fits and _count_meeting(a, b, whole) >= _count_meeting(a, b, around) else around
+    if len(_meeting(a, b, _agreeing(a, b, whole))[0]) < len(a):
+        return _around_common_ends(a, b)
+    if (met := _count_meeting(a, b, whole)) == len(a):
+        return whole
+    around = _around_common_ends(a, b)
+    return whole if met >= _count_meeting(a, b, around) else around
 
 
 def _around_common_ends(a: CallSequence, b: CallSequence) -> _Pairs:

@@ -146,6 +146,6 @@ class _Parts:
 
 
 def _apart(host: str | None, heads: Sequence[int]) -> str:
-    where = f"host {host}" if host else "hosts are not named, and"
+    where = f"host {host}" if host else "hosts are not named"
     listed = ", ".join(map(str, heads[:8])) + (", …" if len(heads) > 8 else "")
     return f"{where}: ranks are never inside a collective at the same time, so clocks differ (from ranks {listed} on)"

@@ -77,8 +77,13 @@ def _align(one: Found, shared: Machines) -> _Aligned:
     rows = np.full((len(reference), len(ranks)), -1, dtype=np.int64)
     rows[:, 0] = np.arange(len(reference))
     numbers_wrong = False
+    ahead_ns = {shared.of_rank[ranks[0]]: 0}
     for column, rank in enumerate(ranks[1:], start=1):
-        found = align(reference, one.calls[rank], 0 if shared.together(ranks[0], rank) else None)
+        machine, calls = shared.of_rank[rank], one.calls[rank]
+        found = align(reference, calls, ahead_ns.get(machine))
+        if machine not in ahead_ns and 2 * len(found.left) > len(reference) and not numbered(calls):
+            # The machine's other ranks need not look for its clock again.
+            ahead_ns[machine] = int(np.median(calls.end_ns[found.right] - reference.end_ns[found.left]))
         rows[found.left, column] = found.right
         numbers_wrong |= found.numbers_wrong
     rows = rows[(rows >= 0).all(axis=1)]
