@@ -40,3 +40,13 @@ def test_parts_of_unlike_size_make_one_whole(run: Any) -> None:
     sizes = {row["message_bytes"] for row in run["operations"] if row["op"] == "all_gather"}
     assert 24_000 in sizes
     assert not sizes & {16_000, 32_000}
+
+
+def test_uneven_collectives_tell_who_sent_and_received_what(run: Any) -> None:
+    """A step's parts of the all-gather are 8,000 and 16,000 bytes; the even calls of the same group do not count."""
+    gathered, exchanged = sorted(run["uneven"], key=lambda row: row["op"])
+    assert (gathered["op"], gathered["collectives"]) == ("all_gather", 3)
+    assert gathered["sent"]["by_rank"] == [3 * 8_000, 3 * 16_000]
+    assert gathered["received"]["by_rank"] == [3 * 24_000, 3 * 24_000]
+    assert (exchanged["op"], exchanged["sent"]["by_rank"]) == ("all_to_all", [3 * 8_400, 3 * 16_400])
+    assert exchanged["matrix"] == [[3 * 4_000, 3 * 4_400], [3 * 8_000, 3 * 8_400]]

@@ -148,11 +148,25 @@ def _waiting(report: Any, run: Run, found: Findings) -> None:
     for row in report["stragglers"]:
         expected = by_hand.straggler_figures(run.matched.sets, row["rank"])
         found.equal(f"stragglers[{row['rank']}]", expected, row)
+    uneven = by_hand.uneven_figures(run.matched.sets)
+    told = {(row["op"], row["group_name"], tuple(row["ranks"])): row for row in report["uneven"]}
+    found.equal("uneven", sorted(map(str, uneven)), sorted(map(str, told)))
+    for place in uneven.keys() & told.keys():
+        found.equal(f"uneven{place}", uneven[place], told[place])
+        _matrix(f"uneven{place}.matrix", told[place], found)
     cells = by_hand.wait_cells(run.all_calls)
     rows = {(row["rank"], row["op"]): row for row in report["waits"]}
     found.equal("waits", sorted(cells), sorted(rows))
     for key in cells.keys() & rows.keys():
         found.equal(f"waits{key}", cells[key], rows[key])
+
+
+def _matrix(path: str, row: Any, found: Findings) -> None:
+    """Rows add up to what each rank sent, columns to what it received."""
+    if row["matrix"]:
+        found.equal(f"{path}.rows", row["sent"]["by_rank"], [sum(line) for line in row["matrix"]])
+        columns = zip(*row["matrix"], strict=True)
+        found.equal(f"{path}.columns", row["received"]["by_rank"], [sum(column) for column in columns])
 
 
 def _spans(report: Any, run: Run, found: Findings) -> None:

@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
-from tests.oracle.arithmetic import bus_factor, common, length, nearest_rank, spread, union, without
+from tests.oracle.arithmetic import ITEM_BYTES, bus_factor, common, length, nearest_rank, spread, union, without
 from tests.oracle.calls import Call, calls_of, compute_of
 from tests.oracle.matching import Matched, Shift, match
 from tests.oracle.raw import RawRank, read
 
 Figures = dict[str, Any]
+UNEVEN = ("all_to_all", "all_gather")
 GUIDE_EDGES = (0, 1 << 20, 10 << 20, None)
 
 
@@ -112,6 +113,40 @@ def buckets(calls: list[Call]) -> dict[tuple[str, str, int, int | None], Figures
             if (low or 0) <= call.bytes and (high is None or call.bytes < high):
                 placed[call.op, "guide", low or 0, high].append(call)
     return {key: bucket_figures(found) for key, found in placed.items()}
+
+
+def uneven_figures(sets: list[list[Call]]) -> dict[tuple[str, str | None, tuple[int, ...]], Figures]:
+    """UnevenSizes by operation, group name and ranks."""
+    chosen: dict[tuple[str, str | None, tuple[int, ...]], list[list[Call]]] = defaultdict(list)
+    for calls in sets:
+        told = {(call.meta.get("In msg nelems"), call.meta.get("Out msg nelems")) for call in calls}
+        if len(told) > 1 and calls[0].op in UNEVEN:
+            ranks = tuple(call.rank for call in calls)
+            chosen[calls[0].op, calls[0].meta.get("Process Group Name"), ranks].append(calls)
+    return {key: _uneven(key[0], rows) for key, rows in chosen.items()}
+
+
+def _uneven(op: str, rows: list[list[Call]]) -> Figures:
+    sent = [[_item(call) * call.meta["In msg nelems"] for call in calls] for calls in rows]
+    received = [[_item(call) * call.meta["Out msg nelems"] for call in calls] for calls in rows]
+    if op == "all_gather":
+        received = [[sum(parts)] * len(parts) for parts in sent]
+    largest = [max(*one, *other) for one, other in zip(sent, received, strict=True)]
+    times = [max(call.transfer for call in calls) for calls in rows]
+    speeds = [size / time for size, time in zip(largest, times, strict=True)]
+    found = {"collectives": len(rows), "sent": _bytes_by_rank(sent), "received": _bytes_by_rank(received)}
+    return {**found, "busbw_gbps": median(speeds) * bus_factor(op, len(rows[0]))}
+
+
+def _item(call: Call) -> int:
+    return ITEM_BYTES[call.dtype or ""]
+
+
+def _bytes_by_rank(rows: list[list[int]]) -> Figures:
+    totals = [sum(column) for column in zip(*rows, strict=True)]
+    return {
+        "by_rank": totals, "least": min(totals), "most": max(totals), "imbalance": max(totals) / fmean(totals)
+    }  # fmt: skip
 
 
 def straggler_figures(sets: list[list[Call]], rank: int) -> Figures:

@@ -15,7 +15,7 @@ _NOT_TOLD = -1
 
 
 def uneven_sizes(ranks: Mapping[int, Collectives], matching: Matching) -> tuple[UnevenSizes, ...]:
-    """One row a process group and operation, where any rank sends or receives another number of bytes than the rest."""
+    """One row a process group and operation, of the collectives whose ranks do not all send and receive as much."""
     return tuple(row for group in matching.groups for row in _of_group(ranks, group))
 
 
@@ -27,21 +27,32 @@ def _of_group(ranks: Mapping[int, Collectives], group: MatchedGroup) -> list[Une
         calls = group.calls[ops == op]
         sent = _column(ranks, group.ranks, calls, [_sent(ranks[rank].signatures) for rank in group.ranks])
         received = _column(ranks, group.ranks, calls, [_received(ranks[rank].signatures) for rank in group.ranks])
-        if (sent != sent[:, :1]).any() or (received != received[:, :1]).any():
-            name = first.signatures[int(first.signature[calls[0, 0]])].group_name
+        unlike = ((sent != sent[:, :1]) | (received != received[:, :1])).any(axis=1)
+        if unlike.any():
+            calls, transfer_ns = calls[unlike], group.transfer_ns[ops == op][unlike]
+            sent, received = _whole(op, sent[unlike], received[unlike])
             found.append(
                 UnevenSizes(
                     op=op,
-                    group_name=name,
+                    group_name=first.signatures[int(first.signature[calls[0, 0]])].group_name,
                     ranks=group.ranks,
                     collectives=len(calls),
                     sent=_by_rank(sent),
                     received=_by_rank(received),
                     matrix=_matrix(ranks, group.ranks, calls),
-                    busbw_gbps=_busbw_gbps(op, np.maximum(sent, received), group.transfer_ns[ops == op]),
+                    busbw_gbps=_busbw_gbps(op, np.maximum(sent, received), transfer_ns),
                 )
             )
     return found
+
+
+def _whole(op: str, sent: Ints, received: Ints) -> tuple[Ints, Ints]:
+    """Sent and received bytes, where c10d says of a whole on each rank that it is n times the rank's own part."""
+    part = {"all_gather": sent, "reduce_scatter": received}.get(op)
+    if part is None or (part == _NOT_TOLD).any():
+        return sent, received
+    whole = np.repeat(part.sum(axis=1, keepdims=True), part.shape[1], axis=1)
+    return (sent, whole) if op == "all_gather" else (whole, received)
 
 
 def _sent(signatures: Sequence[Signature]) -> Ints:
