@@ -18,6 +18,7 @@ class _Row(msgspec.Struct):
     count: int | None = msgspec.field(name="A count", default=None)
     name: str | None = None
     factor: float = 1.0
+    dims: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_lists_of_ranks(value: object, expected: tuple[int, ...] | None) -> None
     [
         (b'{"A count": "5", "name": 3, "factor": "2.5"}', _Row(count=5, name="3", factor=2.5)),
         (b'{"A count": {}, "name": "x", "factor": []}', _Row(name="x")),
+        (b'{"A count": "1", "dims": [[4096]]}', _Row(count=1, dims=msgspec.Raw(b"[[4096]]"))),
         (b"[1]", _Row()),
         (b"null", _Row()),
     ],

@@ -5,7 +5,8 @@ bits (2^64 - 1 is -1), which keeps numbers that are only compared, as correlatio
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,13 +28,20 @@ def struct_of(values: Mapping[str, Any], kind: type[T]) -> T:
     read = {}
     for field in msgspec.structs.fields(kind):
         if field.encode_name in values:
-            for value in _readings(values[field.encode_name]):
-                try:
-                    read[field.name] = msgspec.convert(value, field.type, strict=False)
-                except msgspec.ValidationError:
-                    continue
-                break
+            with suppress(msgspec.ValidationError):
+                read[field.name] = _converted(values[field.encode_name], field.type)
     return kind(**read)
+
+
+def _converted(value: object, kind: Any) -> object:
+    """The nearest meaning of a value that is of this type; raises msgspec.ValidationError where none is."""
+    if kind is msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(value))
+    found = number(value)
+    for meaning in (value, found, str(value)) if found is not None else ():
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(meaning, kind, strict=False)
+    return msgspec.convert(value, kind, strict=False)
 
 
 def number(value: object) -> int | None:
@@ -55,12 +63,3 @@ def ranks(value: object) -> tuple[int, ...] | None:
     found = [number(part) for part in parts]
     known = tuple(rank for rank in found if rank is not None and rank >= 0)
     return known if len(known) == len(found) else None
-
-
-def _readings(value: object) -> Iterator[object]:
-    """What a value can mean, the nearest first."""
-    yield value
-    found = number(value)
-    if found is not None:
-        yield found
-        yield str(value)

@@ -1,23 +1,19 @@
-"""From a trace file to columns: which events are kept, and what is read of their arguments.
-
-Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamCommsUtils`; "traceana backend" and
-"traceana library" are written by `traceana capture` beside them.
-"""
+"""From a trace file to columns: which events are kept, and where they go."""
 
 import re
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import numpy as np
 
+from traceana.trace.arguments import Arguments, decode_arguments, first_input
 from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.events import Chunk, Event
 from traceana.trace.file import TraceFile
 from traceana.trace.header import Header
-from traceana.trace.lenient import decode_struct, number, ranks
+from traceana.trace.lenient import number, ranks
 
 _CATEGORY = {name: index for index, name in enumerate(GPU_CATEGORIES)}
 # How c10d names its own annotations: they repeat a collective, so they are no user spans.
@@ -28,40 +24,7 @@ _DIRECT_PREFIX = "pynccl:"
 _MODULE_PREFIX = "nn.Module: "
 # Device events of accelerators whose form is not known here, by Kineto's and the vendors' categories.
 _FOREIGN = re.compile(r"(?:hpu|mtia|npu|xpu|privateuse1|glow|ascend|xla|tpu)(?!_(?:runtime|driver)$)", re.IGNORECASE)
-
-
-# A value that no run can have makes its event a damaged one, instead of overflowing a column later.
-_Integer = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
-_Correlation = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-_Count = Annotated[int, msgspec.Meta(ge=-(1 << 48), le=1 << 48)]
 _LONGEST_US = float(1 << 43)
-
-
-class _Args(msgspec.Struct, gc=False):
-    device: _Integer = 0
-    stream: _Integer | str = 0
-    correlation: _Correlation = 0
-    external: _Correlation = msgspec.field(name="External id", default=-1)
-    collective: str | None = msgspec.field(name="Collective name", default=None)
-    in_nelems: _Count | None = msgspec.field(name="In msg nelems", default=None)
-    out_nelems: _Count | None = msgspec.field(name="Out msg nelems", default=None)
-    group_size: _Count | None = msgspec.field(name="Group size", default=None)
-    dtype: str | None = None
-    group_name: str | None = msgspec.field(name="Process Group Name", default=None)
-    group_ranks: str | list[int] | None = msgspec.field(name="Process Group Ranks", default=None)
-    seq: _Count | None = msgspec.field(name="Seq", default=None)
-    source: _Count | None = msgspec.field(name="Src Rank", default=None)
-    destination: _Count | None = msgspec.field(name="Dst Rank", default=None)
-    in_split: str | list[int] | None = msgspec.field(name="In split size", default=None)
-    out_split: str | list[int] | None = msgspec.field(name="Out split size", default=None)
-    backend: str | None = msgspec.field(name="traceana backend", default=None)
-    library: str | None = msgspec.field(name="traceana library", default=None)
-    site: str | None = msgspec.field(name="traceana site", default=None)
-    input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
-    input_types: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b"[]"))
-
-
-_args_decoder = msgspec.json.Decoder(_Args)
 
 
 class _Rows:
@@ -131,7 +94,7 @@ class _Reader:
             self.skipped += 1
 
     def activity(self, event: Event, start: int, duration: int) -> None:
-        args = self._args(event)
+        args = decode_arguments(event.args)
         call = self._call(args) if args.collective else -1
         stream = number(args.stream)
         stream = self._name(str(args.stream)) if stream is None else stream
@@ -142,7 +105,7 @@ class _Reader:
     def launch(self, event: Event, start: int, duration: int) -> None:
         # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
         if "aunch" in event.name or "Mem" in event.name:
-            correlation = self._args(event).correlation
+            correlation = decode_arguments(event.args).correlation
             self.launches.add(start, duration, self._thread(event), correlation)
             if "GraphLaunch" in event.name:
                 self.graph_launches.append(correlation)
@@ -151,12 +114,12 @@ class _Reader:
         if event.name.startswith("aten::"):
             self.host_compute.add(start, duration, 0, 0)
         elif event.name == "record_param_comms":
-            args = self._args(event)
+            args = decode_arguments(event.args)
             rows = self.host_calls if args.collective else self.bare_calls
             rows.add(start, duration, self._thread(event), self._call(args))
 
     def annotation(self, event: Event, start: int, duration: int) -> None:
-        args = self._args(event)
+        args = decode_arguments(event.args)
         if args.collective or event.name.startswith(_HOST_COMMUNICATION):
             call = self._call(args, event.name.partition(":")[2])
             self.host_collectives.add(start, duration, self._thread(event), call)
@@ -180,16 +143,10 @@ class _Reader:
         # Kineto's own "PyTorch Profiler (0)", from the start to the stop of the recording.
         self.window_end = max(self.window_end or 0, start + duration)
 
-    def _args(self, event: Event) -> _Args:
-        try:
-            return _args_decoder.decode(event.args)
-        except msgspec.ValidationError:
-            return decode_struct(event.args, _args_decoder)
-
-    def _call(self, args: _Args, name: str = "") -> int:
+    def _call(self, args: Arguments, name: str = "") -> int:
         nelems, dtype = args.in_nelems, args.dtype
         if args.collective is None:
-            nelems, dtype = _first_input(args)
+            nelems, dtype = first_input(args)
         self.calls.append(
             CallMetadata(
                 name=args.collective or name,
@@ -217,16 +174,6 @@ class _Reader:
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))
-
-
-def _first_input(args: _Args) -> tuple[int | None, str | None]:
-    """Elements and dtype of the first input of a gloo annotation, which record_shapes writes."""
-    try:
-        dims = msgspec.json.decode(args.input_dims, type=list[list[int]])
-        types = msgspec.json.decode(args.input_types, type=list[str])
-    except msgspec.MsgspecError:
-        return None, None
-    return (int(np.prod(dims[0])), types[0]) if dims and types else (None, None)
 
 
 def read_rank(path: Path) -> RankTrace:

@@ -1,0 +1,64 @@
+"""What is read of an event's arguments.
+
+Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamCommsUtils`; "traceana backend" and
+"traceana library" are written by `traceana capture` beside them.
+"""
+
+from math import prod
+from typing import Annotated
+
+import msgspec
+
+from traceana.trace.lenient import decode_struct
+
+# A value that no run can have makes its event a damaged one, instead of overflowing a column later.
+_Integer = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+_Correlation = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Count = Annotated[int, msgspec.Meta(ge=-(1 << 48), le=1 << 48)]
+
+
+class Arguments(msgspec.Struct, gc=False):
+    """The arguments of one event; each is what it is by default where the event has none."""
+
+    device: _Integer = 0
+    stream: _Integer | str = 0
+    correlation: _Correlation = 0
+    external: _Correlation = msgspec.field(name="External id", default=-1)
+    collective: str | None = msgspec.field(name="Collective name", default=None)
+    in_nelems: _Count | None = msgspec.field(name="In msg nelems", default=None)
+    out_nelems: _Count | None = msgspec.field(name="Out msg nelems", default=None)
+    group_size: _Count | None = msgspec.field(name="Group size", default=None)
+    dtype: str | None = None
+    group_name: str | None = msgspec.field(name="Process Group Name", default=None)
+    group_ranks: str | list[int] | None = msgspec.field(name="Process Group Ranks", default=None)
+    seq: _Count | None = msgspec.field(name="Seq", default=None)
+    source: _Count | None = msgspec.field(name="Src Rank", default=None)
+    destination: _Count | None = msgspec.field(name="Dst Rank", default=None)
+    in_split: str | list[int] | None = msgspec.field(name="In split size", default=None)
+    out_split: str | list[int] | None = msgspec.field(name="Out split size", default=None)
+    backend: str | None = msgspec.field(name="traceana backend", default=None)
+    library: str | None = msgspec.field(name="traceana library", default=None)
+    site: str | None = msgspec.field(name="traceana site", default=None)
+    input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
+    input_types: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b"[]"))
+
+
+_decoder = msgspec.json.Decoder(Arguments)
+
+
+def decode_arguments(data: msgspec.Raw) -> Arguments:
+    """The arguments of an event; one of an odd type costs no other. Raises msgspec.MsgspecError where it is no JSON."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        return decode_struct(data, _decoder)
+
+
+def first_input(args: Arguments) -> tuple[int | None, str | None]:
+    """Elements and dtype of the first input of a gloo annotation, which record_shapes writes."""
+    try:
+        dims = msgspec.json.decode(args.input_dims, type=list[list[int]])
+        types = msgspec.json.decode(args.input_types, type=list[str])
+    except msgspec.MsgspecError:
+        return None, None
+    return (prod(dims[0]), types[0]) if dims and types else (None, None)
