@@ -76,14 +76,14 @@ def command(
     import msgspec
     import torch
 
-    from traceana.bench.backends import names
+    from traceana.bench.backends import chosen
     from traceana.bench.launch import join, run, started_as_rank
 
-    chosen = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
+    elements = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
     plan = Plan(
-        messages=_of_model(model, resolution, frames, ranks, chosen) if model else _swept(ops, first, last, factor),
-        backends=tuple(backends.split(",")) if backends else names(),
-        dtype=chosen,
+        messages=_of_model(model, resolution, frames, ranks, elements) if model else _swept(ops, first, last, factor),
+        backends=chosen(backends),
+        dtype=elements,
         graphs={"off": (False,), "on": (True,), "both": (False, True)}[graphs],
         in_place=in_place,
         iterations=iterations,

@@ -47,14 +47,22 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}, key=lambda name: (name != "torch", name)))
 
 
-def load(chosen: Sequence[str], world: World) -> tuple[dict[str, Backend], dict[str, str]]:
-    """The chosen backends that can run here, and the others with the reason. Raises TraceanaError for other names."""
+def chosen(text: str | None) -> tuple[str, ...]:
+    """The backends of a list with commas, all installed ones for None. Raises TraceanaError for one that is not."""
+    installed = names()
+    found = tuple(text.split(",")) if text else installed
+    for name in found:
+        if name not in installed:
+            raise TraceanaError(f"--backend {name}: there is no such backend; there are {', '.join(installed)}")
+    return found
+
+
+def load(wanted: Sequence[str], world: World) -> tuple[dict[str, Backend], dict[str, str]]:
+    """Those of the installed backends `wanted` that can run here, and the others with the reason."""
     points = {point.name: point for point in entry_points(group=GROUP)}
     found: dict[str, Backend] = {}
     missing: dict[str, str] = {}
-    for name in chosen:
-        if name not in points:
-            raise TraceanaError(f"--backend {name}: there is no such backend; there are {', '.join(names())}")
+    for name in wanted:
         try:
             found[name] = points[name].load()(world)
         except Unavailable as reason:
