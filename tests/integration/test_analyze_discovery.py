@@ -210,6 +210,20 @@ def test_folders_of_the_same_ranks_stay_runs_of_their_own(tmp_path: Path) -> Non
     assert len(analyze(tmp_path / "report", tmp_path / "all").report["runs"]) == 2
 
 
+def test_iterations_stay_runs_of_their_own(tmp_path: Path) -> None:
+    for rank in range(2):
+        write(tmp_path / "all" / f"iteration_{rank}0" / f"rank{rank}.json", good(rank))
+    assert len(analyze(tmp_path / "report", tmp_path / "all").report["runs"]) == 2
+
+
+def test_windows_in_a_folder_a_rank(tmp_path: Path) -> None:
+    for window in range(2):
+        for rank in range(2):
+            content = good(rank, start_ns=base.START_NS + window * SECOND_NS)
+            write(tmp_path / "all" / f"rank{rank}" / f"trace_{window}.json", content)
+    assert windows(analyze(tmp_path / "report", tmp_path / "all")) == {"all trace_0": [0, 1], "all trace_1": [0, 1]}
+
+
 def test_runs_an_hour_apart_stay_runs_of_their_own(tmp_path: Path) -> None:
     for rank in range(2):
         start_ns = base.START_NS + rank * 3601 * SECOND_NS

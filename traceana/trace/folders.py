@@ -10,7 +10,7 @@ from traceana_capture import runfile
 
 from traceana.errors import TraceanaError
 from traceana.trace.manifest import Manifest
-from traceana.trace.windows import Claim
+from traceana.trace.windows import Claim, is_part_of_time
 
 _SUFFIXES = (".json", ".json.gz")
 # Ranks of one run begin their traces together; clocks of hosts may be apart, but by no such time.
@@ -96,11 +96,11 @@ def joined(parts: Sequence[Part]) -> list[Group]:
 
 
 def _alike_but_at(depth: int, parts: Iterable[Part]) -> list[list[Part]]:
-    """Folders whose paths differ in the name at this depth only."""
+    """Folders whose paths differ in the name at this depth only, and that not by a step or another part of time."""
     alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Part]] = defaultdict(list)
     for part in parts:
         names = part.folder.resolve().parts
-        if len(names) > depth:
+        if len(names) > depth and not is_part_of_time(names[depth]):
             alike[names[:depth], names[depth + 1 :]].append(part)
     return list(alike.values())
 

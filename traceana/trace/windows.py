@@ -55,6 +55,11 @@ def windows(claims: Sequence[Claim]) -> list[Window] | None:
     return found
 
 
+def is_part_of_time(name: str) -> bool:
+    """Whether a name is that of a step, an iteration, a phase: what follows another, not what runs beside it."""
+    return _PART.fullmatch(name) is not None
+
+
 def _one_each(claims: Sequence[Claim]) -> bool:
     return len({claim.rank for claim in claims}) == len(claims)
 
@@ -69,7 +74,7 @@ def _by_stage(claims: Sequence[Claim]) -> dict[str, list[Claim]] | None:
     for claim in claims:
         stages[" ".join(word for word in tokens(stem(claim.file.path)) if word in telling)].append(claim)
     tell_ranks = len(words) > 1 and any(len({claim.rank for claim in members}) == 1 for members in stages.values())
-    copies = not all(map(_PART.fullmatch, telling)) and _begin_together(claims)
+    copies = not all(map(is_part_of_time, telling)) and _begin_together(claims)
     return None if len(stages) == 1 or tell_ranks or copies else stages
 
 
