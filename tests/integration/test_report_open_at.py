@@ -33,9 +33,18 @@ def test_every_command_of_a_report_finds_its_place(tmp_path: Path) -> None:
     assert found["worst-wait"] == found["worst-wait all_to_all"] != found["worst-wait all_reduce"]
 
 
-@pytest.mark.parametrize(("name", "title"), [("denoise_step", "denoise_step 2"), ("TimestepEmbedding", "whole window")])
-def test_the_strip_shows_a_step_and_no_module_that_is_named_like_one(tmp_path: Path, name: str, title: str) -> None:
-    write_run(tmp_path / "run", Run(world_size=2, calls=CALLS, steps=5, step_name=name))
+@pytest.mark.parametrize(
+    ("name", "calls", "title"),
+    [
+        ("denoise_step", CALLS, "denoise_step 2"),
+        ("TimestepEmbedding", CALLS, "step, by repetition 2"),
+        ("TimestepEmbedding", CALLS[:1], "whole window"),
+    ],
+)
+def test_the_strip_shows_a_step_and_no_module_that_is_named_like_one(
+    tmp_path: Path, name: str, calls: tuple[Call, ...], title: str
+) -> None:
+    write_run(tmp_path / "run", Run(world_size=2, calls=calls, steps=5, step_name=name))
     outcome = analyze(tmp_path / "out", tmp_path / "run")
     timeline, whole = outcome.run["timeline"], title == "whole window"
     assert timeline["title"] == title

@@ -12,12 +12,14 @@ from traceana.analyze.absent import absent
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.causes.of_steps import with_causes
+from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
 from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
+from traceana.analyze.steps import Executions
 from traceana.analyze.timeline import timeline
 from traceana.analyze.timeline_calls import with_calls
 from traceana.analyze.uneven import uneven_sizes
@@ -49,10 +51,7 @@ def analyze_run(
     spans = {rank: result.spans for rank, result in ranks.items()}
     matching = match(collectives, world_size, hosts, stated_groups(ranks))
     occupied = {rank: result.occupation for rank, result in ranks.items()}
-    steps, requests = run_steps.steps(spans), run_steps.requests(spans)
-    step_notes: tuple[str, ...] = ()
-    if not len(steps):
-        steps, step_notes = repeated_steps(ranks, matching.clocks)
+    (steps, step_notes), requests = steps_of_run(ranks, matching.clocks), run_steps.requests(spans)
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()})
@@ -73,7 +72,7 @@ def analyze_run(
         ),
         operations=summarize.operations(calls, why),
         buckets=summarize.buckets(calls, edges),
-        stragglers=summarize.stragglers(matching, list(ranks)),
+        stragglers=summarize.stragglers(matching, calls, list(ranks)),
         waits=summarize.waits(calls),
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
@@ -88,6 +87,12 @@ def analyze_run(
         hta=hta,
     )
     return AnalyzedRun(report=report, calls=calls)
+
+
+def steps_of_run(ranks: Mapping[int, RankResult], clocks: ClockOffsets) -> tuple[Executions, tuple[str, ...]]:
+    """The steps that spans mark, or repetitions where none does, and what is to be said of them."""
+    marked = run_steps.steps({rank: result.spans for rank, result in ranks.items()})
+    return (marked, ()) if len(marked) else repeated_steps(ranks, clocks)
 
 
 def hosts_of(files: RunFiles, ranks: Mapping[int, RankResult]) -> dict[int, str | None]:

@@ -12,7 +12,7 @@ from traceana.analyze.guide import EDGES
 from traceana.analyze.matched import Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
-from traceana.report import Bucket, CallSite, Operation, RankWait, Straggler
+from traceana.report import Bucket, CallSite, Operation, RankWait, SteadyCalls, Straggler
 from traceana.trace.columns import Bools
 
 MOST_SITES = 200
@@ -61,6 +61,22 @@ def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> 
         members=signature.members,
         exposed_is=exposed_is,
         uncovered_by=uncovered_by,
+        steady=_steady(calls, signature, rows & ~calls.warm_up),
+    )
+
+
+def _steady(calls: Calls, signature: Signature, rows: Bools) -> SteadyCalls | None:
+    if not rows.any():
+        return None
+    duration, matched = distribution(calls.duration_ns[rows]), rows & calls.matched
+    transfer = distribution(calls.transfer_ns[matched]) if matched.any() else None
+    time, size, ranks = (transfer or duration).p50, signature.message_bytes, signature.group_size
+    return SteadyCalls(
+        count=int(rows.sum()),
+        duration_ns=duration,
+        transfer_ns=transfer,
+        wait_ns=distribution(calls.wait_ns[matched]) if matched.any() else None,
+        busbw_gbps=size / time * bus_factor(signature.op, ranks) if size is not None and time and ranks else None,
     )
 
 
@@ -131,18 +147,30 @@ def _call_site(calls: Calls, rows: Bools) -> CallSite:
     )
 
 
-def stragglers(matching: Matching, ranks: Sequence[int]) -> tuple[Straggler, ...]:
+def stragglers(matching: Matching, calls: Calls, ranks: Sequence[int]) -> tuple[Straggler, ...]:
     """For every rank how often it arrived last while others waited, and the waiting that this caused."""
-    times: dict[int, int] = dict.fromkeys(ranks, 0)
-    caused: dict[int, int] = dict.fromkeys(ranks, 0)
+    early = np.isin(np.arange(int(calls.collective.max(initial=-1)) + 1), calls.collective[calls.warm_up])
+    sums = {rank: np.zeros(4, dtype=np.int64) for rank in ranks}
+    number = 0
     for group in matching.groups:
-        waits = group.wait_ns.sum(axis=1)
-        last = group.start_ns.argmax(axis=1)
+        waits, last = group.wait_ns.sum(axis=1), group.start_ns.argmax(axis=1)
+        warm_up = early[number : number + len(waits)]
+        number += len(waits)
         for column, rank in enumerate(group.ranks):
             mine = (last == column) & (waits > 0)
-            times[rank] += int(mine.sum())
-            caused[rank] += int(waits[mine].sum())
-    return tuple(Straggler(rank=rank, times_last=times[rank], wait_caused_ns=caused[rank]) for rank in sorted(times))
+            first = mine & warm_up
+            sums[rank] += (mine.sum(), waits[mine].sum(), first.sum(), waits[first].sum())
+    return tuple(_straggler(rank, *sums[rank].tolist()) for rank in sorted(sums))
+
+
+def _straggler(rank: int, times: int, caused: int, early_times: int, early_caused: int) -> Straggler:
+    return Straggler(
+        rank=rank,
+        times_last=times,
+        wait_caused_ns=caused,
+        warm_up_times_last=early_times,
+        warm_up_wait_caused_ns=early_caused,
+    )
 
 
 def waits(calls: Calls) -> tuple[RankWait, ...]:
@@ -152,5 +180,17 @@ def waits(calls: Calls) -> tuple[RankWait, ...]:
         for op in sorted({signature.op for signature in calls.signatures}):
             rows = (calls.rank == rank) & calls.where(op=op) & calls.matched
             if rows.any():
-                cells.append(RankWait(rank=rank, op=op, calls=int(rows.sum()), wait_ns=int(calls.wait_ns[rows].sum())))
+                cells.append(_rank_wait(calls, rank, op, rows))
     return tuple(cells)
+
+
+def _rank_wait(calls: Calls, rank: int, op: str, rows: Bools) -> RankWait:
+    early = rows & calls.warm_up
+    return RankWait(
+        rank=rank,
+        op=op,
+        calls=int(rows.sum()),
+        wait_ns=int(calls.wait_ns[rows].sum()),
+        warm_up_calls=int(early.sum()),
+        warm_up_wait_ns=int(calls.wait_ns[early].sum()),
+    )

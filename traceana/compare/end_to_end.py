@@ -109,7 +109,7 @@ def common(baseline: Sequence[Sequence[StepTime]], candidate: Sequence[Sequence[
     ours, theirs = ({base_name(step.name) for run in side for step in run} for side in both)
     if not ours & theirs:
         return None
-    steady = tuple(tuple(tuple(step for step in run if not step.warm_up) for run in side) for side in both)
+    steady = tuple(tuple(tuple(step for step in run if step.steady) for run in side) for side in both)
     return Common(name=min(ours & theirs), sides=steady)
 
 

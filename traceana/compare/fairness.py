@@ -150,7 +150,7 @@ def _other_compute(baseline: Side, candidate: Side) -> str | None:
 
 
 def _compute_a_step(side: Side) -> float:
-    medians = [[step.compute_ns for step in run.steps if not step.warm_up] for run in side.reports]
+    medians = [[step.compute_ns for step in run.steps if step.steady] for run in side.reports]
     return float(np.mean([np.median(values) for values in medians])) if all(medians) else 0.0
 
 
@@ -171,7 +171,7 @@ def _mostly_slow(side: Side) -> set[int]:
 
 def _other_waits(baseline: Side, candidate: Side) -> str | None:
     a, b = _wait_a_step(baseline), _wait_a_step(candidate)
-    steps = [step.duration_ns for run in baseline.reports for step in run.steps if not step.warm_up]
+    steps = [step.duration_ns for run in baseline.reports for step in run.steps if step.steady]
     if a is None or b is None or not steps or abs(a - b) <= TELLING * float(np.median(steps)):
         return None
     return (

@@ -46,24 +46,31 @@ def _span(plan: Plan, name: str) -> Place:
 
 
 def _executions(rank: PlannedRank, name: str) -> list[Place]:
-    spans, shift = rank.spans, rank.spans_shift_ns
-    rows = [row for row, other in enumerate(spans.names) if other == name]
-    return [
-        Place(start_ns=int(spans.device_start_ns[row]) - shift, end_ns=int(spans.device_end_ns[row]) - shift)
-        for row in rows
-    ]
+    """Steps that no span marks are found by the name that the report gives them."""
+    steps, spans, shift = rank.steps, rank.spans, rank.spans_shift_ns
+    names, start, end = spans.names, spans.device_start_ns, spans.device_end_ns
+    if name in steps.names and rank.rank in steps.start_ns:
+        names, start, end = steps.names, steps.start_ns[rank.rank], steps.end_ns[rank.rank]
+    rows = [row for row, other in enumerate(names) if other == name]
+    return [Place(start_ns=int(start[row]) - shift, end_ns=int(end[row]) - shift) for row in rows]
 
 
 def _worst_wait(plan: Plan, op: str) -> Place:
-    """The call with the longest wait, from the arrival to the end."""
+    """The call with the longest wait, from the arrival to the end: a steady one, where any waited."""
+    place = _longest_wait(plan, op, steady=True) or _longest_wait(plan, op, steady=False)
+    if place is None:
+        raise TraceanaError(f"--at {WORST_WAIT} {op}".rstrip() + ": no call of the run is known to have waited")
+    return place.widened()
+
+
+def _longest_wait(plan: Plan, op: str, *, steady: bool) -> Place | None:
     worst: tuple[int, Place] | None = None
     for rank in plan.ranks:
         calls = rank.calls
         chosen = np.array([op in ("", signature.op) for signature in calls.signatures], dtype=np.bool_)
-        waits = np.where(chosen[calls.signature], calls.wait_ns, 0) if len(calls) else calls.wait_ns
+        counts = chosen[calls.signature] & ~(rank.warm_up & steady) if len(calls) else rank.warm_up
+        waits = np.where(counts, calls.wait_ns, 0)
         if waits.any() and (worst is None or waits.max() > worst[0]):
             row = int(waits.argmax())
             worst = int(waits[row]), Place(start_ns=int(calls.start_ns[row]), end_ns=int(calls.end_ns[row]))
-    if worst is None:
-        raise TraceanaError(f"--at {WORST_WAIT} {op}".rstrip() + ": no call of the run is known to have waited")
-    return worst[1].widened()
+    return worst[1] if worst else None

@@ -11,9 +11,9 @@ from pathlib import Path
 from traceana.analyze.calls import gather
 from traceana.analyze.match import match
 from traceana.analyze.measure import RankResult, measure_rank
-from traceana.analyze.run import backends_by_time, hosts_of, stated_groups, stated_world_size
+from traceana.analyze.run import backends_by_time, hosts_of, stated_groups, stated_world_size, steps_of_run
 from traceana.analyze.spans import SpanTimes
-from traceana.analyze.steps import NO_STEPS, steps_of_calls
+from traceana.analyze.steps import Executions, steps_of_calls
 from traceana.errors import TraceanaError
 from traceana.perfetto.call_rows import CallRows, call_rows
 from traceana.perfetto.counter import exposed_share, step_ns
@@ -21,6 +21,7 @@ from traceana.perfetto.layout import Layout, survey
 from traceana.perfetto.numbers import Naming, Numbers, stride
 from traceana.perfetto.part import RankPart
 from traceana.pipeline import Progress, each
+from traceana.trace.columns import Bools
 from traceana.trace.discover import RunFiles, discover
 
 _PROCESSES_A_RANK = 4
@@ -47,7 +48,11 @@ class PlannedRank:
     file_shift_ns: int
     spans_shift_ns: int
     """The same for times since the epoch, as the spans' are."""
+    steps: Executions
+    """The run's, on the ranks' own clocks."""
     calls: CallRows
+    warm_up: Bools
+    """Of `calls`."""
 
     @property
     def spans(self) -> SpanTimes:
@@ -133,8 +138,9 @@ def _plan_run(
     bases = {rank: one.result.header.base_time_ns or 0 for rank, one in ranks.items()}
     origin = min(one.layout.start_ns + bases[rank] - offsets[rank] for rank, one in ranks.items())
     rows = call_rows(collectives, matching, origin, number)
-    steps = steps_of_calls(collectives, NO_STEPS)
-    backend = next(iter(backends_by_time(gather(collectives, matching, steps))), None)
+    steps, _ = steps_of_run(results, matching.clocks)
+    gathered = gather(collectives, matching, steps_of_calls(collectives, steps))
+    backend = next(iter(backends_by_time(gathered)), None)
     return origin, [
         PlannedRank(
             run=files.label,
@@ -145,7 +151,9 @@ def _plan_run(
             surveyed=one,
             file_shift_ns=origin + offsets[rank] - bases[rank],
             spans_shift_ns=origin + offsets[rank],
+            steps=steps,
             calls=rows[rank],
+            warm_up=gathered.warm_up[gathered.rank == rank],
         )
         for rank, one in sorted(ranks.items())
     ]

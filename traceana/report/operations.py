@@ -7,8 +7,23 @@ from traceana.report.times import Distribution, Histogram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SteadyCalls:
+    """The calls of an Operation without warm-up (the first step, the first call of a kind, and their peers).
+
+    The same calls as a comparison's. `wait_ns` and `transfer_ns` cover matched calls only; `busbw_gbps` is at the
+    median transfer, or at the median duration where none is matched; None where the size is not known.
+    """
+
+    count: int
+    duration_ns: Distribution
+    transfer_ns: Distribution | None
+    wait_ns: Distribution | None
+    busbw_gbps: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """All calls of one kind: same operation, dtype, message size, group size, backend and library.
+    """All calls of one kind, warm-up too: same operation, dtype, message size, group size, backend and library.
 
     `count` counts per-rank calls summed over ranks. `wait_ns` and `transfer_ns` cover matched calls only; bandwidths
     are at the median transfer, or at the median duration where no call was matched (`bandwidth_basis` says which).
@@ -37,6 +52,8 @@ class Operation:
     exposed_is: ExposedIs | None = None
     uncovered_by: UncoveredBy | None = None
     """What `exposed_ns` was, and what left it uncovered; None where there is no GPU."""
+    steady: SteadyCalls | None = None
+    """None where all calls are warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

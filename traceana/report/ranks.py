@@ -40,21 +40,51 @@ class RankReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Straggler:
-    """How often a rank was the last to arrive, and how long all its peers together waited for it then."""
+    """How often a rank was the last to arrive, and how long all its peers together waited for it then.
+
+    Over all matched calls; what warm-up had of it stands beside, so that the rest is the steady state.
+    """
 
     rank: int
     times_last: int
     wait_caused_ns: int
+    warm_up_times_last: int = 0
+    warm_up_wait_caused_ns: int = 0
+
+    @property
+    def steady_times_last(self) -> int:
+        """Without warm-up."""
+        return self.times_last - self.warm_up_times_last
+
+    @property
+    def steady_wait_caused_ns(self) -> int:
+        """Without warm-up."""
+        return self.wait_caused_ns - self.warm_up_wait_caused_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankWait:
-    """One cell of the wait matrix: the time that `rank` spent waiting for its peers inside `op`."""
+    """One cell of the wait matrix: the time that `rank` spent waiting for its peers inside `op`.
+
+    Over all matched calls; what warm-up had of it stands beside, so that the rest is the steady state.
+    """
 
     rank: int
     op: str
     calls: int
     wait_ns: int
+    warm_up_calls: int = 0
+    warm_up_wait_ns: int = 0
+
+    @property
+    def steady_calls(self) -> int:
+        """Without warm-up."""
+        return self.calls - self.warm_up_calls
+
+    @property
+    def steady_wait_ns(self) -> int:
+        """Without warm-up."""
+        return self.wait_ns - self.warm_up_wait_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,3 +60,8 @@ class StepTime:
     """What `exposed_comm_ns` was, and what left it uncovered; None where there is no GPU."""
     idle_ns: int | None = None
     idle_by: IdleBy | None = None
+
+    @property
+    def steady(self) -> bool:
+        """Whether it counts: neither warm-up nor cut short."""
+        return not self.warm_up and not self.cut_short

@@ -52,8 +52,8 @@ def _largest(parts: tuple[Explained, ...]) -> str:
 def _late(one: Overview) -> str:
     if one.late is None:
         return units.UNKNOWN
-    times = f"last {units.count(one.late.times_last)} times"
-    return f"{one.late.rank}: {times}, peers waited {units.duration(one.late.wait_caused_ns)} together"
+    times = f"last {units.count(one.late.steady_times_last)} times"
+    return f"{one.late.rank}: {times}, peers waited {units.duration(one.late.steady_wait_caused_ns)} together"
 
 
 def _costly(place: int) -> Callable[[Overview], str]:

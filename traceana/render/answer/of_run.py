@@ -31,7 +31,7 @@ def _late(run: RunReport) -> str:
     late = late_rank(run)
     if late is None:
         return ""
-    return f"Its peers wait most for rank {late.rank}: {units.duration(late.wait_caused_ns)} together. "
+    return f"Its peers wait most for rank {late.rank}: {units.duration(late.steady_wait_caused_ns)} together. "
 
 
 def _exposed_figure(run: RunReport, times: Window) -> Figure:

@@ -73,6 +73,6 @@ def late_rank(run: RunReport) -> Straggler | None:
     told = [
         one
         for one in run.stragglers
-        if one.times_last and is_certain(one.wait_caused_ns / one.times_last, run.clock) and one.wait_caused_ns
+        if one.steady_wait_caused_ns and is_certain(one.steady_wait_caused_ns / one.steady_times_last, run.clock)
     ]
-    return max(told, key=lambda one: one.wait_caused_ns, default=None)
+    return max(told, key=lambda one: one.steady_wait_caused_ns, default=None)

@@ -26,7 +26,7 @@ class TypicalStep:
 
 def typical_step(runs: Iterable[RunReport]) -> TypicalStep | None:
     """The steady step of middle length, the lower one of two; None where the runs have no steady step."""
-    steady = sorted((step for run in runs for step in run.steps if not step.warm_up), key=_duration)
+    steady = sorted((step for run in runs for step in run.steps if step.steady), key=_duration)
     if not steady:
         return None
     step = steady[(len(steady) - 1) // 2]

@@ -4,8 +4,8 @@ from traceana.report import Clock, RankWait, RunReport
 
 
 def mean_wait_ns(wait: RankWait) -> float:
-    """What a call of the cell waits."""
-    return wait.wait_ns / wait.calls if wait.calls else 0
+    """What a steady call of the cell waits."""
+    return wait.steady_wait_ns / wait.steady_calls if wait.steady_calls else 0
 
 
 def is_certain(mean_ns: float, clock: Clock) -> bool:

@@ -90,7 +90,7 @@ def waits(report: Report) -> tuple[Waits, ...]:
     worst = max((mean_wait_ns(wait) for run in report.runs for wait in certain_waits(run)), default=0)
     totals: dict[str, int] = {}
     for wait in (wait for run in report.runs for wait in run.waits):
-        totals[wait.op] = totals.get(wait.op, 0) + wait.wait_ns
+        totals[wait.op] = totals.get(wait.op, 0) + wait.steady_wait_ns
     ops = sorted(totals, key=lambda op: -totals[op])
     return tuple(_waits(mark, run, ops, worst) for mark, run in marked_runs(report))
 
@@ -98,7 +98,7 @@ def waits(report: Report) -> tuple[Waits, ...]:
 def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> Waits:
     found = {wait.op for wait in run.waits}
     ops = tuple(op for op in every_op if op in found)
-    waited = [op for op in ops if any(wait.wait_ns for wait in certain_waits(run) if wait.op == op)]
+    waited = [op for op in ops if any(wait.steady_wait_ns for wait in certain_waits(run) if wait.op == op)]
     rows, stragglers = _matrix(run, ops, worst), _stragglers(run)
     return Waits(
         run=mark,
@@ -125,7 +125,7 @@ def _matrix(run: RunReport, ops: tuple[str, ...], worst: float) -> tuple[MatrixR
     rows = []
     for rank in ranks:
         found = [by_place.get((rank, op)) for op in ops]
-        known = [wait.wait_ns for wait in found if wait and is_certain(mean_wait_ns(wait), run.clock)]
+        known = [wait.steady_wait_ns for wait in found if wait and is_certain(mean_wait_ns(wait), run.clock)]
         cells = tuple(_cell(wait, run.clock, worst, detailed) if wait else None for wait in found)
         rows.append(MatrixRow(rank=rank, cells=cells, total_ns=sum(known) if known else None))
     return tuple(rows)
@@ -139,23 +139,31 @@ def _cell(wait: RankWait, clock: Clock, worst: float, detailed: bool) -> Cell:
         shade=round((SHADES - 1) * mean / worst) if worst and certain else 0,
         mean_ns=mean,
         certain=certain,
-        title=f"{units.plural(wait.calls, 'call')}, {units.duration(wait.wait_ns)} in all" if detailed else None,
+        title=_title(wait) if detailed else None,
     )
 
 
+def _title(wait: RankWait) -> str:
+    steady = f"{units.plural(wait.steady_calls, 'steady call')}, {units.duration(wait.steady_wait_ns)} in all"
+    if not wait.warm_up_calls:
+        return steady
+    return f"{steady}; {units.plural(wait.warm_up_calls, 'call')} of warm-up, {units.duration(wait.warm_up_wait_ns)}"
+
+
 def _stragglers(run: RunReport) -> tuple[StragglerRow, ...]:
-    most = max((straggler.times_last for straggler in run.stragglers), default=0)
-    worst = sorted(run.stragglers, key=lambda straggler: -straggler.wait_caused_ns)[:MOST_STRAGGLERS]
+    most = max((straggler.steady_times_last for straggler in run.stragglers), default=0)
+    worst = sorted(run.stragglers, key=lambda straggler: -straggler.steady_wait_caused_ns)[:MOST_STRAGGLERS]
     return tuple(_straggler(straggler, most, run.clock) for straggler in worst)
 
 
 def _straggler(straggler: Straggler, most: int, clock: Clock) -> StragglerRow:
-    mean = straggler.wait_caused_ns / straggler.times_last if straggler.times_last else 0
+    times, caused = straggler.steady_times_last, straggler.steady_wait_caused_ns
+    mean = caused / times if times else 0
     return StragglerRow(
         rank=straggler.rank,
-        times_last=straggler.times_last,
-        length=100 * straggler.times_last / most if most else 0,
-        wait_caused_ns=straggler.wait_caused_ns,
+        times_last=times,
+        length=100 * times / most if most else 0,
+        wait_caused_ns=caused,
         mean_ns=mean,
         certain=is_certain(mean, clock),
     )
