@@ -83,7 +83,7 @@ def test_one_rank_in_any_wrapping(
 
 def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> None:
     options = ("--ranks", "1", "--nccl", "NCCL_PROTO=Simple", "--stacks", "--memory")
-    _, _, stderr = run(tmp_path, workload("--steps", "2"), *options)
+    _, _, stderr = run(tmp_path, workload("--steps", "2", "--start", "fork"), *options)
     ranks = check(tmp_path, stderr)
     assert ranks[0]["reason"] == "not among --ranks"
     assert complete(ranks) == (1,)
@@ -91,7 +91,7 @@ def test_only_the_ranks_asked_for_with_their_nccl_settings(tmp_path: Path) -> No
 
 
 def test_ranks_that_the_run_does_not_have_are_named(tmp_path: Path) -> None:
-    _, _, stderr = run(tmp_path, workload("--steps", "1"), "--ranks", "0,2,3")
+    _, _, stderr = run(tmp_path, workload("--steps", "1", "--start", "fork"), "--ranks", "0,2,3")
     assert "no rank 2–3; the ranks are 0–1" in stderr
 
 
@@ -123,7 +123,7 @@ def test_the_command_reads_the_terminal(tmp_path: Path) -> None:
 
 
 def test_a_backend_that_no_adapter_took_is_an_error(tmp_path: Path) -> None:
-    code, _, stderr = run(tmp_path, workload("--steps", "1"), "--backend", "torch")
+    code, _, stderr = run(tmp_path, workload("--steps", "1", "--start", "fork"), "--backend", "torch")
     assert "error: --backend torch changed nothing" in stderr
     backend = run_file(tmp_path)["backend"]
     assert (backend["asked"], backend["adapter"], backend["seen"]) == ("torch", None, ["torch.distributed"])

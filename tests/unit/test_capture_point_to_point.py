@@ -1,5 +1,6 @@
 """Sends and receives between ranks, and functional collectives, while somebody wants to know of calls."""
 
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from traceana_capture.agent import functional, point_to_point
-from traceana_capture.agent.call_notes import Calls, forget_groups
+from traceana_capture.agent.call_notes import Calls, forget_groups, shared_keys
 
 
 @pytest.fixture
@@ -41,10 +42,10 @@ class Issued:
 def test_a_send_has_its_size_and_its_peer(calls: Calls) -> None:
     issued, tensors = Issued(), [torch.ones(4), torch.ones(2, 3)]
     send = point_to_point._noted(issued.send, ("send", "Dst Rank"))
-    assert send(dist.group.WORLD, tensors, 3, 0) == "work"
-    assert issued.calls == [(tensors, 3, 0)]
+    assert send(dist.group.WORLD, tensors, 0, 5) == "work"
+    assert issued.calls == [(tensors, 0, 5)]
     ((keys, sent, received, number, _, begin, end, begun),) = calls.host
-    assert (keys["Collective name"], keys["Dst Rank"], keys["Group size"], keys["dtype"]) == ("send", 3, 1, "Float")
+    assert (keys["Collective name"], keys["Dst Rank"], keys["Group size"], keys["dtype"]) == ("send", 0, 1, "Float")
     assert (sent, received, number, begun, begin <= end) == (10, 10, None, True, True)
 
 
@@ -53,6 +54,13 @@ def test_a_send_elsewhere_or_with_wrong_arguments_is_issued_and_not_noted(calls:
     issued = Issued()
     point_to_point._noted(issued.send, ("send", "Dst Rank"))(dist.group.WORLD, tensors, 3, 0)
     assert (issued.calls, calls.host, calls.seen) == ([(tensors, 3, 0)], [], 1)
+
+
+def test_peers_are_numbered_in_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = types.SimpleNamespace(group_name="5", group_desc="pipeline")
+    monkeypatch.setattr(dist, "get_process_group_ranks", lambda _: [2, 6])
+    keys = shared_keys.__wrapped__("recv", torch.float32, group, "torch.distributed", "gloo", ("Src Rank", 1))
+    assert (keys["Src Rank"], keys["Process Group Ranks"]) == (6, "[2, 6]")
 
 
 def test_torchs_own_functions_come_here_only_while_wanted(calls: Calls) -> None:

@@ -174,11 +174,14 @@ def shared_keys(
 ) -> dict[str, Any]:
     """What all calls of this kind share; cleared when a group is destroyed, for the cache would keep it alive.
 
-    `peer` is c10d's word for the other rank of a send or recv, and its number in the group.
+    `peer` is c10d's word for the other rank of a send or recv, and its number in the group; what is written is its
+    number in the world, as torch writes it for NCCL.
     """
     spelled = str(dtype).removeprefix("torch.")
     keys = {"Collective name": name, "dtype": DTYPES.get(spelled, spelled), **group_keys(group)}
-    return keys | {"traceana backend": backend, "traceana library": library} | (dict([peer]) if peer else {})
+    if peer is not None:
+        keys[peer[0]] = dist.get_process_group_ranks(group)[peer[1]]
+    return keys | {"traceana backend": backend, "traceana library": library}
 
 
 @functools.lru_cache(maxsize=1024)
