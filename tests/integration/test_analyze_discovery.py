@@ -181,8 +181,8 @@ def test_a_folder_a_node_is_one_run(tmp_path: Path, folders: tuple[str, str]) ->
         assert (ranks(run), run["world_size"], run["missing_ranks"]) == ([0, 1, 2, 3], 4, [])
         assert any("parts of one run" in note for note in run["coverage"]["notes"])
         hosts = [rank["host"] for rank in run["ranks"]]
-        assert hosts[0] == hosts[1]
-        assert hosts[2] == hosts[3]
+        names = ["gpu-a", "gpu-b"] if "gpu" in folders[0] else ["node0", "node1"]
+        assert hosts == [names[0], names[0], names[1], names[1]]
 
 
 @pytest.mark.parametrize("stated", [True, False])
@@ -270,6 +270,21 @@ def test_stages_and_steps_are_runs_with_their_names(tmp_path: Path, pattern: str
         for rank in range(2):
             write(tmp_path / "run" / pattern.format(rank=rank, part=part), good(rank))
     assert windows(analyze(tmp_path / "report", tmp_path / "run")) == {label: [0, 1] for label in labels.values()}
+
+
+def test_a_stage_that_lost_a_rank(tmp_path: Path) -> None:
+    for rank, part in ((0, "EXTEND"), (1, "EXTEND"), (0, "DECODE")):
+        write(tmp_path / "run" / f"1700000000.5-TP-{rank}-{part}.trace.json.gz", good(rank))
+    assert windows(analyze(tmp_path / "report", tmp_path / "run")) == {"run DECODE": [0], "run EXTEND": [0, 1]}
+
+
+def test_a_packed_copy_counts_once(tmp_path: Path) -> None:
+    for rank in range(2):
+        for end in ("json", "json.gz"):
+            write(tmp_path / "run" / f"rank{rank}.{end}", good(rank))
+    outcome = analyze(tmp_path / "report", tmp_path / "run")
+    assert files(outcome.run) == ["rank0.json.gz", "rank1.json.gz"]
+    assert len(outcome.report["passed_over"]) == 2
 
 
 def test_several_windows_of_a_stage(tmp_path: Path) -> None:

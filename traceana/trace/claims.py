@@ -42,6 +42,8 @@ def contents(folder: Path, paths: Sequence[Path], named: frozenset[Path]) -> Con
         except TraceanaError as error:
             failed[path] = error
     dumps = tuple(path for path, error in failed.items() if _is_perf_dump(path, error))
+    failed |= _packed_too(files)
+    files = [file for file in files if file.path not in failed]
     for path in named.intersection(failed) if not files else ():
         if path not in dumps:
             raise failed[path]
@@ -58,6 +60,17 @@ def contents(folder: Path, paths: Sequence[Path], named: frozenset[Path]) -> Con
         perf_dumps=dumps,
         named_rank=found.named_rank,
     )
+
+
+def _packed_too(files: Sequence[Identity]) -> dict[Path, TraceanaError]:
+    """Files whose trace is here packed too, as `gzip -k` leaves it."""
+    known = {file.path: (file.header, file.start_ns) for file in files}
+    packed = {file.path: file.path.with_name(f"{file.path.name}.gz") for file in files}
+    return {
+        path: ForeignTraceError(f"{path}: is the same trace as {other.name}")
+        for path, other in packed.items()
+        if other in known and known[other] == known[path]
+    }
 
 
 def _is_perf_dump(path: Path, error: TraceanaError) -> bool:

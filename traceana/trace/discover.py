@@ -135,8 +135,8 @@ def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]
     inside = [path for folder in folders for path in found[folder].perf_dumps]
     kept = {claim.file.path for claim in window.claims}
     files = [
-        RankFile(rank=claim.rank, path=claim.file.path, host=_host(claim, part, group))
-        for part in group.parts
+        RankFile(rank=claim.rank, path=claim.file.path, host=_host(claim, part, name if len(group.parts) > 1 else None))
+        for part, name in zip(group.parts, group.names, strict=True)
         for claim in part.claims
         if claim.file.path in kept
     ]
@@ -160,11 +160,10 @@ def _notes(group: Group, window: Window) -> tuple[str, ...]:
     return tuple(note for note, is_so in ((joined_note, len(group.parts) > 1), (window_note, window.name)) if is_so)
 
 
-def _host(claim: Claim, part: Part, group: Group) -> str | None:
+def _host(claim: Claim, part: Part, folder_name: str | None) -> str | None:
     """A folder of several ranks beside others of its run is a node's."""
     stated = part.manifest.hosts.get(claim.rank) or claim.file.header.host
-    by_folder = part.folder.name if len(group.parts) > 1 and len(part.ranks) > 1 else None
-    return stated or host(claim.file.path.name, claim.rank) or by_folder
+    return stated or host(claim.file.path.name, claim.rank) or (folder_name if len(part.ranks) > 1 else None)
 
 
 def _label(group: Group, lone_file: Path | None) -> str:

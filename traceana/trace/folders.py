@@ -42,11 +42,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Parts of one run; `folder` is what their paths share, `below` what they share below the part that differs."""
+    """Parts of one run; `folder` is what their paths share, `below` what they share below the name that differs."""
 
     folder: Path
     below: Path
     parts: tuple[Part, ...]
+    names: tuple[str, ...]
+    """Of each part what its path differs by."""
 
 
 def files_by_folder(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]]:
@@ -91,7 +93,9 @@ def joined(parts: Sequence[Part]) -> list[Group]:
                 groups[members[0].folder] = _group(members, depth)
                 for part in members:
                     del left[part.folder]
-    alone = {folder: Group(folder=folder, below=Path(), parts=(part,)) for folder, part in left.items()}
+    alone = {
+        folder: Group(folder=folder, below=Path(), parts=(part,), names=(folder.name,)) for folder, part in left.items()
+    }
     return [group for part in parts if (group := (groups | alone).get(part.folder))]
 
 
@@ -132,4 +136,9 @@ def _group(parts: Sequence[Part], depth: int) -> Group:
     above = len(names) - depth - 1
     known = folder.parents
     shared = known[above] if above < len(known) else folder.resolve().parents[above]
-    return Group(folder=shared, below=Path(*names[depth + 1 :]), parts=tuple(parts))
+    return Group(
+        folder=shared,
+        below=Path(*names[depth + 1 :]),
+        parts=tuple(parts),
+        names=tuple(part.folder.resolve().parts[depth] for part in parts),
+    )

@@ -73,7 +73,7 @@ def _by_stage(claims: Sequence[Claim]) -> dict[str, list[Claim]] | None:
     stages: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         stages[" ".join(word for word in tokens(stem(claim.file.path)) if word in telling)].append(claim)
-    tell_ranks = len(words) > 1 and any(len({claim.rank for claim in members}) == 1 for members in stages.values())
+    tell_ranks = len(words) > 1 and all(len({claim.rank for claim in members}) == 1 for members in stages.values())
     copies = not all(map(is_part_of_time, telling)) and _begin_together(claims)
     return None if len(stages) == 1 or tell_ranks or copies else stages
 
