@@ -4,9 +4,11 @@ BIN := .venv/bin
 # Compiling all of torch takes longer than installing it; Python compiles what is imported, and has to keep that.
 INSTALL := --quiet --no-compile --constraint constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
+# mypy works on one core: the tests begin on the other.
+MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test coverage lint bench figures clean
+.PHONY: demo test pytest coverage lint bench figures clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,7 +19,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: .venv/installed  ## analyze the H200 traces of this repository and show where the report is
 	$(BIN)/traceana demo
 
-test: .venv/installed lint  ## lint, types and every test that this machine can run
+test: lint pytest  ## lint, types and every test that this machine can run
+
+pytest: .venv/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone
