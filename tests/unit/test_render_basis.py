@@ -10,6 +10,7 @@ from tests.page import Page
 from tests.report_variants import on_the_host
 from traceana.render.html import render
 from traceana.render.page.quotient import definition
+from traceana.render.sections.sizes import bandwidth_charts
 from traceana.render.sections.spans import step_charts
 from traceana.render.sections.waits import clock_sentence, waits
 from traceana.render.text.comparison_tables import of_runs
@@ -124,3 +125,21 @@ def test_clocks_of_different_rates_say_so() -> None:
     drifting = Clock(method="collectives", residual_ns=700, drift_ppm=12.34)
     assert "Their rates differ by 12.3 ppm, which is taken out." in clock_sentence(drifting)
     assert "rates" not in clock_sentence(replace(drifting, drift_ppm=0.0))
+
+
+def test_of_many_ranks_the_matrix_begins_with_those_that_differ_most() -> None:
+    cells = tuple(
+        RankWait(rank=rank, op="all_reduce", calls=1, wait_ns=9_000 if rank == 40 else 100) for rank in range(64)
+    )
+    (found,) = waits(reports.report(replace(reports.run("torch"), waits=cells)))
+    assert [row.rank for row in found.rows][:3] == [40, 0, 1]
+    (few,) = waits(reports.report(replace(reports.run("torch"), waits=cells[36:44])))
+    assert [row.rank for row in few.rows] == list(range(36, 44))
+
+
+def test_bandwidth_is_drawn_over_size_where_there_are_two_sizes() -> None:
+    report = reports.one_run()
+    sizes: dict[str, set[int | None]] = {}
+    for operation in report.runs[0].operations:
+        sizes.setdefault(operation.op, set()).add(operation.message_bytes)
+    assert {chart.op for chart in bandwidth_charts(report)} == {op for op, found in sizes.items() if len(found) > 1}

@@ -140,7 +140,7 @@ def _range(mark: RunMark, bucket: Bucket, y: int, scale: LogScale) -> Range:
 
 
 def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
-    """One chart per operation that has a size anywhere, largest transfer volume first."""
+    """One chart per operation that has two sizes or more, largest transfer volume first."""
     sized = [
         (mark, operation)
         for mark, run in marked_runs(report)
@@ -160,6 +160,7 @@ def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
             lines=_lines([pair for pair in sized if pair[1].op == op], sizes, bandwidths),
         )
         for op in sorted(volume, key=lambda op: -volume[op])
+        if len({operation.message_bytes for _, operation in sized if operation.op == op}) > 1
     )
 
 

@@ -1,6 +1,7 @@
 """Who waits for whom: the wait matrix of rank and operation, and the ranks that arrive last."""
 
 from dataclasses import dataclass
+from statistics import median
 
 from traceana import units
 from traceana.render.page import open_at
@@ -12,6 +13,8 @@ from traceana.report import Clock, RankWait, Report, RunReport, Straggler
 SHADES = 6
 """How many shades report.css defines for the heat map, 0 being none."""
 MOST_STRAGGLERS = 16
+MOST_IN_ORDER = 16
+"""Of more ranks those that differ most from the typical one come first."""
 MOST_DETAILED = 32
 """Ranks of which the matrix says more on hover: thousands of cells would double the page for it."""
 
@@ -128,6 +131,9 @@ def _matrix(run: RunReport, ops: tuple[str, ...], worst: float) -> tuple[MatrixR
         known = [wait.steady_wait_ns for wait in found if wait and is_certain(mean_wait_ns(wait), run.clock)]
         cells = tuple(_cell(wait, run.clock, worst, detailed) if wait else None for wait in found)
         rows.append(MatrixRow(rank=rank, cells=cells, total_ns=sum(known) if known else None))
+    if len(rows) > MOST_IN_ORDER:
+        typical = median(row.total_ns or 0 for row in rows)
+        rows.sort(key=lambda row: -abs((row.total_ns or 0) - typical))
     return tuple(rows)
 
 
