@@ -15,6 +15,9 @@ from traceana.trace.identify import ForeignTraceError, Identity, identify
 from traceana.trace.perf_dump import find_perf_dump
 from traceana.trace.windows import Claim
 
+_FRONT_END = "is a CPU trace without a rank, GPU activity or collectives, as a server's front end leaves it"
+_UNKNOWN = "its rank is not known; rename the files to rank0.json, rank1.json, …"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
@@ -31,9 +34,35 @@ class Contents:
 def contents(folder: Path, paths: Sequence[Path], named: frozenset[Path]) -> Contents:
     """Sort a folder's files.
 
-    Raises TraceanaError where a file that was `named` by itself is no trace and its folder has no other, and where
-    nothing tells the ranks of several files.
+    Raises TraceanaError where a file that was `named` by itself is no trace and its folder has no other.
     """
+    files, failed = _identified(paths)
+    dumps = tuple(path for path, error in failed.items() if _is_perf_dump(path, error))
+    for path, error in failed.items() if not files else ():
+        if path in named and path not in dumps:
+            raise error
+    failed |= {file.path: ForeignTraceError(f"{file.path}: {_FRONT_END}") for file in _idle(files)}
+    ours = [file for file in files if file.path not in failed]
+    by_folder = stated_rank(folder.resolve().name)
+    found = _ranks(ours, by_folder)
+    claims = tuple(Claim(rank=rank, file=file) for file, rank in zip(ours, found, strict=True) if rank is not None)
+    known = {claim.rank for claim in claims}
+    lost = [path for path, error in failed.items() if _is_lost_rank(path, error, known)]
+    others = [path for path in failed if path not in lost and path not in dumps]
+    return Contents(
+        claims=claims,
+        unreadable=(
+            *(str(failed[path]) for path in lost),
+            *(f"{file.path}: {_UNKNOWN}" for file, rank in zip(ours, found, strict=True) if rank is None),
+        ),
+        passed_over=tuple(str(failed[path]) for path in others),
+        perf_dumps=dumps,
+        named_rank=by_folder is not None and all(_own_rank(file) is None for file in ours),
+    )
+
+
+def _identified(paths: Sequence[Path]) -> tuple[list[Identity], dict[Path, TraceanaError]]:
+    """Files that may be ranks', and why others are not; a trace that is here packed too counts once."""
     files: list[Identity] = []
     failed: dict[Path, TraceanaError] = {}
     for path in paths:
@@ -41,25 +70,8 @@ def contents(folder: Path, paths: Sequence[Path], named: frozenset[Path]) -> Con
             files.append(identify(path))
         except TraceanaError as error:
             failed[path] = error
-    dumps = tuple(path for path, error in failed.items() if _is_perf_dump(path, error))
     failed |= _packed_too(files)
-    files = [file for file in files if file.path not in failed]
-    for path in named.intersection(failed) if not files else ():
-        if path not in dumps:
-            raise failed[path]
-    found = _claims(folder, files)
-    ranks = {claim.rank for claim in found.claims}
-    lost = {path for path, error in failed.items() if _is_lost_rank(path, error, ranks)}
-    return Contents(
-        claims=found.claims,
-        unreadable=(*(str(failed[path]) for path in failed if path in lost), *found.unknown),
-        passed_over=(
-            *(str(error) for path, error in failed.items() if path not in lost and path not in dumps),
-            *found.passed_over,
-        ),
-        perf_dumps=dumps,
-        named_rank=found.named_rank,
-    )
+    return [file for file in files if file.path not in failed], failed
 
 
 def _packed_too(files: Sequence[Identity]) -> dict[Path, TraceanaError]:
@@ -85,55 +97,26 @@ def _is_lost_rank(path: Path, error: TraceanaError, ranks: set[int]) -> bool:
     return not isinstance(error, NotATraceError) or (rank is not None and rank not in ranks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    claims: tuple[Claim, ...] = ()
-    unknown: tuple[str, ...] = ()
-    passed_over: tuple[str, ...] = ()
-    named_rank: bool = False
+def _idle(files: Sequence[Identity]) -> list[Identity]:
+    """Files of no activity and no rank of their own; a name may state a rank that has another file."""
+    taken = {_own_rank(file) for file in files if file.active}
+    idle = [file for file in files if not file.active and file.header.rank is None]
+    return [file for file in idle if (rank := _own_rank(file)) is None or rank in taken]
 
 
-def _claims(folder: Path, files: Sequence[Identity]) -> _Found:
-    by_file = [_own_rank(file) for file in files]
-    taken = {rank for file, rank in zip(files, by_file, strict=True) if file.active}
-    idle = [
-        file
-        for file, rank in zip(files, by_file, strict=True)
-        if not file.active and (rank is None or (file.header.rank is None and rank in taken))
-    ]
-    passed_over = tuple(
-        f"{file.path}: is a CPU trace without a rank, GPU activity or collectives, as a server's front end leaves it"
-        for file in idle
-    )
-    ours = [(file, rank) for file, rank in zip(files, by_file, strict=True) if file not in idle]
-    known = [rank for _, rank in ours]
-    by_folder = stated_rank(folder.resolve().name)
-    if None in known:
-        known = _told_by_names(ours, by_folder)
-    unknown = [file for (file, _), rank in zip(ours, known, strict=True) if rank is None]
-    if unknown and len(unknown) == len(ours):
-        raise TraceanaError(f"{unknown[0].path}: its rank is not known; rename the files to rank0.json, rank1.json, …")
-    return _Found(
-        claims=tuple(
-            Claim(rank=rank, file=file) for (file, _), rank in zip(ours, known, strict=True) if rank is not None
-        ),
-        unknown=tuple(f"{file.path}: its rank is not known; rename it to rank0.json or the like" for file in unknown),
-        passed_over=passed_over,
-        named_rank=by_folder is not None and all(rank is None for _, rank in ours),
-    )
-
-
-def _own_rank(file: Identity) -> int | None:
-    return stated_rank(stem(file.path)) if file.header.rank is None else file.header.rank
-
-
-def _told_by_names(files: Sequence[tuple[Identity, int | None]], by_folder: int | None) -> list[int | None]:
-    """Ranks where some files state none themselves."""
-    known = [rank for _, rank in files]
+def _ranks(files: Sequence[Identity], by_folder: int | None) -> Sequence[int | None]:
+    """Each file's rank, None where nothing tells it."""
+    known = [_own_rank(file) for file in files]
+    if None not in known:
+        return known
     if by_folder is not None and all(rank is None for rank in known):
         return [by_folder] * len(files)
     if len(files) == 1:
         return [0]
-    peers = frozenset[int]().union(*(file.peers for file, _ in files))
-    numbers = ranks_by_number([stem(file.path) for file, _ in files], known, peers)
-    return known if numbers is None else [*numbers]
+    peers = frozenset[int]().union(*(file.peers for file in files))
+    numbers = ranks_by_number([stem(file.path) for file in files], known, peers)
+    return known if numbers is None else numbers
+
+
+def _own_rank(file: Identity) -> int | None:
+    return stated_rank(stem(file.path)) if file.header.rank is None else file.header.rank

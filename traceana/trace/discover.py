@@ -93,7 +93,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
 
 def _passed_over(inside: Contents) -> tuple[str, ...]:
     """Where no rank of a folder can be read, its files are no part of a run."""
-    return inside.passed_over if inside.claims else (*inside.passed_over, *inside.unreadable)
+    return inside.passed_over if inside.claims else (*inside.unreadable, *inside.passed_over)
 
 
 def _in_order(found: Sequence[tuple[Path, RunFiles]]) -> list[RunFiles]:
