@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.matching import US, Made, collectives, receive, send, signature
+from tests.matching import US, Clocked, Made, collectives, joint_run, receive, send, signature
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.uneven import uneven_sizes
+from traceana.trace.columns import Bools
 
 HOSTS = dict.fromkeys(range(8), "node")
 
@@ -197,6 +198,40 @@ def test_sizes_that_differ_by_rank_are_one_collective() -> None:
     assert (row.received.least, row.received.most) == (2000, 3000)
     assert row.matrix == ((500, 1500), (2500, 500))
     assert row.busbw_gbps == pytest.approx(600 / 40_000 / 2)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("seed", range(12))
+def test_lost_calls_on_unlike_clocks_make_no_wrong_pair(seed: int, named: bool) -> None:
+    host_of = {0: "a", 1: "a", 2: "b", 3: "b"}
+    clocked = Clocked(host_of=host_of, ahead_ns={"a": 0, "b": 400 * US + seed * 700 * US}, rate={"b": 1e-5})
+    whole = joint_run(clocked, [(0, 1, 2, 3), (0, 2), (2, 3)], 40, jitter_ns=1000, seed=seed)
+    random = np.random.default_rng(seed)
+    ranks = {rank: _without_numbers(calls, random.random(len(calls)) > 0.03) for rank, calls in whole.items()}
+    number = {
+        rank: dict(zip(calls.start_ns.tolist(), calls.seq.tolist(), strict=True)) for rank, calls in whole.items()
+    }
+    found = match(ranks, 4, host_of if named else dict.fromkeys(host_of))
+    for group in found.groups:
+        numbers = [
+            [number[rank][int(ranks[rank].start_ns[index])] for index in group.calls[:, place].tolist()]
+            for place, rank in enumerate(group.ranks)
+        ]
+        assert all(column == numbers[0] for column in numbers)
+    assert matched(found) >= 0.85 * sum(map(len, ranks.values()))
+    assert found.clocks.offset_ns[2] == pytest.approx(clocked.ahead_ns["b"], abs=3 * US)
+
+
+def _without_numbers(calls: Collectives, kept: Bools) -> Collectives:
+    return replace(
+        calls,
+        start_ns=calls.start_ns[kept],
+        end_ns=calls.end_ns[kept],
+        exposed_ns=calls.exposed_ns[kept],
+        seq=np.full(int(kept.sum()), -1, dtype=np.int64),
+        signature=calls.signature[kept],
+        site=calls.site[kept],
+    )
 
 
 def test_the_order_in_which_ranks_come_does_not_matter() -> None:

@@ -119,6 +119,8 @@ def _around_common_ends(a: CallSequence, b: CallSequence) -> _Pairs:
     left, right = _ending_together(a.end_ns[ours], b.end_ns[theirs])
     agree = a.code[ours[left]] == b.code[theirs[right]]
     agree &= _apart_ns(a, b, ours[left], theirs[right]) <= SLACK_NS
+    # Where ranks may leave at different times, only ends as near as those of one call tell.
+    agree &= a.joint[ours[left]] | (np.abs(a.end_ns[ours[left]] - b.end_ns[theirs[right]]) <= TOGETHER_NS)
     left, right = left[agree], right[agree]
     more_left, more_right = _between(left, right, len(a), len(b))
     left, right = ours[np.concatenate((left, more_left))], theirs[np.concatenate((right, more_right))]
@@ -145,12 +147,16 @@ def _nearest(values: Ints, among: Ints) -> Ints:
 
 
 def _between(left: Ints, right: Ints, ours: int, theirs: int) -> _Pairs:
-    """What no pair holds, by order, in each gap between pairs in which both sides lost or gained nothing."""
+    """What no pair holds, by order, in each gap between pairs in which both sides lost or gained nothing.
+
+    Where either lost calls between pairs, both may have lost some in a gap: then only a lone call is paired.
+    """
     rest_left = np.setdiff1d(np.arange(ours), left, assume_unique=True)
     rest_right = np.setdiff1d(np.arange(theirs), right, assume_unique=True)
     gap_left, gap_right = np.searchsorted(left, rest_left), np.searchsorted(right, rest_right)
     many_left, many_right = (np.bincount(gap, minlength=len(left) + 1) for gap in (gap_left, gap_right))
-    equal = many_left == many_right
+    none_lost = bool((many_left[1:-1] == many_right[1:-1]).all())
+    equal = (many_left == many_right) & (none_lost | (many_left == 1))
     return rest_left[equal[gap_left]], rest_right[equal[gap_right]]
 
 

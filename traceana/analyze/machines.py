@@ -17,6 +17,12 @@ _MOST_CALLS = 0.8
 _FAR_FOR_DURATION = 0.25
 
 
+_NO_EVIDENCE = (
+    "hosts are not named, and no collective that all ranks leave together tells whether their clocks agree: "
+    "waits hold only if all ran on one host"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machines:
     """For each rank the lowest rank that shares its clock, and where that contradicts the names of hosts."""
@@ -49,6 +55,8 @@ def machines(
                     meet[pair] = meet.get(pair, True) and shared
     of_rank: dict[int, int] = {}
     notes = []
+    if len(claims[None]) > 1 and not any(pair[0] in claims[None] for pair in meet):
+        notes.append(_NO_EVIDENCE)
     for host, claimed in claims.items():
         found = _parts(claimed, meet)
         of_rank.update(found)
@@ -93,8 +101,8 @@ def shares_clock(a: CallSequence, b: CallSequence, *, one_group: bool = True) ->
     spread_ns = scatter(b.end_ns[there.right] - a.end_ns[there.left])
     # On a wrong clock calls still meet by chance where they are dense: then another clock fits all of them better.
     far_ns = max(TOGETHER_NS + 10 * spread_ns, _FAR_FOR_DURATION * _median(a.end_ns - a.start_ns))
-    if best >= _MOST_CALLS * fewer and spread_ns <= TOGETHER_NS and (apart_ns > far_ns or 2 * meeting < best):
-        return False
+    if best >= _MOST_CALLS * fewer and spread_ns <= TOGETHER_NS:
+        return meeting >= _MOST_CALLS * best and apart_ns <= far_ns
     if 2 * meeting >= best:
         return True
     return False if one_group else None

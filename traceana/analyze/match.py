@@ -56,6 +56,8 @@ def match(
     aligned += [ring for ring in rings if ring]
     pairs = [group for group, ring in zip(between, rings, strict=True) if not ring]
     exchanged, unpaired = exchanges(ranks, pairs, clocks)
+    if exchanged and len(set(shared.of_rank.values())) == 1 and clocks.clock.method == "unknown":
+        clocks = replace(clocks, clock=replace(clocks.clock, method="shared"))
     return Matching(
         groups=(
             *(
