@@ -122,6 +122,14 @@ def doubt(baseline: Side, candidate: Side) -> str | None:
     return drift or _other_waits(baseline, candidate)
 
 
+def transfer_doubt(baseline: Side, candidate: Side) -> str | None:
+    """Why transfers cannot tell the sides apart: on a host alone the cores that compute also move the data."""
+    reports = (*baseline.reports, *candidate.reports)
+    if any(rank.source == "cpu" for run in reports for rank in run.ranks):
+        return doubt(baseline, candidate)
+    return copied(baseline, candidate)
+
+
 def other_ranks(baseline: Side, candidate: Side) -> str | None:
     """Why a mean rank of one side is not that of the other."""
     worlds = [run.world_size for side in (baseline, candidate) for run in side.reports]
@@ -140,11 +148,13 @@ def _lacking_ranks(baseline: Side, candidate: Side) -> str | None:
 
 
 def _other_compute(baseline: Side, candidate: Side) -> str | None:
-    a, b = _compute_a_step(baseline), _compute_a_step(candidate)
+    (a, b), unit = (_compute_a_step(baseline), _compute_a_step(candidate)), "step"
+    if not a or not b:
+        (a, b), unit = (_compute_a_call(baseline), _compute_a_call(candidate)), "call"
     if not a or not b or abs(b / a - 1) <= TELLING:
         return None
     return (
-        f"compute a step takes {units.duration(a)} in {baseline.label} and {units.duration(b)} in {candidate.label}: "
+        f"compute a {unit} takes {units.duration(a)} in {baseline.label} and {units.duration(b)} in {candidate.label}: "
         "another clock, temperature or work, not another backend"
     )
 
@@ -152,6 +162,16 @@ def _other_compute(baseline: Side, candidate: Side) -> str | None:
 def _compute_a_step(side: Side) -> float:
     medians = [[step.compute_ns for step in run.steps if step.steady] for run in side.reports]
     return float(np.mean([np.median(values) for values in medians])) if all(medians) else 0.0
+
+
+def _compute_a_call(side: Side) -> float:
+    """On a host alone, where no steps are known: between its calls the same program computes as much. 0 elsewhere."""
+    shares = [
+        sum(rank.compute_ns for rank in run.ranks) / run.coverage.collectives
+        for run in side.reports
+        if run.coverage.collectives and all(rank.source == "cpu" for rank in run.ranks)
+    ]
+    return float(np.mean(shares)) if len(shares) == len(side.reports) else 0.0
 
 
 def _one_sided(baseline: Side, candidate: Side) -> str | None:

@@ -33,7 +33,7 @@ class Row:
 
 def rows(pairs: Sequence[Pair], baseline: Side, candidate: Side) -> list[Row]:
     """All rows, to be judged."""
-    doubts = {"duration": fairness.doubt(baseline, candidate), "transfer": fairness.copied(baseline, candidate)}
+    doubts = {"duration": fairness.doubt(baseline, candidate), "transfer": fairness.transfer_doubt(baseline, candidate)}
     return [_row(pair, by_repeats(baseline, candidate), doubts) for pair in pairs]
 
 
