@@ -27,6 +27,7 @@ from traceana.render.sections import (
     spans,
     steps,
     timeline,
+    uneven,
     unknowns,
     waits,
 )
@@ -40,7 +41,7 @@ VIEWS = (
     View(
         name="calls",
         title="Operations",
-        sections=(operations.SECTION, sizes.SECTION, sites.SECTION, all_calls.SECTION),
+        sections=(operations.SECTION, sizes.SECTION, uneven.SECTION, sites.SECTION, all_calls.SECTION),
     ),
     View(name="time", title="Timeline", sections=(timeline.SECTION, spans.SECTION, perf.SECTION)),
     View(name="setup", title="Setup", sections=(setup.SECTION, unknowns.SECTION, hta.SECTION, glossary.SECTION)),

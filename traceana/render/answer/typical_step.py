@@ -17,6 +17,8 @@ class TypicalStep:
     duration_ns: int
     compute_ns: int
     exposed_ns: int
+    waiting_ns: int | None
+    """Of the exposed communication, waiting for the last rank; None where that is not known."""
 
     @property
     def other_ns(self) -> int:
@@ -35,6 +37,7 @@ def typical_step(runs: Iterable[RunReport]) -> TypicalStep | None:
         duration_ns=step.duration_ns,
         compute_ns=step.compute_ns,
         exposed_ns=step.exposed_comm_ns,
+        waiting_ns=step.exposed_is.peer_ns if step.exposed_is else None,
     )
 
 

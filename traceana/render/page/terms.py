@@ -56,6 +56,10 @@ TERMS = {
         name="duration",
         meaning="From start to end of a call's kernel on its rank. It includes waiting for peers that arrive later.",
     ),
+    "imbalance": Definition(
+        name="imbalance",
+        meaning="The most bytes that a rank sends, or receives, over the mean of the group: 1× where all are equal.",
+    ),
     "wait": Definition(
         name="wait",
         meaning="From a rank's own start of a collective to the start of the rank that arrived last.",

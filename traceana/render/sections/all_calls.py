@@ -4,20 +4,36 @@ from dataclasses import dataclass
 
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
-from traceana.report import Operation, Report
+from traceana.report import Operation, Report, SteadyCalls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRow:
-    """A row of the table."""
+    """A row of the table; `times` are of the steady calls, or of all where there is no steady one."""
 
     run: RunMark
     data: Operation
+    times: Operation | SteadyCalls
+
+    @property
+    def warm_up(self) -> int:
+        """Calls that are not in `times`."""
+        return self.data.count - self.times.count
+
+    @property
+    def algbw_gbps(self) -> float | None:
+        """At the same time as `times.busbw_gbps`."""
+        algbw, busbw, steady = self.data.algbw_gbps, self.data.busbw_gbps, self.times.busbw_gbps
+        return algbw * steady / busbw if algbw and busbw and steady else None
 
 
 def operation_rows(report: Report) -> tuple[OperationRow, ...]:
     """All operations of all runs, those that take most time first."""
-    rows = [OperationRow(run=mark, data=operation) for mark, run in marked_runs(report) for operation in run.operations]
+    rows = [
+        OperationRow(run=mark, data=operation, times=operation.steady or operation)
+        for mark, run in marked_runs(report)
+        for operation in run.operations
+    ]
     return tuple(sorted(rows, key=lambda row: -row.data.duration_ns.sum))
 
 

@@ -11,7 +11,12 @@ from traceana.render.page.marks import RunMark, runs_by_side
 from traceana.render.page.section import Section
 from traceana.report import Report
 
-PARTS = (("compute", "compute"), ("exposed", "exposed communication"), ("idle", "neither"))
+PARTS = (
+    ("compute", "compute"),
+    ("waiting", "exposed: waiting for the last rank"),
+    ("exposed", "exposed: all else"),
+    ("idle", "neither"),
+)
 """Style class and legend of each part of a step, in the order in which they are drawn."""
 
 
@@ -73,12 +78,15 @@ def step_bars(report: Report) -> tuple[StepBar, ...]:
 
 def _times(step: TypicalStep) -> tuple[int, ...]:
     """In the order of PARTS."""
-    return step.compute_ns, step.exposed_ns, step.other_ns
+    waiting_ns = step.waiting_ns or 0
+    return step.compute_ns, waiting_ns, step.exposed_ns - waiting_ns, step.other_ns
 
 
 def _bar(mark: RunMark, step: TypicalStep, longest_ns: int) -> StepBar:
     parts, at = [], 0.0
     for (kind, legend), ns in zip(PARTS, _times(step), strict=True):
+        if not ns:
+            continue
         width = 100 * ns / longest_ns
         title = f"{mark.label}, {step.name}: {legend} {units.duration(ns)}, {units.percent(ns, step.duration_ns)}"
         parts.append(Part(kind=kind, at=at, width=width, title=title))
