@@ -47,6 +47,15 @@ def test_stragglers_of_the_first_step_stand_apart(told: tuple[Any, Truth]) -> No
         assert straggler["warm_up_wait_caused_ns"] == sum(call.wait_ns(peer) for call in early for peer in range(4))
 
 
+def test_a_site_and_a_comparison_take_the_same_calls(told: tuple[Any, Truth]) -> None:
+    run, truth = told
+    (site,) = [one for one in run["call_sites"] if one["op"] == "all_reduce"]
+    steady = [call for call in truth.calls if call.op == "all_reduce"][1:]
+    longest = sorted(max(call.transfer_ns(rank) for rank in call.arrivals) for call in steady)
+    assert site["transfer_p50_ns"] == longest[(len(longest) - 1) // 2]
+    assert site["count"] == 4 * STEPS
+
+
 def test_steady_calls_of_an_operation(told: tuple[Any, Truth]) -> None:
     run, truth = told
     (row,) = [one for one in run["operations"] if one["op"] == "all_to_all"]

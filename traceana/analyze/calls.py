@@ -47,6 +47,13 @@ class Calls:
         chosen = [op is None or signature.op == op for signature in self.signatures]
         return np.array(chosen, dtype=np.bool_)[self.signature]
 
+    def longest_transfers(self, rows: Bools) -> tuple[Ints, Ints]:
+        """For each matched collective of `rows` the index of its first call and the longest transfer of its ranks."""
+        chosen = np.flatnonzero(rows & self.matched)
+        chosen = chosen[np.argsort(self.collective[chosen], kind="stable")]
+        first = np.flatnonzero(np.diff(self.collective[chosen], prepend=-1))
+        return chosen[first], np.maximum.reduceat(self.transfer_ns[chosen], first)
+
     @property
     def sizes(self) -> Ints:
         """Message bytes a row, -1 where the size is not known."""

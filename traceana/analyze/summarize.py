@@ -134,15 +134,17 @@ def call_sites(calls: Calls) -> tuple[CallSite, ...]:
 def _call_site(calls: Calls, rows: Bools) -> CallSite:
     first = int(np.argmax(rows))
     signature, site = calls.signatures[calls.signature[first]], int(calls.site[first])
-    duration, matched = distribution(calls.duration_ns[rows]), rows & calls.matched
+    steady = rows & ~calls.warm_up
+    shown = steady if steady.any() else rows
+    _, transfers = calls.longest_transfers(shown)
     return CallSite(
         site=calls.sites[site] if site >= 0 else None,
         op=signature.op,
         message_bytes=signature.message_bytes,
         count=int(rows.sum()),
-        p50_ns=duration.p50,
-        transfer_p50_ns=distribution(calls.transfer_ns[matched]).p50 if matched.any() else None,
-        sum_ns=duration.sum,
+        p50_ns=distribution(calls.duration_ns[shown]).p50,
+        transfer_p50_ns=distribution(transfers).p50 if len(transfers) else None,
+        sum_ns=int(calls.duration_ns[rows].sum()),
         exposed_ns=int(calls.exposed_ns[rows].sum()),
     )
 

@@ -168,13 +168,9 @@ def _spent(run: AnalyzedRun, rows: Bools, beside: Bools, per_step: bool) -> Spen
 
 def _longest_transfers(calls: Calls, rows: Bools) -> Sample:
     """One value a matched collective: the longest transfer of its ranks."""
-    chosen = np.flatnonzero(rows & calls.matched)
-    chosen = chosen[np.argsort(calls.collective[chosen], kind="stable")]
-    first = np.flatnonzero(np.diff(calls.collective[chosen], prepend=-1))
-    longest = np.maximum.reduceat(calls.transfer_ns[chosen], first)
-    start = chosen[first]
-    order = np.argsort(calls.start_ns[start], kind="stable")
-    return sample(longest[order], calls.step[start][order])
+    first, longest = calls.longest_transfers(rows)
+    order = np.argsort(calls.start_ns[first], kind="stable")
+    return sample(longest[order], calls.step[first][order])
 
 
 def _durations(calls: Calls, rows: Bools) -> Sample:

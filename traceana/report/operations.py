@@ -111,7 +111,8 @@ class CallSite:
 
     `site` is the innermost user span or, in a trace with Python stacks, `nn.Module` that was open when the call was
     launched, without its number; None where nothing was open. `p50_ns` and `sum_ns` are durations, waiting included;
-    `transfer_p50_ns` covers matched calls only.
+    `transfer_p50_ns` is that of matched collectives, each by its slowest rank, as in a comparison. Medians are of
+    steady calls, or of all where all are warm-up; counts and sums are of all.
     """
 
     site: str | None
