@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis import analyze
 from tests.synthetic.kineto import Event, EventWriter, write_document
 from tests.traces.base import ALL_REDUCE, START_NS, add_kernel, finish
 from traceana.analyze.measure import RankResult, measure_rank
@@ -95,3 +96,16 @@ def test_the_window_of_two_gpus_is_no_sum(tmp_path: Path) -> None:
         writer.activity("kernel", ALL_REDUCE, START_NS + 4 * MS, 2 * MS)
     split = measured(tmp_path, writer).split
     assert (split.span_ns, split.compute_ns, split.exposed_comm_ns, split.idle_ns) == (6 * MS, 3 * MS, 2 * MS, MS)
+
+
+def test_a_request_that_was_cut_is_named(tmp_path: Path) -> None:
+    writer = EventWriter(rank=0)
+    span(writer, "request", 0, 18 * MS)
+    writer.host_span("user_annotation", "gloo:all_reduce", START_NS + MS, 2 * MS)
+    stopped(writer, 10 * MS)
+    (tmp_path / "run").mkdir()
+    write_document(tmp_path / "run" / "rank0.json", finish(writer))
+    run = analyze(tmp_path / "report", tmp_path / "run").run
+    (request,) = run["requests"]
+    assert (request["duration_ns"], request["cut_short"]) == (10 * MS, True)
+    assert any("request was still open when the recording ended" in note for note in run["coverage"]["notes"])

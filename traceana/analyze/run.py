@@ -79,7 +79,12 @@ def analyze_run(
         clock=matching.clocks.clock,
         uneven=uneven_sizes(collectives, matching),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
-        coverage=_coverage(ranks, calls, (*files.notes, *matching.notes, *step_notes), [*files.unreadable, *failed]),
+        coverage=_coverage(
+            ranks,
+            calls,
+            (*files.notes, *matching.notes, *step_notes, *_cut(steps), *_cut(requests)),
+            [*files.unreadable, *failed],
+        ),
         steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), steps, why.ranks),
         requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), requests, why.ranks),
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
@@ -93,6 +98,14 @@ def steps_of_run(ranks: Mapping[int, RankResult], clocks: ClockOffsets) -> tuple
     """The steps that spans mark, or repetitions where none does, and what is to be said of them."""
     marked = run_steps.steps({rank: result.spans for rank, result in ranks.items()})
     return (marked, ()) if len(marked) else repeated_steps(ranks, clocks)
+
+
+def _cut(executed: Executions) -> list[str]:
+    return [
+        f"{name} was still open when the recording ended: its time is cut there, and left out of comparisons"
+        for name, cut in zip(executed.names, executed.cut_short, strict=True)
+        if cut
+    ]
 
 
 def hosts_of(files: RunFiles, ranks: Mapping[int, RankResult]) -> dict[int, str | None]:

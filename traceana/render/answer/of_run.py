@@ -48,7 +48,7 @@ def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
     everything = sum(operation.duration_ns.sum for operation in run.operations)
     return Figure(
         question="What costs most?",
-        value=units.duration(costliest.duration_ns.p50),
+        value=units.duration((costliest.steady or costliest).duration_ns.p50),
         caption=f"median {units.sized(costliest.op, costliest.message_bytes)}",
         detail=f"{units.percent(costliest.duration_ns.sum, everything)} of the time in calls, "
         f"{units.plural(costliest.count, 'call')}",
@@ -66,9 +66,18 @@ def _wait_figure(run: RunReport) -> Figure:
             detail="so waiting for peers cannot be told from transfer",
             term="matched",
         )
-    certain = sum(wait.wait_ns for wait in certain_waits(run))
-    waited = sum(operation.wait_ns.sum for operation in run.operations if operation.wait_ns)
-    transferred = sum(operation.transfer_ns.sum for operation in run.operations if operation.transfer_ns)
+    if not any(wait.steady_calls for wait in run.waits):
+        return Figure(
+            question=question,
+            value="Cannot tell",
+            caption="every matched call is warm-up",
+            detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",
+            term="wait",
+        )
+    certain = sum(wait.steady_wait_ns for wait in certain_waits(run))
+    steady = [operation.steady or operation for operation in run.operations]
+    waited = sum(one.wait_ns.sum for one in steady if one.wait_ns)
+    transferred = sum(one.transfer_ns.sum for one in steady if one.transfer_ns)
     if waited and not certain:
         return Figure(
             question=question,
@@ -80,7 +89,7 @@ def _wait_figure(run: RunReport) -> Figure:
     return Figure(
         question=question,
         value=units.percent(certain, waited + transferred),
-        caption="of the time in matched calls is waiting for peers",
+        caption="of the time in steady, matched calls is waiting for peers",
         detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",
         term="wait",
     )

@@ -81,7 +81,7 @@ def _strip(mark: RunMark, index: int, steps: tuple[StepTime, ...], scale: LogSca
                 at=scale.at(step.duration_ns),
                 warm_up=step.warm_up,
                 title=f"{mark.label}, {step.name}: {units.duration(step.duration_ns)}"
-                f"{', warm-up' if step.warm_up else ''}",
+                f"{', warm-up' if step.warm_up else ''}{', cut short' if step.cut_short else ''}",
             )
             for step in steps
         ),
