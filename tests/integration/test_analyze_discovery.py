@@ -185,6 +185,14 @@ def test_a_folder_a_node_is_one_run(tmp_path: Path, folders: tuple[str, str]) ->
         assert hosts == [names[0], names[0], names[1], names[1]]
 
 
+def test_a_run_json_above_the_folders_is_theirs(tmp_path: Path) -> None:
+    for rank in range(2):
+        write(tmp_path / "all" / f"rank_{rank}" / "trace.json", good(rank))
+    (tmp_path / "all" / "run.json").write_text(json.dumps({"label": "torch", "versions": {"torch": "2.11.0"}}))
+    run = analyze(tmp_path / "report", tmp_path / "all").run
+    assert (run["label"], run["versions"][-1]) == ("torch", ["torch", "2.11.0"])
+
+
 @pytest.mark.parametrize("stated", [True, False])
 def test_a_folder_a_rank_is_one_run(tmp_path: Path, stated: bool) -> None:
     for rank in range(3):

@@ -94,7 +94,7 @@ def _file_of(paths: Sequence[Path], rank: int) -> RankFile:
     if len(found) == 1:
         return found[0]
     if found:
-        raise TraceanaError(f"--rank {rank}: {len(found)} runs have one; name one run's folder")
+        raise TraceanaError(f"--rank {rank}: {len(found)} runs have one; name one run's folder, or the file")
     known = sorted({file.rank for run in runs for file in run.ranks})
     raise TraceanaError(f"--rank {rank}: no such rank; the ranks are {', '.join(map(str, known))}")
 

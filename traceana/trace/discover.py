@@ -114,9 +114,14 @@ def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) 
     inside = windows(claims)
     if inside is None:
         raise _same_rank(claims)
-    first = group.parts[0]
-    label = first.manifest.label or _label(group, lone_file)
-    return [(first.root, _run(group, window, f"{label} {window.name}".strip(), found)) for window in inside]
+    label = _manifest(group).label or _label(group, lone_file)
+    return [(group.parts[0].root, _run(group, window, f"{label} {window.name}".strip(), found)) for window in inside]
+
+
+def _manifest(group: Group) -> Manifest:
+    """The run.json of a folder, or of the one that the parts of a run share."""
+    first = group.parts[0].manifest
+    return first if len(group.parts) == 1 or first != Manifest() else read_manifest(group.folder)
 
 
 def _same_rank(claims: Sequence[Claim]) -> TraceanaError:
@@ -131,7 +136,7 @@ def _same_rank(claims: Sequence[Claim]) -> TraceanaError:
 
 
 def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]) -> RunFiles:
-    manifest, folders = group.parts[0].manifest, [part.folder for part in group.parts]
+    manifest, folders = _manifest(group), [part.folder for part in group.parts]
     inside = [path for folder in folders for path in found[folder].perf_dumps]
     kept = {claim.file.path for claim in window.claims}
     files = [
