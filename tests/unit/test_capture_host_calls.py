@@ -20,8 +20,8 @@ def operator(ts: float, name: str = "c10d::allreduce_", dur: float = 3) -> dict[
     return span(ts, name, cat="cpu_op", tid=4, dur=dur)
 
 
-def note(elements: int, begin: int, returned: int, *, begun: bool = True, **record: Any) -> Note:
-    full = {"Collective name": "allreduce", "dtype": "Float", "In msg nelems": elements, **GROUP} | record
+def note(elements: int, begin: int, returned: int, *, begun: bool = True, word: str = "allreduce") -> Note:
+    full = {"Collective name": word, "dtype": "Float", "In msg nelems": elements, **GROUP}
     return Note(record=full, thread=1, begin_ns=BASE + begin, returned_ns=BASE + returned, begun=begun)
 
 
@@ -82,6 +82,27 @@ def test_a_span_goes_to_a_call_of_its_kind() -> None:
     assert gather["args"]["Out msg nelems"] == 12
 
 
+def test_a_send_is_told_from_a_collective_of_another_thread() -> None:
+    sum_, receive = span(11), span(12, "gloo:recvAnySource")
+    annotated([sum_, receive], [note(5, 10_000, 15_000, word="recv"), note(6, 10_500, 20_000)], [])
+    assert (sum_["args"]["In msg nelems"], receive["args"]["In msg nelems"]) == (6, 5)
+
+
+def test_a_monitored_barrier_is_a_barrier_though_gloo_sends_for_it() -> None:
+    inside, outside = span(12, "gloo:recv", tid=4), span(40, "gloo:recv", tid=4)
+    annotated([operator(10, "c10d::monitored_barrier_", dur=20), inside, outside], [], [])
+    assert inside["args"] == {"Collective name": "barrier", "In msg nelems": 0, "Out msg nelems": 0}
+    assert "args" not in outside
+
+
+def test_a_reduce_scatter_of_a_list_is_an_all_reduce_for_each_part() -> None:
+    parts = [span(12), span(13)]
+    recorded = [entry(11_000, ([[2]], [[2]])), entry(11_100, ([[2]], [[2]]), collective_seq_id=9)]
+    annotated([operator(10, "c10d::reduce_scatter_"), *parts], [], recorded)
+    found = [(s["args"]["Collective name"], s["args"]["In msg nelems"], s["args"]["Out msg nelems"]) for s in parts]
+    assert found == [("allreduce", 2, 2)] * 2
+
+
 @pytest.mark.parametrize(
     ("events", "other"),
     [([], {}), ([operator(10)], {"process_group": ("gone", "")}), ([operator(10, "c10d::send")], {})],
@@ -106,7 +127,7 @@ def test_numbers_of_a_group_with_two_backends_are_left_out() -> None:
         ("allgather", ([[1]], [[2, 1]]), (1, 2)),
         ("allreduce_coalesced", ([[2], [3, 2]], [[2], [3, 2]]), (8, 8)),
         ("all_to_all", ([[5, 2]], [[3, 2]]), (10, 6)),
-        ("reduce_scatter", ([[8]], [[8]]), (8, 4)),
+        ("_reduce_scatter_base", ([[8]], [[8]]), (8, 4)),
         ("barrier", ([], []), (0, 0)),
     ],
 )

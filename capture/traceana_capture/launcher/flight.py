@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-# c10d's operator -> its word for the call in a trace. Gloo carries a reduce-scatter as an all-reduce, and the recorder
-# calls it so.
+# c10d's operator -> its word for the call in a trace. Gloo carries a reduce-scatter of one tensor as an all-reduce, and
+# the recorder calls it so; that of a list becomes an all-reduce for each rank's part, and each is told by itself.
 WORDS = {
     "c10d::allreduce_": "allreduce",
     "c10d::allreduce_coalesced_": "allreduce_coalesced",
@@ -18,7 +18,7 @@ WORDS = {
     "c10d::_allgather_base_": "_allgather_base",
     "c10d::allgather_coalesced_": "allgather_coalesced",
     "c10d::allgather_into_tensor_coalesced_": "allgather_into_tensor_coalesced",
-    "c10d::reduce_scatter_": "reduce_scatter",
+    "c10d::reduce_scatter_": "allreduce",
     "c10d::_reduce_scatter_base_": "_reduce_scatter_base",
     "c10d::reduce_scatter_tensor_coalesced_": "reduce_scatter_tensor_coalesced",
     "c10d::alltoall_": "all_to_all",

@@ -17,7 +17,9 @@ from traceana_capture.launcher.flight import Entry, Group
 # A collective takes several times as long to reach gloo.
 CLOCK_ERROR_US = 2
 C10D = "c10d::"
+MONITORED = "c10d::monitored_barrier_"
 GLOO = "gloo:"
+SENDS = ("send", "recv")
 AUTOGRAD = "autograd::engine::evaluate_function: "
 MODULE = "nn.Module: "
 NO_SITES = (GLOO, "nccl:", "traceana")
@@ -59,6 +61,16 @@ def annotate_host(trace: Event, notes: Sequence[Note], entries: Sequence[Entry],
             events.append(span)
         site = sites.of(call)
         span.setdefault("args", {}).update(call.record | ({"traceana site": site} if site else {}))
+    _annotate_barriers(events, gloo)
+
+
+def _annotate_barriers(events: Sequence[Event], gloo: "_GlooSpans") -> None:
+    """What gloo sends within a monitored barrier belongs to that, and moves nothing of the program's."""
+    barriers = Enclosing(event for event in events if event.get("name") == MONITORED)
+    for span in (span for row, span in enumerate(gloo.spans) if row not in gloo.taken):
+        if barriers.at(span.get("tid"), span["ts"]):
+            record = {"Collective name": "barrier", "In msg nelems": 0, "Out msg nelems": 0}
+            span.setdefault("args", {}).update(record)
 
 
 def _calls(
@@ -150,10 +162,18 @@ class _GlooSpans:
         """The first unused span that can be the call's, or None."""
         first = bisect.bisect_left(self.starts, call.first - CLOCK_ERROR_US)
         for row in range(first, bisect.bisect_right(self.starts, call.last)):
-            if row not in self.taken and call.title in (None, self.spans[row]["name"]):
+            if row not in self.taken and _fits(call, self.spans[row]["name"]):
                 self.taken.add(row)
                 return self.spans[row]
         return None
+
+
+def _fits(call: HostCall, span: str) -> bool:
+    """Whether the span may be the call's; where the recorder is silent, a send is told from a collective."""
+    if call.title is not None:
+        return span == call.title
+    word = call.record["Collective name"]
+    return span.startswith(f"{GLOO}{word}") if word in SENDS else not span.startswith(tuple(GLOO + w for w in SENDS))
 
 
 class _Sites:
