@@ -40,6 +40,7 @@ PLAIN = {
     "no device": Run(world_size=2, calls=(Call(op="all_reduce", nelems=1 << 20),), gpu=None),
     "no metadata": Run(world_size=2, calls=(Call(op="all_reduce", nelems=1 << 20, metadata=False),)),
     "point to point": Run(world_size=4, calls=(REDUCE, SEND, GROUPS), end_jitter_ns=500),
+    "pairs that only send to each other": Run(world_size=4, calls=(GROUPS, SEND), end_jitter_ns=500),
     "pipeline of two": Run(world_size=4, calls=(STAGES, REDUCE), sequence_numbers=True),
     "uneven sizes": Run(world_size=4, calls=(UNEVEN_EXCHANGE, UNEVEN_GATHER, REDUCE), end_jitter_ns=300),
     "lost events": Run(world_size=4, calls=(REDUCE, SEND, UNEVEN_GATHER, GROUPS), lost={1: frozenset({2, 9})}),

@@ -113,7 +113,10 @@ def _median(values: Ints) -> float:
 
 
 def _parts(ranks: Sequence[int], meet: Mapping[tuple[int, int], bool]) -> dict[int, int]:
-    """Ranks that share a clock under the lowest of them; ranks without evidence stay with the first."""
+    """Ranks that share a clock under the lowest of them; ranks without evidence stay with the first.
+
+    Sets of ranks that have no calls in common are one machine's too, unless some ranks of it are known to be apart.
+    """
     parts = _Parts(ranks)
     inside = {pair: shared for pair, shared in meet.items() if pair[0] in parts.root and pair[1] in parts.root}
     for (first, second), shared in inside.items():
@@ -122,7 +125,7 @@ def _parts(ranks: Sequence[int], meet: Mapping[tuple[int, int], bool]) -> dict[i
     for (first, second), shared in inside.items():
         if shared:
             parts.join(first, second)
-    seen = {parts.root[rank] for pair in inside for rank in pair}
+    seen = {parts.root[rank] for pair in inside for rank in pair} if not all(inside.values()) else set()
     for rank in ranks:
         if parts.root[rank] not in seen:
             parts.join(ranks[0], rank)

@@ -9,7 +9,7 @@ from traceana.analyze.matched import MatchedGroup, Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.kernels import operation_named
 from traceana.report import BytesByRank, UnevenSizes
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Bools, Ints
 
 _NOT_TOLD = -1
 
@@ -27,7 +27,7 @@ def _of_group(ranks: Mapping[int, Collectives], group: MatchedGroup) -> list[Une
         calls = group.calls[ops == op]
         sent = _column(ranks, group.ranks, calls, [_sent(ranks[rank].signatures) for rank in group.ranks])
         received = _column(ranks, group.ranks, calls, [_received(ranks[rank].signatures) for rank in group.ranks])
-        unlike = ((sent != sent[:, :1]) | (received != received[:, :1])).any(axis=1)
+        unlike = _unlike(op, sent, received)
         if unlike.any():
             calls, transfer_ns = calls[unlike], group.transfer_ns[ops == op][unlike]
             sent, received = _whole(op, sent[unlike], received[unlike])
@@ -44,6 +44,12 @@ def _of_group(ranks: Mapping[int, Collectives], group: MatchedGroup) -> list[Une
                 )
             )
     return found
+
+
+def _unlike(op: str, sent: Ints, received: Ints) -> Bools:
+    """The collectives whose ranks have unlike parts; that a root has the whole is no such difference."""
+    parts = {"gather": (sent,), "scatter": (received,)}.get(op, (sent, received))
+    return np.asarray(np.logical_or.reduce([(part != part[:, :1]).any(axis=1) for part in parts]))
 
 
 def _whole(op: str, sent: Ints, received: Ints) -> tuple[Ints, Ints]:
