@@ -149,14 +149,15 @@ def _nearest(values: Ints, among: Ints) -> Ints:
 def _between(left: Ints, right: Ints, ours: int, theirs: int) -> _Pairs:
     """What no pair holds, by order, in each gap between pairs in which both sides lost or gained nothing.
 
-    Where either lost calls between pairs, both may have lost some in a gap: then only a lone call is paired.
+    Where both lost calls between pairs, both may have lost some in one gap: then only a lone call is paired.
     """
     rest_left = np.setdiff1d(np.arange(ours), left, assume_unique=True)
     rest_right = np.setdiff1d(np.arange(theirs), right, assume_unique=True)
     gap_left, gap_right = np.searchsorted(left, rest_left), np.searchsorted(right, rest_right)
     many_left, many_right = (np.bincount(gap, minlength=len(left) + 1) for gap in (gap_left, gap_right))
-    none_lost = bool((many_left[1:-1] == many_right[1:-1]).all())
-    equal = (many_left == many_right) & (none_lost | (many_left == 1))
+    missing = (many_left - many_right)[1:-1]
+    both_lost = bool((missing > 0).any() and (missing < 0).any())
+    equal = (many_left == many_right) & ((many_left == 1) | (not both_lost))
     return rest_left[equal[gap_left]], rest_right[equal[gap_right]]
 
 
