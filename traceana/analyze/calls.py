@@ -1,6 +1,6 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,37 +69,63 @@ class Calls:
 def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[int, Ints]) -> Calls:
     """Put the ranks' calls one below the other, in rank order; `steps` gives each call's step by rank."""
     ordered = sorted(ranks.items())
-    numbers = _collective_numbers(ranks, matching)
-    split = {rank: matching.per_rank(rank, len(calls)) for rank, calls in ordered}
-    signatures: dict[Signature, int] = {}
-    compared = _compared(matching)
-    codes = {rank: [signatures.setdefault(s, len(signatures)) for s in calls.signatures] for rank, calls in ordered}
-
-    def stacked(column: Callable[[int, Collectives], Ints]) -> Ints:
-        return np.concatenate([column(rank, calls) for rank, calls in ordered])
-
-    of_rank = stacked(lambda rank, calls: np.full(len(calls), rank, dtype=np.int64))
-    signature = stacked(lambda rank, calls: np.array(codes[rank], dtype=np.int64)[calls.signature])
-    collective, step = stacked(lambda rank, _: numbers[rank]), stacked(lambda rank, _: steps[rank])
+    of_rank = np.repeat([rank for rank, _ in ordered], [len(calls) for _, calls in ordered])
+    start = np.concatenate([matching.clocks.common(rank, calls.start_ns) for rank, calls in ordered])
+    found = _found(ordered, matching)
+    signature, signatures = _with_whole_messages(*_signatures(ordered), found.collective)
+    step = np.concatenate([steps[rank] for rank, _ in ordered])
     sites, site = _sites([calls for _, calls in ordered])
-    signature, known = _with_whole_messages(signature, tuple(signatures), collective)
     return Calls(
         rank=of_rank,
-        start_ns=stacked(lambda rank, calls: matching.clocks.common(rank, calls.start_ns)),
-        duration_ns=stacked(lambda _, calls: calls.end_ns - calls.start_ns),
-        exposed_ns=stacked(lambda _, calls: calls.exposed_ns),
-        wait_ns=stacked(lambda rank, _: split[rank][0]),
-        transfer_ns=stacked(lambda rank, _: split[rank][1]),
-        matched=(collective >= 0) & compared[collective],
-        collective=collective,
-        seq=stacked(lambda _, calls: calls.seq),
+        start_ns=start,
+        duration_ns=np.concatenate([calls.end_ns - calls.start_ns for _, calls in ordered]),
+        exposed_ns=np.concatenate([calls.exposed_ns for _, calls in ordered]),
+        wait_ns=found.wait_ns,
+        transfer_ns=found.transfer_ns,
+        matched=found.compared,
+        collective=found.collective,
+        seq=np.concatenate([calls.seq for _, calls in ordered]),
         step=step,
-        warm_up=warm_up(of_rank, _kinds(known)[signature], collective, step),
+        warm_up=warm_up(of_rank, _kinds(signatures)[signature], found.collective, step),
         signature=signature,
-        signatures=known,
+        signatures=signatures,
         site=site,
         sites=sites,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What matching says of each call, in one column each."""
+
+    collective: Ints
+    wait_ns: Ints
+    transfer_ns: Ints
+    compared: Bools
+
+
+def _found(ordered: Sequence[tuple[int, Collectives]], matching: Matching) -> _Found:
+    ends = np.cumsum([0, *(len(calls) for _, calls in ordered)])
+    first = {rank: int(begin) for (rank, _), begin in zip(ordered, ends, strict=False)}
+    wait, transfer = np.zeros(ends[-1], dtype=np.int64), np.zeros(ends[-1], dtype=np.int64)
+    collective, compared = np.full(ends[-1], -1, dtype=np.int64), np.zeros(ends[-1], dtype=np.bool_)
+    number = 0
+    for group in matching.groups:
+        rows = group.calls + np.array([first[rank] for rank in group.ranks])
+        wait[rows], transfer[rows], compared[rows] = group.wait_ns, group.transfer_ns, group.compared
+        collective[rows] = number + np.arange(len(rows))[:, None]
+        number += len(rows)
+    return _Found(collective=collective, wait_ns=wait, transfer_ns=transfer, compared=compared)
+
+
+def _signatures(ordered: Sequence[tuple[int, Collectives]]) -> tuple[Ints, tuple[Signature, ...]]:
+    """The ranks' signatures under one numbering."""
+    codes: dict[Signature, int] = {}
+    columns = [
+        np.array([codes.setdefault(one, len(codes)) for one in calls.signatures], dtype=np.int64)[calls.signature]
+        for _, calls in ordered
+    ]
+    return np.concatenate(columns), tuple(codes)
 
 
 def _kinds(signatures: Iterable[Signature]) -> Ints:
@@ -107,11 +133,6 @@ def _kinds(signatures: Iterable[Signature]) -> Ints:
     kinds: dict[object, int] = {}
     keys = [(s.op, s.dtype, s.group, s.backend, None if s.sent_by_rank else s.message_bytes) for s in signatures]
     return np.array([kinds.setdefault(key, len(kinds)) for key in keys], dtype=np.int64)
-
-
-def _compared(matching: Matching) -> Bools:
-    """By collective whether its ranks' clocks could be compared; the last entry is what -1 points at."""
-    return np.array([group.compared for group in matching.groups for _ in range(len(group.calls))] + [False])
 
 
 def _with_whole_messages(
@@ -147,13 +168,3 @@ def _sites(ranks: Sequence[Collectives]) -> tuple[tuple[str, ...], Ints]:
         mine = [codes.setdefault(name, len(codes)) for name in calls.sites] + [-1]
         columns.append(np.array(mine, dtype=np.int64)[calls.site])
     return tuple(codes), np.concatenate(columns)
-
-
-def _collective_numbers(ranks: Mapping[int, Collectives], matching: Matching) -> dict[int, Ints]:
-    numbers = {rank: np.full(len(calls), -1, dtype=np.int64) for rank, calls in ranks.items()}
-    first = 0
-    for group in matching.groups:
-        for column, rank in enumerate(group.ranks):
-            numbers[rank][group.calls[:, column]] = first + np.arange(len(group.calls))
-        first += len(group.calls)
-    return numbers
