@@ -9,11 +9,13 @@ from typing import Any
 
 from tests.oracle import figures as by_hand
 from tests.oracle.calls import Call
+from tests.oracle.comparisons import steady
 from tests.oracle.figures import Figures, Run, read_run
 from tests.oracle.matching import Shift
 from tests.oracle.spans import span_figures, step_figures
 
 LEAST_NS = 5_000
+BY_REPETITION = "step, by repetition 0"
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ def check(report: Any, files: Iterable[Path], shift: Shift | None = None, slack:
     _ranks(report, run, found)
     _operations(report, run, found)
     _sizes(report, run, found)
-    _waiting(report, run, found)
+    _coverage(report, run, found)
     _spans(report, run, found)
     _clock(report, found)
     _timeline(report, found)
@@ -138,27 +140,45 @@ def _sizes(report: Any, run: Run, found: Findings) -> None:
     )
 
 
-def _waiting(report: Any, run: Run, found: Findings) -> None:
+def _coverage(report: Any, run: Run, found: Findings) -> None:
     coverage = report["coverage"]
     found.equal("coverage.collectives", len(run.all_calls), coverage["collectives"])
     found.equal("coverage.without_size", sum(call.bytes is None for call in run.all_calls), coverage["without_size"])
-    if run.matched.open:
-        return
-    found.equal("coverage.matched", sum(map(len, run.matched.sets)), coverage["matched"])
+    if not run.matched.open:
+        found.equal("coverage.matched", sum(map(len, run.matched.sets)), coverage["matched"])
+        _uneven(report, run, found)
+        _waiting(report, run.matched.sets, "", found)
+        _warm_up(report, run, found)
+
+
+def _waiting(report: Any, sets: list[list[Call]], prefix: str, found: Findings) -> None:
+    """Stragglers and waits in these collectives, under keys with this prefix."""
     for row in report["stragglers"]:
-        expected = by_hand.straggler_figures(run.matched.sets, row["rank"])
-        found.equal(f"stragglers[{row['rank']}]", expected, row)
+        late = by_hand.straggler_figures(sets, row["rank"])
+        found.equal(f"stragglers[{row['rank']}]", {prefix + key: value for key, value in late.items()}, row)
+    cells = by_hand.wait_cells([call for calls in sets for call in calls])
+    for row in report["waits"]:
+        cell = cells.pop((row["rank"], row["op"]), {"calls": 0, "wait_ns": 0})
+        found.equal(f"waits[{row['rank']}, {row['op']}]", {prefix + key: value for key, value in cell.items()}, row)
+    found.equal("waits", [], sorted(cells))
+
+
+def _warm_up(report: Any, run: Run, found: Findings) -> None:
+    """The part of it in collectives that are not steady, where spans mark the steps."""
+    steps = [step["name"] for step in report["steps"]]
+    if steps[:1] != [BY_REPETITION]:
+        numbers = {call.collective for call in steady(run, steps[1] if steps else None)}
+        early = [calls for calls in run.matched.sets if calls[0].collective not in numbers]
+        _waiting(report, early, "warm_up_", found)
+
+
+def _uneven(report: Any, run: Run, found: Findings) -> None:
     uneven = by_hand.uneven_figures(run.matched.sets)
     told = {(row["op"], row["group_name"], tuple(row["ranks"])): row for row in report["uneven"]}
     found.equal("uneven", sorted(map(str, uneven)), sorted(map(str, told)))
-    for place in uneven.keys() & told.keys():
-        found.equal(f"uneven{place}", uneven[place], told[place])
-        _matrix(f"uneven{place}.matrix", told[place], found)
-    cells = by_hand.wait_cells(run.all_calls)
-    rows = {(row["rank"], row["op"]): row for row in report["waits"]}
-    found.equal("waits", sorted(cells), sorted(rows))
-    for key in cells.keys() & rows.keys():
-        found.equal(f"waits{key}", cells[key], rows[key])
+    for key in uneven.keys() & told.keys():
+        found.equal(f"uneven{key}", uneven[key], told[key])
+        _matrix(f"uneven{key}.matrix", told[key], found)
 
 
 def _matrix(path: str, row: Any, found: Findings) -> None:

@@ -20,12 +20,13 @@ Key = tuple[str, int | None, int | None]
 ALIKE = 0.02
 
 
-def steady(run: Run, step_name: str) -> list[Call]:
-    """The calls that a comparison looks at."""
+def steady(run: Run, second_step: str | None) -> list[Call]:
+    """The calls that a comparison looks at; `second_step` is that span's name, None in a run without steps."""
     early: set[int] = set()
     for rank, calls in run.calls.items():
         kinds: set[tuple[object, ...]] = set()
-        second = _steps(run.raws[rank], step_name)[1].start
+        spans = user_spans(run.raws[rank])
+        second = next(span.start for span in spans if span.name == second_step) if second_step else 0
         for call in calls:
             kind = call.op, call.dtype, call.bytes, call.meta.get("Process Group Name"), len(call.members)
             if kind not in kinds or _launched(run.raws[rank], call) < second:
@@ -52,7 +53,7 @@ def row_figures(runs: Sequence[Run], step_name: str, side: str) -> dict[Key, Fig
     everything: dict[Key, int] = defaultdict(int)
     for run in runs:
         by_key: dict[Key, list[Call]] = defaultdict(list)
-        for call in steady(run, step_name):
+        for call in steady(run, _steps(run.raws[min(run.raws)], step_name)[1].name):
             by_key[_key(call)].append(call)
         for key, calls in by_key.items():
             chosen[key].append(calls)
