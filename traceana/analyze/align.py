@@ -16,6 +16,7 @@ SLACK_NS = 10_000
 """CUPTI brings each GPU's time stamps to the host's clock by itself: intervals that touch may seem this far apart."""
 _MOST_SHIFT = 512
 _MOST_VOTES = 1000
+_FEW_VOTES = 100
 TOGETHER_NS = 20_000
 """How far ranks that leave a collective together are apart at most, in the middle."""
 _CERTAIN_NS = 1_000
@@ -134,12 +135,13 @@ def _count_meeting(a: CallSequence, b: CallSequence, pairs: _Pairs) -> int:
 
 def _ending_together(a: Ints, b: Ints) -> _Pairs:
     """Indexes of ends, both in order, that are each other's nearest."""
-    to_b, to_a = _nearest(a, b), _nearest(b, a)
+    to_b, to_a = nearest(a, b), nearest(b, a)
     left = np.flatnonzero(to_a[to_b] == np.arange(len(a)))
     return left, to_b[left]
 
 
-def _nearest(values: Ints, among: Ints) -> Ints:
+def nearest(values: Ints, among: Ints) -> Ints:
+    """For each value the index of the nearest one `among` others, which are in order."""
     after = np.clip(np.searchsorted(among, values), 1, max(len(among) - 1, 1))
     before = after - 1
     after = np.minimum(after, len(among) - 1)
@@ -195,7 +197,7 @@ def voted_offset(a: CallSequence, b: CallSequence) -> int:
     whole = _vote(a, b, 0)
     if len(a) == len(b) == whole.count and whole.spread_ns <= _CERTAIN_NS:
         return whole.offset_ns
-    votes = [_vote(a, b, shift) for shift in _shifts(len(a), len(b))]
+    votes = [_vote(a, b, shift) for shift in _likely_shifts(a, b)]
     most = max(vote.count for vote in votes)
     votes = [vote for vote in votes if vote.count >= 0.95 * most]
     steady = min(vote.spread_ns for vote in votes)
@@ -204,9 +206,15 @@ def voted_offset(a: CallSequence, b: CallSequence) -> int:
     return min(close, key=lambda vote: abs(vote.shift)).offset_ns
 
 
-def _shifts(ours: int, theirs: int) -> range:
-    most = min(_MOST_SHIFT, max(ours, theirs) // 2 + abs(ours - theirs))
-    return range(-most, most + 1)
+def _likely_shifts(a: CallSequence, b: CallSequence) -> list[int]:
+    """Shifts at which some of the ends agree on an offset, by a few calls of each."""
+    most = min(_MOST_SHIFT, max(len(a), len(b)) // 2 + abs(len(a) - len(b)))
+    counts = {}
+    for shift in range(-most, most + 1):
+        agreeing, step = _agreeing_differences(a, b, shift, _FEW_VOTES)
+        counts[shift] = step * len(agreeing)
+    most_agreeing = max(counts.values())
+    return [shift for shift, count in counts.items() if 2 * count >= most_agreeing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,21 +228,23 @@ class _Vote:
 
 
 def _vote(a: CallSequence, b: CallSequence, shift: int) -> _Vote:
-    first = max(0, -shift)
-    left = np.arange(first, max(first, min(len(a), len(b) - shift)), dtype=np.int64)
-    step = 1 + len(left) // _MOST_VOTES
-    left = left[::step]
-    same = left[a.code[left] == b.code[left + shift]]
-    if not len(same):
+    agreeing, step = _agreeing_differences(a, b, shift, _MOST_VOTES)
+    if not len(agreeing):
         return _Vote(shift=shift, count=0, offset_ns=0, spread_ns=np.inf)
+    offset = round(float(np.median(agreeing)))
+    return _Vote(shift=shift, count=step * len(agreeing), offset_ns=offset, spread_ns=scatter(agreeing))
+
+
+def _agreeing_differences(a: CallSequence, b: CallSequence, shift: int, most: int) -> tuple[Ints, int]:
+    """Most differences of ends that are near each other, of every so many calls, and of how many calls each is one."""
+    first = max(0, -shift)
+    last = max(first, min(len(a), len(b) - shift))
+    step = 1 + (last - first) // most
+    left = np.arange(first, last, step, dtype=np.int64)
+    same = left[a.code[left] == b.code[left + shift]]
     difference = np.sort(b.end_ns[same + shift] - a.end_ns[same])
+    if not len(difference):
+        return difference, step
     until = np.searchsorted(difference, difference + TOGETHER_NS, side="right")
     best = int(np.argmax(until - np.arange(len(difference))))
-    agreeing = difference[best : until[best]]
-    offset = float(np.median(agreeing))
-    return _Vote(
-        shift=shift,
-        count=step * len(agreeing),
-        offset_ns=round(offset),
-        spread_ns=scatter(agreeing),
-    )
+    return difference[best : until[best]], step

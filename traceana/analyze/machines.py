@@ -14,6 +14,7 @@ from traceana.analyze.align import TOGETHER_NS, CallSequence, align, scatter
 from traceana.trace.columns import Ints
 
 _MOST_CALLS = 0.8
+_MOST_HEADS = 128
 _FAR_FOR_DURATION = 0.25
 
 
@@ -48,7 +49,9 @@ def machines(
     meet: dict[tuple[int, int], bool] = {}
     for groups, one_group in ((named, True), (unnamed, False)):
         for group in sorted(groups, key=len, reverse=True):
-            for claimed in claims.values():
+            for host, claimed in claims.items():
+                if host is not None and not one_group:
+                    continue
                 members = {rank: group[rank] for rank in claimed if rank in group}
                 for pair, shared in _evidence(members, one_group=one_group).items():
                     # Calls that meet may do so by chance; calls of one group that never meet do not.
@@ -78,7 +81,7 @@ def _evidence(calls: Mapping[int, CallSequence], *, one_group: bool) -> dict[tup
                 found[head, rank] = shared
             if shared:
                 break
-        if not shared:
+        if not shared and len(heads) < _MOST_HEADS:
             heads.append(rank)
     return found
 
@@ -95,6 +98,8 @@ def shares_clock(a: CallSequence, b: CallSequence, *, one_group: bool = True) ->
     meeting = int(a.joint[here.left].sum())
     apart_ns = _median(np.abs(b.end_ns[here.right] - a.end_ns[here.left]))
     if meeting >= _MOST_CALLS * fewer and apart_ns <= TOGETHER_NS:
+        return True
+    if not one_group and 2 * meeting >= fewer:
         return True
     there = align(a, b, None)
     best = int(a.joint[there.left].sum())
