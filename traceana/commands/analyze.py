@@ -43,7 +43,7 @@ Examples:
 @click.option(
     "--buckets",
     metavar="SIZES",
-    default=",".join(f"{edge >> 20}MiB" for edge in EDGES),
+    default=",".join(f"{edge // 1024}KiB" if edge % (1 << 20) else f"{edge >> 20}MiB" for edge in EDGES),
     show_default=True,
     help="Edges of the message-size buckets.",
 )

@@ -22,6 +22,8 @@ Examples:
   traceana bench --ranks 2 --format json -o bench.json
 """
 _WIDTHS = (10, 20, 7, 11, 11, 9, 9, 10)
+_SIZED = tuple(op for op in OPERATIONS if not op.startswith("all_to_all_4d"))
+"""Operations whose messages have a size and no shape."""
 _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_recv"
 
 
@@ -31,7 +33,7 @@ _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_
     help="Time collectives on this machine: every backend on the same messages, results checked, in random turns.",
 )
 @click.option("--ranks", type=click.IntRange(min=2), default=2, show_default=True, help="Ranks to start here.")
-@click.option("--op", "ops", default=_SWEPT, show_default=True, help=f"Any of {', '.join(OPERATIONS)}.")
+@click.option("--op", "ops", default=_SWEPT, show_default=True, help=f"Any of {', '.join(_SIZED)}.")
 @click.option("-b", "first", default="1K", show_default=True, help="Smallest message.")
 @click.option("-e", "last", default="256M", show_default=True, help="Largest message.")
 @click.option("-f", "factor", type=click.IntRange(min=2), default=4, show_default=True, help="Step between sizes.")
@@ -102,9 +104,9 @@ def command(
 
 
 def _swept(ops: str, first: str, last: str, factor: int) -> tuple[Message, ...]:
-    unknown = [op for op in ops.split(",") if op not in OPERATIONS or op.startswith("all_to_all_4d")]
+    unknown = [op for op in ops.split(",") if op not in _SIZED]
     if unknown:
-        raise TraceanaError(f"--op {unknown[0]}: measure any of {', '.join(OPERATIONS)}; all_to_all_4d with --model")
+        raise TraceanaError(f"--op {unknown[0]}: measure any of {', '.join(_SIZED)}; all_to_all_4d with --model")
     found = sizes(parse_size(first), parse_size(last), factor)
     return tuple(Message(op=op, message_bytes=size) for op in ops.split(",") for size in found)
 
