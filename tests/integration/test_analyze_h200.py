@@ -223,3 +223,12 @@ def test_the_strip_names_its_calls(pair: Outcome) -> None:
         assert all(call["wait_ns"] is not None for call in calls)
         communication = sum(part["end_ns"] - part["start_ns"] for part in row["slices"] if part["kind"] != "compute")
         assert sum(call["end_ns"] - call["start_ns"] for call in calls) == pytest.approx(communication, rel=0.02)
+
+
+def test_buckets_leave_out_the_warm_up_that_operations_leave_out(straggler: Outcome) -> None:
+    run = straggler.run
+    for op in {bucket["op"] for bucket in run["buckets"]}:
+        steady = [one["steady"]["count"] for one in run["operations"] if one["op"] == op and one["steady"]]
+        of_op = [bucket for bucket in run["buckets"] if bucket["op"] == op and bucket["scheme"] == "powers"]
+        assert sum(bucket["steady"]["count"] for bucket in of_op if bucket["steady"]) == sum(steady)
+        assert sum(bucket["count"] for bucket in of_op) > sum(steady) > 0

@@ -40,8 +40,8 @@ class RankResult:
     spans: SpanTimes
     notes: tuple[str, ...] = ()
     """What was left out of the rank's times, and why."""
-    host_calls: tuple[str, ...] = ()
-    """Operations of calls that ran on the host while the numbers are the GPU's, one a call."""
+    host_calls: Collectives | None = None
+    """Calls that ran on the host while the numbers are the GPU's."""
     foreign: tuple[str, ...] = ()
     """Categories of devices whose events are not read."""
     issued: int = 0
@@ -103,7 +103,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         occupation=max(occupations.values(), key=lambda one: one.communication.length),
         kernels=int(is_kernel.sum()),
         comm_kernels=int((communicates & is_kernel).sum()),
-        host_calls=tuple(operation_of_call(trace.calls[key].name) for key in trace.host_collectives.key.tolist()),
+        host_calls=host_collectives(trace, np.zeros(len(trace.host_collectives.key), dtype=np.int64)),
         foreign=trace.foreign,
         collectives=device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows], found),
         spans=device_span_times(

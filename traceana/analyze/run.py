@@ -13,6 +13,7 @@ from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.causes.of_steps import with_causes
 from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.collectives import Collectives
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
@@ -77,6 +78,7 @@ def analyze_run(
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
+        host_calls=summarize.host_calls(result.host_calls for _, result in sorted(ranks.items()) if result.host_calls),
         uneven=uneven_sizes(collectives, matching),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
         coverage=_coverage(
@@ -222,10 +224,10 @@ def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
 def _left_out(ranks: Sequence[RankResult]) -> list[str]:
     """What happened beside the devices that the numbers are of."""
     notes = []
-    beside = Counter(op for rank in ranks for op in rank.host_calls)
+    beside = Counter(op for rank in ranks if rank.host_calls for op in _ops(rank.host_calls))
     if beside:
         named = ", ".join(f"{count} {op}" for op, count in sorted(beside.items()))
-        notes.append(f"calls on the host beside the GPU's (gloo) are left out of these numbers: {named}")
+        notes.append(f"calls on the host beside the GPU's (gloo) are listed apart and in no other number: {named}")
     foreign = sorted({category for rank in ranks for category in rank.foreign})
     if foreign:
         notes.append(
@@ -233,3 +235,7 @@ def _left_out(ranks: Sequence[RankResult]) -> list[str]:
             "is not in these numbers"
         )
     return notes
+
+
+def _ops(calls: Collectives) -> list[str]:
+    return [calls.signatures[code].op for code in calls.signature.tolist()]

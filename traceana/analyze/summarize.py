@@ -1,19 +1,19 @@
 """From the table of calls to the report's rows: operations, size buckets, waits, stragglers."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.join import Causes
-from traceana.analyze.collectives import Signature
+from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.guide import EDGES
 from traceana.analyze.matched import Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
-from traceana.report import Bucket, CallSite, Operation, RankWait, SteadyCalls, Straggler
-from traceana.trace.columns import Bools
+from traceana.report import Bucket, CallSite, HostCalls, Operation, RankWait, SteadyCalls, Straggler
+from traceana.trace.columns import Bools, Ints
 
 MOST_SITES = 200
 
@@ -68,15 +68,21 @@ def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> 
 def _steady(calls: Calls, signature: Signature, rows: Bools) -> SteadyCalls | None:
     if not rows.any():
         return None
-    duration, matched = distribution(calls.duration_ns[rows]), rows & calls.matched
-    transfer = distribution(calls.transfer_ns[matched]) if matched.any() else None
-    time, size, ranks = (transfer or duration).p50, signature.message_bytes, signature.group_size
+    matched = rows & calls.matched
+    times = calls.transfer_ns[matched] if matched.any() else calls.duration_ns[rows]
+    time, size, ranks = distribution(times).p50, signature.message_bytes, signature.group_size
+    known = size is not None and time and ranks
+    return _steady_calls(calls, rows, (size or 0) / time * bus_factor(signature.op, ranks or 1) if known else None)
+
+
+def _steady_calls(calls: Calls, rows: Bools, busbw: float | None) -> SteadyCalls:
+    matched = rows & calls.matched
     return SteadyCalls(
         count=int(rows.sum()),
-        duration_ns=duration,
-        transfer_ns=transfer,
+        duration_ns=distribution(calls.duration_ns[rows]),
+        transfer_ns=distribution(calls.transfer_ns[matched]) if matched.any() else None,
         wait_ns=distribution(calls.wait_ns[matched]) if matched.any() else None,
-        busbw_gbps=size / time * bus_factor(signature.op, ranks) if size is not None and time and ranks else None,
+        busbw_gbps=busbw,
     )
 
 
@@ -100,12 +106,7 @@ def buckets(calls: Calls, edges: Sequence[int] = EDGES) -> tuple[Bucket, ...]:
 
 
 def _bucket(calls: Calls, rows: Bools, op: str, scheme: str, low: int, high: int | None) -> Bucket:
-    spread = distribution(calls.duration_ns[rows])
-    group_sizes = np.array([s.group_size or 0 for s in calls.signatures])[calls.signature[rows]]
-    cost = calls.cost_ns[rows]
-    usable = (group_sizes > 0) & (cost > 0)
-    factors = np.array([bus_factor(op, int(size)) for size in group_sizes[usable]])
-    busbw = calls.sizes[rows][usable] / cost[usable] * factors
+    spread, steady = distribution(calls.duration_ns[rows]), rows & ~calls.warm_up
     return Bucket(
         op=op,
         scheme=scheme,
@@ -116,8 +117,40 @@ def _bucket(calls: Calls, rows: Bools, op: str, scheme: str, low: int, high: int
         p50_ns=spread.p50,
         p95_ns=spread.p95,
         p99_ns=spread.p99,
-        busbw_gbps=float(np.median(busbw)) if len(busbw) else None,
+        busbw_gbps=_middle_busbw(calls, rows, op),
+        steady=_steady_calls(calls, steady, _middle_busbw(calls, steady, op)) if steady.any() else None,
     )
+
+
+def _middle_busbw(calls: Calls, rows: Bools, op: str) -> float | None:
+    """The median over calls of several sizes, in GB/s; None where no call's group is known."""
+    group_sizes = np.array([s.group_size or 0 for s in calls.signatures])[calls.signature[rows]]
+    cost = calls.cost_ns[rows]
+    usable = (group_sizes > 0) & (cost > 0)
+    factors = np.array([bus_factor(op, int(size)) for size in group_sizes[usable]])
+    busbw = calls.sizes[rows][usable] / cost[usable] * factors
+    return float(np.median(busbw)) if len(busbw) else None
+
+
+def host_calls(ranks: Iterable[Collectives]) -> tuple[HostCalls, ...]:
+    """One row a kind of call that ran on the host beside a device, the most expensive first."""
+    times: dict[tuple[str, str | None, int | None, int | None], list[Ints]] = defaultdict(list)
+    for calls in ranks:
+        for code, s in enumerate(calls.signatures):
+            duration = (calls.end_ns - calls.start_ns)[calls.signature == code]
+            times[s.op, s.dtype, s.message_bytes, s.group_size].append(duration)
+    rows = [
+        HostCalls(
+            op=op,
+            dtype=dtype,
+            message_bytes=message_bytes,
+            group_size=group_size,
+            count=sum(map(len, found)),
+            duration_ns=distribution(np.concatenate(found)),
+        )
+        for (op, dtype, message_bytes, group_size), found in times.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.duration_ns.sum))
 
 
 def call_sites(calls: Calls) -> tuple[CallSite, ...]:

@@ -8,7 +8,7 @@ from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
 from traceana.report.hta import HtaSection, HtaTable
-from traceana.report.operations import Bucket, BytesByRank, CallSite, Operation, SteadyCalls, UnevenSizes
+from traceana.report.operations import Bucket, BytesByRank, CallSite, HostCalls, Operation, SteadyCalls, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
 from traceana.report.ranks import (
@@ -41,6 +41,7 @@ __all__ = [
     "Distribution",
     "ExposedIs",
     "Histogram",
+    "HostCalls",
     "HtaSection",
     "HtaTable",
     "IdleBy",

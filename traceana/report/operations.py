@@ -8,7 +8,7 @@ from traceana.report.times import Distribution, Histogram
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteadyCalls:
-    """The calls of an Operation without warm-up (the first step, the first call of a kind, and their peers).
+    """The calls of an Operation or Bucket without warm-up (the first step, the first call of a kind, and their peers).
 
     The same calls as a comparison's. `wait_ns` and `transfer_ns` cover matched calls only; `busbw_gbps` is at the
     median transfer, or at the median duration where none is matched; None where the size is not known.
@@ -54,6 +54,21 @@ class Operation:
     """What `exposed_ns` was, and what left it uncovered; None where there is no GPU."""
     steady: SteadyCalls | None = None
     """None where all calls are warm-up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostCalls:
+    """Calls of one kind that ran on the host (gloo) in a trace whose other numbers are the GPU's; times are the host's.
+
+    They are in no other figure of the run.
+    """
+
+    op: str
+    dtype: str | None
+    message_bytes: int | None
+    group_size: int | None
+    count: int
+    duration_ns: Distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +118,8 @@ class Bucket:
     p95_ns: int
     p99_ns: int
     busbw_gbps: float | None
+    steady: SteadyCalls | None = None
+    """The same without warm-up, busbw as the median over calls; None where all calls are warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

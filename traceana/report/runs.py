@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from traceana.report.coverage import Coverage, Noise
 from traceana.report.hta import HtaSection
-from traceana.report.operations import Bucket, CallSite, Operation, UnevenSizes
+from traceana.report.operations import Bucket, CallSite, HostCalls, Operation, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import PerfDump
 from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline
@@ -53,5 +53,7 @@ class RunReport:
     hta: HtaSection | None
     paired: tuple[PairedRow, ...] = ()
     """Empty without `traceana capture --paired`."""
+    host_calls: tuple[HostCalls, ...] = ()
+    """Empty on a trace without a GPU, whose operations are the host's."""
     uneven: tuple[UnevenSizes, ...] = ()
     """Collectives whose sizes differ by rank."""

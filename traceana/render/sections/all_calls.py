@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
-from traceana.report import Operation, Report, SteadyCalls
+from traceana.report import HostCalls, Operation, Report, SteadyCalls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,25 @@ def operation_rows(report: Report) -> tuple[OperationRow, ...]:
     return tuple(sorted(rows, key=lambda row: -row.data.duration_ns.sum))
 
 
-SECTION = Section(name="all_calls", title="All calls", view=operation_rows)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRow:
+    """Calls that ran on the host beside the GPU's."""
+
+    run: RunMark
+    data: HostCalls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllCalls:
+    """The section's tables; `host` is empty where nothing ran on the host beside a GPU."""
+
+    rows: tuple[OperationRow, ...]
+    host: tuple[HostRow, ...]
+
+
+def _all_calls(report: Report) -> AllCalls:
+    host = tuple(HostRow(run=mark, data=calls) for mark, run in marked_runs(report) for calls in run.host_calls)
+    return AllCalls(rows=operation_rows(report), host=host)
+
+
+SECTION = Section(name="all_calls", title="All calls", view=_all_calls)

@@ -7,7 +7,7 @@ from traceana import units
 from traceana.render.page.marks import RunMark, marked_runs, shorten
 from traceana.render.page.scales import Axis, LogScale, log_axis, log_scale, outline
 from traceana.render.page.section import Section
-from traceana.report import Bucket, Operation, Report
+from traceana.report import Bucket, Distribution, Operation, Report
 
 HEADING_HEIGHT = 26
 ROW_HEIGHT = 15
@@ -76,22 +76,38 @@ class BandwidthChart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketRow:
-    """One of the guide's buckets, in the table."""
+    """One of the guide's buckets, in the table; `times` are of its steady calls, or of all where none is steady."""
 
     run: RunMark
     data: Bucket
+    times: Distribution
+    busbw_gbps: float | None
 
 
 def bucket_rows(report: Report) -> tuple[BucketRow, ...]:
     """The guide's buckets of all runs, backends side by side."""
     rows = _buckets(report, "guide")
-    return tuple(BucketRow(run=mark, data=bucket) for mark, bucket in rows)
+    return tuple(
+        BucketRow(run=mark, data=bucket, times=_times(bucket), busbw_gbps=_busbw(bucket)) for mark, bucket in rows
+    )
+
+
+def _times(bucket: Bucket) -> Distribution:
+    """Durations of the steady calls, or of all where none is steady."""
+    if bucket.steady:
+        return bucket.steady.duration_ns
+    p50, p95, p99 = bucket.p50_ns, bucket.p95_ns, bucket.p99_ns
+    return Distribution(min=p50, p50=p50, p95=p95, p99=p99, max=p99, sum=bucket.sum_ns)
+
+
+def _busbw(calls: Bucket | Operation) -> float | None:
+    return calls.steady.busbw_gbps if calls.steady else calls.busbw_gbps
 
 
 def ranges(report: Report) -> Ranges:
     """Power-of-two buckets by operation and size, the runs of one bucket under each other."""
     rows = _buckets(report, "powers")
-    scale = log_scale(time for _, bucket in rows for time in (bucket.p50_ns, bucket.p95_ns))
+    scale = log_scale(time for _, bucket in rows for time in (_times(bucket).p50, _times(bucket).p95))
     drawn: list[Range] = []
     labels: list[RangeLabel] = []
     y = 0
@@ -127,15 +143,16 @@ def _buckets(report: Report, scheme: str) -> list[tuple[RunMark, Bucket]]:
 
 
 def _range(mark: RunMark, bucket: Bucket, y: int, scale: LogScale) -> Range:
-    bounds = units.size_range(bucket.lower_bytes, bucket.upper_bytes)
+    bounds, times = units.size_range(bucket.lower_bytes, bucket.upper_bytes), _times(bucket)
+    count = bucket.steady.count if bucket.steady else bucket.count
     return Range(
         run=mark,
         op=bucket.op,
         y=y,
-        p50=scale.at(bucket.p50_ns),
-        p95=scale.at(bucket.p95_ns),
-        title=f"{mark.label}, {bucket.op}, {bounds}: p50 {units.duration(bucket.p50_ns)}, "
-        f"p95 {units.duration(bucket.p95_ns)}, {units.plural(bucket.count, 'call')}",
+        p50=scale.at(times.p50),
+        p95=scale.at(times.p95),
+        title=f"{mark.label}, {bucket.op}, {bounds}: p50 {units.duration(times.p50)}, "
+        f"p95 {units.duration(times.p95)}, {units.plural(count, 'call')}",
     )
 
 
@@ -145,10 +162,10 @@ def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
         (mark, operation)
         for mark, run in marked_runs(report)
         for operation in run.operations
-        if operation.message_bytes and operation.busbw_gbps
+        if operation.message_bytes and _busbw(operation)
     ]
     sizes = log_scale((operation.message_bytes or 0 for _, operation in sized), base=2)
-    bandwidths = log_scale(operation.busbw_gbps or 0 for _, operation in sized)
+    bandwidths = log_scale(_busbw(operation) or 0 for _, operation in sized)
     volume: dict[str, int] = {}
     for _, operation in sized:
         volume[operation.op] = volume.get(operation.op, 0) + operation.count * (operation.message_bytes or 0)
@@ -181,9 +198,9 @@ def _point(mark: RunMark, operation: Operation, sizes: LogScale, bandwidths: Log
     basis = operation.bandwidth_basis or "duration"
     return Point(
         at=sizes.at(operation.message_bytes or 0),
-        y=100 - bandwidths.at(operation.busbw_gbps or 0),
+        y=100 - bandwidths.at(_busbw(operation) or 0),
         title=f"{mark.label}, {operation.op} of {units.size(operation.message_bytes)} {operation.dtype or ''}: "
-        f"busbw {units.bandwidth(operation.busbw_gbps)} at the median {basis}",
+        f"busbw {units.bandwidth(_busbw(operation))} at the median {basis}",
     )
 
 
