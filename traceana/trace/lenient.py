@@ -7,6 +7,7 @@ bits (2^64 - 1 is -1), which keeps numbers that are only compared, as correlatio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,6 +47,8 @@ def _converted(value: object, kind: Any) -> object:
 
 def number(value: object) -> int | None:
     """A whole number, also one written as a string, as int64; None for anything else."""
+    if type(value) is int and -_INT64_END <= value < _INT64_END:
+        return value
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -57,7 +60,16 @@ def number(value: object) -> int | None:
 
 def ranks(value: object) -> tuple[int, ...] | None:
     """A list of ranks, or "[0, 1]"; None where c10d cut it with "..." (over 30 ranks), and for anything else."""
-    parts = value.strip("[]() ").replace(",", " ").split() if isinstance(value, str) else value
+    return _ranks_in_text(value) if isinstance(value, str) else _ranks(value)
+
+
+# Every call of a group repeats its ranks.
+@lru_cache(maxsize=256)
+def _ranks_in_text(text: str) -> tuple[int, ...] | None:
+    return _ranks(text.strip("[]() ").replace(",", " ").split())
+
+
+def _ranks(parts: object) -> tuple[int, ...] | None:
     if not isinstance(parts, list | tuple) or not parts:
         return None
     found = [number(part) for part in parts]
