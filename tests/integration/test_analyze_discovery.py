@@ -35,7 +35,7 @@ FOREIGN: dict[str, tuple[Event | list[Any], str]] = {
         {"traceEvents": [{"ph": "X", "cat": "v8", "name": "run", "ts": 1.0, "dur": 5.0}]},
         "another program",
     ),
-    "no-events": ({"traceEvents": []}, "another program"),
+    "no-events": ({"traceEvents": []}, "holds no whole event"),
     "execution-trace": ({"schema": "1.1.1-chakra.0.0.4", "nodes": [{"id": 1}]}, "execution trace"),
 }
 
@@ -321,3 +321,10 @@ def test_the_header_names_the_host(tmp_path: Path) -> None:
         write(tmp_path / "run" / f"rank{rank}.json", good(rank, host_name=f"gpu_node{rank}"))
     run = analyze(tmp_path / "report", tmp_path / "run").run
     assert [rank["host"] for rank in run["ranks"]] == ["gpu_node0", "gpu_node1"]
+
+
+def test_a_file_cut_off_before_its_first_event_is_said_to_hold_none(tmp_path: Path) -> None:
+    (tmp_path / "rank0.json").write_text('{"traceEvents": [{"ph"')
+    outcome = analyze(tmp_path / "out", tmp_path / "rank0.json")
+    assert outcome.exit_code == 2
+    assert "holds no whole event" in outcome.stderr

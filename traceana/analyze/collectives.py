@@ -101,7 +101,7 @@ def _signatures_of_rows(
     columns = zip(issued.call.tolist(), trace.activities.name[rows].tolist(), direct.tolist(), issued.c10d, strict=True)
     for call, name, is_direct, c10d in columns:
         if call >= 0:
-            found = replace(_signature(issued.calls[call], kinds[name], groups), members=issued.members[call])
+            found = _signature(issued.calls[call], kinds[name], groups, issued.members[call])
         else:
             found = _bare_signature(kinds[name], C10D if c10d else DIRECT if is_direct else UNKNOWN)
         codes.append(signatures.setdefault(found, len(signatures)))
@@ -194,7 +194,7 @@ def _bare_signature(kind: NameKind, otherwise: str) -> Signature:
     )
 
 
-def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, ...]]) -> Signature:
+def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, ...]], members: int = 1) -> Signature:
     op = operation_of_call(call.name)
     op = op if op != UNKNOWN else kind.op or UNKNOWN
     group = call.group_ranks or groups.get(call.group_name or "")
@@ -208,6 +208,7 @@ def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, 
         group_name=call.group_name,
         backend=call.backend or C10D,
         library=kind.library or UNKNOWN,
+        members=members,
         sends_to=call.sends_to if "send" in call.name else None,
         receives_from=call.receives_from if "recv" in call.name else None,
         sent_bytes=_bytes(call.in_nelems, call.dtype),

@@ -107,6 +107,7 @@ def _keys(text: str) -> Mapping[str, Any]:
         whole = json.loads(text, strict=False)
         return whole if isinstance(whole, dict) else {}
     except (ValueError, RecursionError):
+        # One damaged value makes the whole unreadable; the others are found one by one.
         pass
     found = {}
     for key in _KEYS:

@@ -90,7 +90,7 @@ def identify(path: Path) -> Identity:
         raise _merge(path)
     active, torch = (True, True) if header.rank is not None else _look(path, first, blocks)
     if not torch and not active:
-        raise ForeignTraceError(f"{path}: is a trace of another program: it holds no events of torch.profiler")
+        raise _not_of_torch(path, first)
     return Identity(path=path, header=header, start_ns=_start(first, header), active=active, peers=_peers(first))
 
 
@@ -128,6 +128,12 @@ def _tail(path: Path) -> bytes:
         return last_bytes(path, _TAIL_BYTES)
     except OSError as error:
         raise TraceanaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+
+
+def _not_of_torch(path: Path, first: bytes) -> ForeignTraceError:
+    if not _TIME.search(first, 0, _FIRST_BYTES):
+        return ForeignTraceError(f"{path}: holds no whole event: nothing was recorded, or the file was cut off at once")
+    return ForeignTraceError(f"{path}: is a trace of another program: it holds no events of torch.profiler")
 
 
 def _merge(path: Path) -> ForeignTraceError:
