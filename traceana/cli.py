@@ -6,6 +6,7 @@ import sys
 import click
 
 from traceana import __version__
+from traceana.commands.closed_pipe import outlive_readers
 from traceana.errors import TraceanaError
 
 COMMANDS = {
@@ -48,6 +49,7 @@ def root() -> None:
 
 def main() -> None:
     """Run the command line; a TraceanaError becomes one line on stderr and its exit code."""
+    outlive_readers()
     try:
         root()
     except TraceanaError as error:
