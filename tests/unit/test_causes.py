@@ -10,7 +10,7 @@ from traceana.analyze.causes.idle import idle_parts
 from traceana.analyze.causes.of_steps import rounded
 from traceana.analyze.causes.parts import over_window
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
-from traceana.analyze.intervals import union
+from traceana.analyze.intervals import Intervals, union
 from traceana.pipeline import Settings, analyze
 from traceana.report import ExposedIs, IdleBy, RunReport, UncoveredBy
 from traceana.trace.columns import Ints
@@ -31,9 +31,9 @@ def work(*rows: tuple[float, float, int, float]) -> Work:
     )
 
 
-def uncovered(calls: Work, compute: Work) -> dict[str, int]:
+def uncovered(calls: Work, compute: Work, *copies: tuple[float, float, int, float]) -> dict[str, int]:
     exposed = union(calls.start_ns, calls.end_ns)
-    found = over_window(UncoveredBy, uncovered_parts(exposed, calls, compute))
+    found = over_window(UncoveredBy, uncovered_parts(exposed, calls, compute, work(*copies)))
     return {name.removesuffix("_ns"): value for name, value in asdict(found).items() if value}
 
 
@@ -60,6 +60,38 @@ def test_compute_that_was_launched_late() -> None:
 def test_compute_behind_another_call() -> None:
     calls = work((100, 300, 20, 10), (300, 500, 7, 20))
     assert uncovered(calls, work((500, 600, 7, 30))) == {"behind_call": 200 * US, "same_stream": 200 * US}
+
+
+def test_compute_behind_a_call_that_could_not_begin_before() -> None:
+    calls = work((100, 300, 20, 10), (305, 500, 23, 20))
+    found = uncovered(calls, work((510, 600, 7, 30)))
+    assert found == {"behind_call": 200 * US, "dependent": 195 * US}
+
+
+def test_compute_that_waits_for_one_of_two_calls_at_once() -> None:
+    calls = work((100, 400, 20, 10), (200, 300, 23, 20))
+    assert uncovered(calls, work((410, 600, 7, 30))) == {"dependent": 300 * US}
+
+
+def test_compute_behind_copies_that_wait_for_the_call() -> None:
+    found = uncovered(work((100, 300, 20, 10)), work((900, 1000, 7, 50)), (310, 600, 7, 40))
+    assert found == {"dependent": 200 * US}
+
+
+def test_compute_behind_a_copy_that_runs_under_the_call() -> None:
+    found = uncovered(work((100, 300, 20, 10)), work((900, 1000, 7, 50)), (90, 250, 7, 40))
+    assert found == {"waiting": 200 * US}
+
+
+def test_compute_that_waits_for_something_else() -> None:
+    assert uncovered(work((100, 300, 20, 10)), work((900, 1000, 7, 50))) == {"waiting": 200 * US}
+
+
+def test_compute_under_the_call_right_after_its_launch_was_launched_late() -> None:
+    calls, compute = work((100, 300, 20, 10)), work((150, 200, 7, 140), (310, 400, 7, 30))
+    exposed = Intervals(ns(100, 200), ns(150, 300))
+    found = over_window(UncoveredBy, uncovered_parts(exposed, calls, compute, work()))
+    assert (found.nothing_launched_ns, found.dependent_ns) == (50 * US, 100 * US)
 
 
 def test_compute_whose_launch_is_not_known() -> None:

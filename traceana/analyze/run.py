@@ -55,7 +55,7 @@ def analyze_run(
     (steps, step_notes), requests = steps_of_run(ranks, matching.clocks), run_steps.requests(spans)
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
-    why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()})
+    why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()}, world_size)
     report = RunReport(
         label=files.label,
         side=files.side,

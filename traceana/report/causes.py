@@ -13,11 +13,15 @@ class ExposedIs:
     peer_ns: int
     """Waiting for the rank that came last."""
     transfer_ns: int
-    """Transferring, up to the usual time of the run's calls of that kind: their median."""
+    """Transferring, up to the usual time of the run's calls of that kind: their median, and where none is matched, so
+    that durations have waiting in them, that of the fastest."""
     slow_transfer_ns: int
     """Transferring for longer than that."""
     unexplained_ns: int
-    """Calls that were not matched across ranks, beyond the usual time of their kind."""
+    """Of calls that were not matched although the run has all their ranks."""
+    peer_or_transfer_ns: int = 0
+    """Waiting or transferring, which nothing tells apart: calls whose other ranks' traces are not in the run, or whose
+    ranks' clocks cannot be compared, beyond the fastest of their kind; all of a call whose kind is not repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +34,16 @@ class UncoveredBy:
     same_stream_ns: int
     """It was launched, and lay behind the call on the call's own stream."""
     dependent_ns: int
-    """It was launched on another stream, and began when the call was over."""
+    """It was launched on another stream, and its stream went on when the call was over."""
     nothing_launched_ns: int
     """The host had not launched it yet."""
     behind_call_ns: int
-    """It was launched, and another collective came before it on its stream."""
+    """It was launched, and another collective came before it on its stream, or is what it waits for and could not begin
+    before this one was over."""
     unexplained_ns: int
+    """Its launch is not known."""
+    waiting_ns: int = 0
+    """It was launched, and held by something other than a collective: a copy, or an event of another stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,40 +1,70 @@
 """What exposed communication was spent on: waiting for a peer, the usual transfer, or more than that."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.parts import Parts
 from traceana.analyze.intervals import Intervals, subtract, union
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Bools, Ints
+
+_REPEATS = 3
+"""Calls of a kind, below which the fastest says nothing of the others."""
+_FASTEST = 0.1
+"""Share of a kind's calls that are the fastest; a single one may be an odd one."""
 
 
-def usual_ns(calls: Calls) -> Ints:
-    """For each call the usual time of its kind: the median transfer of steady matched calls, else of durations."""
-    usual = np.zeros(len(calls), dtype=np.int64)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """For each call the usual transfer of its kind, and whether what is beyond it cannot be told from waiting."""
+
+    transfer_ns: Ints
+    one_sided: Bools
+
+
+def usual(calls: Calls, world_size: int) -> Usual:
+    """The median transfer of a kind's steady matched calls; where none is matched, the fastest of its durations."""
+    found = np.zeros(len(calls), dtype=np.int64)
     for code in np.unique(calls.signature):
         rows = calls.signature == code
-        for basis in (rows & calls.matched & ~calls.warm_up, rows & calls.matched, rows & ~calls.warm_up, rows):
-            if basis.any():
-                usual[rows] = int(np.median(calls.cost_ns[basis]))
-                break
-    return usual
+        found[rows] = _of_kind(calls, rows)
+    return Usual(transfer_ns=found, one_sided=_without_peers(calls, world_size) | (calls.collective >= 0))
 
 
-def exposed_parts(exposed: Intervals, calls: Calls, usual: Ints, rows: Ints, start: Ints) -> Parts:
+def _of_kind(calls: Calls, rows: Bools) -> int:
+    for basis in (rows & calls.matched & ~calls.warm_up, rows & calls.matched):
+        if basis.any():
+            return int(np.median(calls.cost_ns[basis]))
+    durations = np.sort(calls.duration_ns[rows])
+    return int(durations[int(_FASTEST * len(durations))]) if len(durations) >= _REPEATS else 0
+
+
+def _without_peers(calls: Calls, world_size: int) -> Bools:
+    """Calls of groups of which a rank's trace is not in the run."""
+    present = set(calls.rank.tolist())
+    every = range(world_size)
+    absent = [not present.issuperset(signature.group or every) for signature in calls.signatures]
+    return np.array(absent, dtype=np.bool_)[calls.signature]
+
+
+def exposed_parts(exposed: Intervals, calls: Calls, usual: Usual, rows: Ints, start: Ints) -> Parts:
     """One rank's exposed time in the order of `ExposedIs`' fields; `rows` are its calls, `start` by its own clock."""
     end = start + calls.duration_ns[rows]
     arrived = start + calls.wait_ns[rows]
-    normal = np.minimum(arrived + usual[rows], end)
+    normal = np.minimum(arrived + usual.transfer_ns[rows], end)
     matched = calls.matched[rows]
+    one_sided = usual.one_sided[rows] & ~matched
     claims = (
         union(arrived, normal),
         union(normal[matched], end[matched]),
         union(start[matched], arrived[matched]),
+        union(start[one_sided], end[one_sided]),
     )
     left, found = exposed, []
     for claim in claims:
         rest = subtract(left, claim)
         found.append(subtract(left, rest))
         left = rest
-    transfer, slow, peer = found
-    return peer, transfer, slow, left
+    transfer, slow, peer, either = found
+    return peer, transfer, slow, left, either

@@ -1,12 +1,12 @@
 """The causes of a run's lost time, by rank and by operation, once calls are matched across ranks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from traceana.analyze.calls import Calls
-from traceana.analyze.causes.exposed import exposed_parts, usual_ns
+from traceana.analyze.causes.exposed import exposed_parts, usual
 from traceana.analyze.causes.lost import LostTime
 from traceana.analyze.causes.parts import Parts, named, over_window, within
 from traceana.analyze.collectives import Collectives
@@ -42,17 +42,21 @@ class Causes:
         return named(ExposedIs, exposed.tolist()), named(UncoveredBy, uncovered.tolist())
 
 
-def causes(calls: Calls, own: Mapping[int, Collectives], lost: Mapping[int, LostTime | None]) -> Causes:
+def causes(
+    calls: Calls, own: Mapping[int, Collectives], lost: Mapping[int, LostTime | None], world_size: int
+) -> Causes:
     """Split every rank's exposed and idle time; `own` are the ranks' calls by their own clocks."""
-    usual = usual_ns(calls)
-    exposed_ns, uncovered_ns = (np.zeros((len(calls), parts), dtype=np.int64) for parts in (4, 5))
+    typical = usual(calls, world_size)
+    exposed_ns, uncovered_ns = (
+        np.zeros((len(calls), len(fields(kind))), dtype=np.int64) for kind in (ExposedIs, UncoveredBy)
+    )
     known = np.zeros(len(calls), dtype=np.bool_)
     ranks: dict[int, RankCauses] = {}
     for rank, its in lost.items():
         if its is None:
             continue
         rows, start, end = np.flatnonzero(calls.rank == rank), own[rank].start_ns, own[rank].end_ns
-        spent = exposed_parts(its.exposed, calls, usual, rows, start)
+        spent = exposed_parts(its.exposed, calls, typical, rows, start)
         exposed_ns[rows] = _adding_up(within(spent, start, end), calls.exposed_ns[rows])
         uncovered_ns[rows] = _adding_up(within(its.uncovered, start, end), calls.exposed_ns[rows])
         known[rows] = True

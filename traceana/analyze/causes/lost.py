@@ -28,17 +28,29 @@ class LostTime:
 
 def lost_time(trace: RankTrace, launches: Launches, rows: Ints, kind: Ints, occupied: Occupation) -> LostTime:
     """Of the device whose activities are `rows`, with a `Kind` each."""
-    row = launches.row[rows]
-    launched = np.full(len(rows), NOT_KNOWN, dtype=np.int64)
-    launched[row >= 0] = trace.launches.start_ns[row[row >= 0]]
+    launched = launched_ns(trace, launches, rows)
     exposed = subtract(occupied.communication, occupied.compute)
     busy = merge(occupied.compute, occupied.communication, occupied.memory)
-    calls, compute = (_work(trace, rows, launched, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE))
+    of_kind = (_work(trace, rows, launched, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE, Kind.MEMORY))
     return LostTime(
         exposed=exposed,
-        uncovered=uncovered_parts(exposed, calls, compute),
+        uncovered=uncovered_parts(exposed, *of_kind),
         idle=idle_parts(busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns),
     )
+
+
+def launched_ns(trace: RankTrace, launches: Launches, rows: Ints) -> Ints:
+    """When each of the activities `rows` was launched, or NOT_KNOWN.
+
+    A process counts its launches: a correlation below all that were recorded was launched before the recording.
+    """
+    row, numbers = launches.row[rows], trace.launches.key[trace.launches.key > 0]
+    launched = np.full(len(rows), NOT_KNOWN, dtype=np.int64)
+    if len(numbers):
+        correlation = trace.activities.correlation[rows]
+        launched[(correlation > 0) & (correlation < numbers.min())] = max(int(trace.launches.start_ns.min()) - 1, 0)
+    launched[row >= 0] = trace.launches.start_ns[row[row >= 0]]
+    return launched
 
 
 def _work(trace: RankTrace, rows: Ints, launched: Ints, chosen: Bools) -> Work:

@@ -9,7 +9,9 @@ from traceana.analyze.causes.parts import Parts, parts_of
 from traceana.analyze.intervals import Intervals, inside
 from traceana.trace.columns import Bools, Ints
 
-SAME_STREAM, DEPENDENT, NOTHING_LAUNCHED, BEHIND_CALL, UNEXPLAINED = range(5)
+SAME_STREAM, DEPENDENT, NOTHING_LAUNCHED, BEHIND_CALL, UNEXPLAINED, WAITING = range(6)
+_CAUSES = 6
+_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +27,65 @@ class Work:
         return len(self.start_ns)
 
 
-def uncovered_parts(exposed: Intervals, calls: Work, compute: Work) -> Parts:
+def uncovered_parts(exposed: Intervals, calls: Work, compute: Work, copies: Work) -> Parts:
     """The exposed time in the order of `UncoveredBy`'s fields; `calls` are the communication activities."""
-    begin, finish = _cut(exposed, np.concatenate((calls.start_ns, calls.end_ns)))
+    edges = np.concatenate((calls.start_ns, calls.end_ns, copies.start_ns, copies.end_ns))
+    begin, finish = _cut(exposed, edges)
+    if not len(compute):
+        return parts_of(begin, finish, np.full(len(begin), NOTHING_LAUNCHED), _CAUSES)
     call = _running(calls, begin)
     following = np.searchsorted(compute.start_ns, begin, side="left")
     exists = following < len(compute)
-    following = np.minimum(following, max(len(compute) - 1, 0))
-    if not len(compute):
-        return parts_of(begin, finish, np.full(len(begin), NOTHING_LAUNCHED), 5)
-    launched = compute.launched_ns[following]
-    turn = np.where(exists, np.clip(launched, begin, finish), finish)
+    following = np.minimum(following, len(compute) - 1)
+    launched, started = compute.launched_ns[following], compute.start_ns[following]
+    # A kernel that begins under the call, and right after its launch, was held by nothing.
+    prompt = (started < calls.end_ns[call]) & (started - launched <= LAUNCH_LATENCY_NS)
+    turn = np.where(exists & ~prompt, np.clip(launched, begin, finish), finish)
     known = ~exists | (launched >= 0)
     before = np.where(known, NOTHING_LAUNCHED, UNEXPLAINED)
     turn = np.where(known, turn, finish)
-    held = _held(calls, compute, call, following)
-    return parts_of(np.concatenate((begin, turn)), np.concatenate((turn, finish)), np.concatenate((before, held)), 5)
+    held = _held(calls, compute, copies, call, following, begin)
+    return parts_of(
+        np.concatenate((begin, turn)), np.concatenate((turn, finish)), np.concatenate((before, held)), _CAUSES
+    )
 
 
-def _held(calls: Work, compute: Work, call: Ints, following: Ints) -> Ints:
+def _held(calls: Work, compute: Work, copies: Work, call: Ints, following: Ints, at_ns: Ints) -> Ints:
     """What a kernel that is launched already waits for while `call` runs."""
     same = calls.stream[call] == compute.stream[following]
-    behind = _another_between(calls, compute, call, following)
-    late_ns = compute.start_ns[following] - calls.end_ns[call]
-    dependent = (late_ns >= 0) & (late_ns <= LAUNCH_LATENCY_NS)
-    return np.select([behind, same, dependent], [BEHIND_CALL, SAME_STREAM, DEPENDENT], UNEXPLAINED)
+    awaited = _awaited(calls, call, _next_on_stream(compute, copies, following, at_ns), at_ns)
+    later = np.maximum(awaited, 0)
+    # The awaited call could not begin before this one was over.
+    behind = (awaited >= 0) & (
+        (calls.start_ns[later] >= calls.end_ns[call])
+        | ((calls.stream[later] == calls.stream[call]) & (calls.start_ns[later] > calls.start_ns[call]))
+    )
+    return np.select(
+        [_another_between(calls, compute, call, following), same, behind, awaited >= 0],
+        [BEHIND_CALL, SAME_STREAM, BEHIND_CALL, DEPENDENT],
+        WAITING,
+    )
+
+
+def _awaited(calls: Work, call: Ints, freed: Ints, at_ns: Ints) -> Ints:
+    """The call whose end set the kernel's stream free: this one where it may be, else the last to end; or -1."""
+    own = freed - calls.end_ns[call]
+    by_end = np.argsort(calls.end_ns, kind="stable")
+    last = by_end[np.maximum(np.searchsorted(calls.end_ns[by_end], freed, side="right") - 1, 0)]
+    late = freed - calls.end_ns[last]
+    found = (late >= 0) & (late <= LAUNCH_LATENCY_NS) & (calls.end_ns[last] > at_ns)
+    return np.asarray(np.where((own >= 0) & (own <= LAUNCH_LATENCY_NS), call, np.where(found, last, -1)))
+
+
+def _next_on_stream(compute: Work, copies: Work, following: Ints, at_ns: Ints) -> Ints:
+    """When the kernel's stream goes on: the start of its first copy or kernel from `at_ns` on."""
+    start: Ints = compute.start_ns[following]
+    for stream in np.unique(copies.stream):
+        mine = np.flatnonzero(compute.stream[following] == stream)
+        its = copies.start_ns[copies.stream == stream]
+        place = np.searchsorted(its, at_ns[mine], side="left")
+        start[mine] = np.minimum(start[mine], np.append(its, _NEVER)[place])
+    return start
 
 
 def _another_between(calls: Work, compute: Work, call: Ints, following: Ints) -> Bools:

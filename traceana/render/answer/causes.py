@@ -45,8 +45,13 @@ EXPOSED_IS: tuple[Cause[ExposedIs], ...] = (
         ns=lambda found: found.slow_transfer_ns,
     ),
     Cause(
+        name="waiting or transfer, which one side alone cannot tell",
+        advice="add the traces of the other ranks of these calls",
+        ns=lambda found: found.peer_or_transfer_ns,
+    ),
+    Cause(
         name="not explained",
-        advice="these calls were not matched across ranks",
+        advice="these calls were not matched, although all their ranks are here",
         ns=lambda found: found.unexplained_ns,
     ),
 )
@@ -70,6 +75,11 @@ UNCOVERED_BY: tuple[Cause[UncoveredBy], ...] = (
         name="another collective comes first",
         advice="another process group, or collectives in another order",
         ns=lambda found: found.behind_call_ns,
+    ),
+    Cause(
+        name="compute waits for something else",
+        advice="look at copies, and at events of other streams",
+        ns=lambda found: found.waiting_ns,
     ),
     Cause(name="not explained", advice="", ns=lambda found: found.unexplained_ns),
 )
