@@ -4,10 +4,11 @@ Times are integer nanoseconds, sizes bytes, bandwidths decimal GB/s as nccl-test
 (https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md). `None` means "not known", never zero.
 """
 
-from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
+from traceana.report.causes import ExposedIs, HostPlace, IdleBy, UncoveredBy
 from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
 from traceana.report.hta import HtaSection, HtaTable
+from traceana.report.late import LateBy, LateKernel, Lateness, LateRank, LateStep
 from traceana.report.operations import Bucket, BytesByRank, CallSite, HostCalls, Operation, SteadyCalls, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
@@ -42,9 +43,15 @@ __all__ = [
     "ExposedIs",
     "Histogram",
     "HostCalls",
+    "HostPlace",
     "HtaSection",
     "HtaTable",
     "IdleBy",
+    "LateBy",
+    "LateKernel",
+    "LateRank",
+    "LateStep",
+    "Lateness",
     "MemoryCheckpoint",
     "MissingRank",
     "NcclLog",

@@ -58,3 +58,17 @@ class IdleBy:
     """Before the first launch of the recording, and after the last."""
     unexplained_ns: int
     """Its launch is not in the trace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlace:
+    """Where the host was while a GPU had nothing to do, on the thread that launched next.
+
+    `kind` is `operator` (the outermost of PyTorch's operators), `frame` (the innermost Python frame outside of
+    operators, in traces with stacks), `span` (the innermost user span, without stacks), `nothing` (no such thing was
+    open) or `rest` (all other places together).
+    """
+
+    kind: str
+    name: str
+    ns: int

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
+from traceana.report.causes import ExposedIs, HostPlace, IdleBy, UncoveredBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,8 @@ class RankReport:
     uncovered_by: UncoveredBy | None = None
     idle_by: IdleBy | None = None
     """Causes are None where there is no GPU."""
+    host_behind_in: tuple[HostPlace, ...] = ()
+    """Together `idle_by.host_behind_ns`: the ten places with the most of it, the largest first, then the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from traceana.report.coverage import Coverage, Noise
 from traceana.report.hta import HtaSection
+from traceana.report.late import LateRank
 from traceana.report.operations import Bucket, CallSite, HostCalls, Operation, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import PerfDump
@@ -57,3 +58,5 @@ class RunReport:
     """Empty on a trace without a GPU, whose operations are the host's."""
     uneven: tuple[UnevenSizes, ...] = ()
     """Collectives whose sizes differ by rank."""
+    late: tuple[LateRank, ...] = ()
+    """Ranks that others waited for, the most waited for first, at most eight; empty where there is no GPU."""
