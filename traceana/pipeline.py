@@ -1,7 +1,7 @@
 """From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from traceana import __version__
+from traceana.analyze.capture_order import capture_order, window_of
 from traceana.analyze.guide import EDGES
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
 from traceana.compare.comparison import compare
 from traceana.compare.paired import paired_rows
-from traceana.compare.sides import baseline_of, sides
+from traceana.compare.pairs import pairs
+from traceana.compare.sides import sides
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
-from traceana.trace.discover import Discovery, RunFiles, discover
+from traceana.trace.discover import Discovery, RunFiles, discover, named_together
 from traceana.trace.paired import read_paired_calls
 
 Item = TypeVar("Item")
@@ -65,21 +67,41 @@ def read_runs(
     found = discover(paths)
     _check_baseline(found, settings.baseline)
     results = _measure(found, settings, progress, meanwhile)
-    return [_join(files, results, settings) for files in found.runs], found.passed_over
+    read = [_join(files, results, settings) for files in found.runs]
+    return in_order(found.runs, read, results), found.passed_over
 
 
 def conclude(runs: Sequence[AnalyzedRun], baseline: str | None, passed_over: tuple[str, ...] = ()) -> Analysis:
-    """Compare each side with the baseline's. Raises TraceanaError where `baseline` names none."""
-    found = sides(runs)
-    first = baseline_of(found, baseline)
+    """Compare the sides in pairs, or all with `baseline`. Raises TraceanaError where that names none."""
+    paired = pairs(sides(runs), baseline)
     report = Report(
         schema_version=SCHEMA_VERSION,
         traceana_version=__version__,
         runs=tuple(run.report for run in runs),
-        comparisons=tuple(compare(first, side) for side in found if side is not first),
+        comparisons=tuple(compare(one, other) for one, other in paired),
         passed_over=passed_over,
     )
     return Analysis(report=report, runs=tuple(runs))
+
+
+def in_order(
+    found: Sequence[RunFiles], runs: Sequence[AnalyzedRun], results: Mapping[Path, RankResult | TraceanaError]
+) -> list[AnalyzedRun]:
+    """Runs whose order PATHS do not say in the order in which they were captured, where only their times tell."""
+    ordered: list[AnalyzedRun] = []
+    run_of = dict(zip((files.label for files in found), runs, strict=True))
+    for together in named_together(found):
+        if not all(files.manifest.setup and files.manifest.setup.started for files in together):
+            places = capture_order([window_of(_read(files, results)) for files in together])
+        else:
+            places = list(range(len(together)))
+        ordered += [run_of[together[place].label] for place in places]
+    return ordered
+
+
+def _read(files: RunFiles, results: Mapping[Path, RankResult | TraceanaError]) -> list[RankResult]:
+    found = (results[file.path] for file in files.ranks)
+    return [result for result in found if not isinstance(result, TraceanaError)]
 
 
 def _check_baseline(found: Discovery, baseline: str | None) -> None:

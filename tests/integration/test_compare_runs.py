@@ -369,3 +369,12 @@ def test_a_rank_is_missed_among_runs_of_as_many_ranks_only() -> None:
     half[3] = replace(half[3], report=replace(half[3].report, missing_ranks=(1,)))
     step = compare(a, replace(b, runs=tuple(half))).end_to_end[0]
     assert step.reason == "b.4 lacks rank 1, and another run has other ranks"
+
+
+def test_the_baseline_of_a_glob_is_the_run_that_was_captured_first(tmp_path: Path) -> None:
+    for label, started in (("pynccl", "2026-01-02T00:00:00"), ("torch", "2026-01-01T00:00:00")):
+        write(tmp_path / label, 1, run_json={"label": label, "started": started, "argv": ["a"]})
+    in_order_of_names = analyze(tmp_path / "out", tmp_path / "pynccl", tmp_path / "torch")
+    (comparison,) = in_order_of_names.report["comparisons"]
+    assert (comparison["baseline"], comparison["candidate"]) == ("torch", "pynccl")
+    assert compared(tmp_path / "pynccl", tmp_path / "torch")["baseline"] == "pynccl"

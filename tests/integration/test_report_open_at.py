@@ -9,6 +9,7 @@ import pytest
 
 from tests.analysis import analyze
 from tests.synthetic import Call, Run, write_run
+from traceana.commands.open import shown_file
 from traceana.perfetto.places import find
 from traceana.perfetto.plan import plan
 
@@ -31,6 +32,20 @@ def test_every_command_of_a_report_finds_its_place(tmp_path: Path) -> None:
     found = {at: find(planned, at) for at in places}
     assert all(place.start_ns < place.end_ns for place in found.values())
     assert found["worst-wait"] == found["worst-wait all_to_all"] != found["worst-wait all_reduce"]
+
+
+def test_a_file_s_report_names_the_file_and_opens_it_there(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", Run(world_size=2, calls=CALLS, steps=5))
+    file = tmp_path / "run" / "rank0.json.gz"
+    outcome = analyze(tmp_path / "out", file)
+    commands = [
+        shlex.split(unescape(found)) for found in re.findall(r'<span class="place"><code>(.*?)</code>', outcome.html)
+    ]
+    assert {tuple(command[:4]) for command in commands} == {("traceana", "open", str(file), "--at")}
+    for command in commands:
+        place = shown_file(file, command[4], 1).place
+        assert place is not None
+        assert place.start_ns < place.end_ns
 
 
 @pytest.mark.parametrize(

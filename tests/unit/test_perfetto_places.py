@@ -1,10 +1,11 @@
 """Where `traceana open` opens, and what it tells users of ssh."""
 
 import getpass
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
+from tests import reports
 from traceana.commands.open import port_forward
 from traceana.perfetto.places import Place
 from traceana.perfetto.ui import PUBLIC_UI, address
@@ -22,7 +23,12 @@ def test_a_place_is_shown_with_its_surroundings_inside_the_trace() -> None:
 
 
 def test_a_command_can_be_pasted() -> None:
-    assert open_command(Path("my traces"), "denoise_step 3") == "traceana open 'my traces' --at 'denoise_step 3'"
+    run = replace(reports.run("torch"), path="my traces")
+    assert open_command(run, "denoise_step 3") == "traceana open 'my traces' --at 'denoise_step 3'"
+    of_files = replace(run, named_files=("my traces/rank0.json", "my traces/rank1.json"))
+    assert open_command(of_files, "a") == "traceana open 'my traces/rank0.json' 'my traces/rank1.json' --at a"
+    of_many = replace(run, named_files=tuple(f"my traces/rank{rank}.json" for rank in range(64)))
+    assert open_command(of_many, "a") == "traceana open 'my traces' --at a"
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def analyze_run(
         perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
         noise=noise(occupied, steps),
         hta=hta,
+        named_files=tuple(path.as_posix() for path in files.named),
     )
     return AnalyzedRun(report=report, calls=calls)
 

@@ -39,7 +39,11 @@ Examples:
     show_default=True,
     help="Folder for the three files.",
 )
-@click.option("--baseline", metavar="LABEL", help="The run that others are compared with. [default: the first]")
+@click.option(
+    "--baseline",
+    metavar="LABEL",
+    help="The run that all others are compared with. [default: of as many ranks, the one captured first]",
+)
 @click.option(
     "--buckets",
     metavar="SIZES",

@@ -33,7 +33,11 @@ Examples:
     "--fail-over finds a difference, with 2 on an error.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--baseline", metavar="LABEL", help="The side that others are compared with. [default: the first]")
+@click.option(
+    "--baseline",
+    metavar="LABEL",
+    help="The side that all others are compared with. [default: of as many ranks, the first]",
+)
 @click.option(
     "--format",
     "form",

@@ -62,30 +62,34 @@ def command(
         if rank is not None:
             shown = _one_rank(paths, rank, at, workers)
         elif len(paths) == 1 and paths[0].is_file():
-            shown = _one_file(paths[0], at)
+            shown = shown_file(paths[0], at, workers)
         else:
             shown = _all_ranks(paths, Path(scratch, "ranks.json.gz"), at, python, workers)
         _serve(shown, ui)
 
 
-def _one_file(path: Path, at: str | None) -> Shown:
-    if at is not None:
-        raise TraceanaError(f"--at {at}: {path} is one file; name the run's folder, or its folder with --rank")
+def shown_file(path: Path, at: str | None, workers: int) -> Shown:
+    """A file as it is, opened at a place in it. Raises TraceanaError where it is no trace or has no such place."""
     TraceFile(path).peek()
-    return Shown(file=path, title=path.name)
+    place = None if at is None else _in_own_file([path], path, at, workers)
+    return Shown(file=path, title=path.name, place=place)
 
 
 def _one_rank(paths: Sequence[Path], rank: int, at: str | None, workers: int) -> Shown:
     file = _file_of(paths, rank)
-    if at is None:
-        return Shown(file=file.path, title=f"rank {rank}")
+    place = None if at is None else _in_own_file(paths, file.path, at, workers)
+    return Shown(file=file.path, title=f"rank {rank}", place=place)
+
+
+def _in_own_file(paths: Sequence[Path], file: Path, at: str, workers: int) -> Place:
+    """The place on the clock of one of the files, as it stands there."""
     with progress_bar("reading traces") as progress:
         planned = plan(paths, python=True, workers=workers, progress=progress)
-    mine = next(one for one in planned.ranks if one.path == file.path)
+    mine = next(one for one in planned.ranks if one.path == file)
     layout, shift = mine.surveyed.layout, mine.file_shift_ns
     place = find(planned, at)
     inside = Place(start_ns=place.start_ns + shift, end_ns=place.end_ns + shift)
-    return Shown(file=file.path, title=f"rank {rank}", place=inside.within(layout.start_ns, layout.end_ns))
+    return inside.within(layout.start_ns, layout.end_ns)
 
 
 def _file_of(paths: Sequence[Path], rank: int) -> RankFile:

@@ -60,3 +60,5 @@ class RunReport:
     """Collectives whose sizes differ by rank."""
     late: tuple[LateRank, ...] = ()
     """Ranks that others waited for, the most waited for first, at most eight; empty where there is no GPU."""
+    named_files: tuple[str, ...] = ()
+    """The files of the run where they were named one by one: its folder may hold others."""

@@ -37,8 +37,9 @@ class RankFile:
 class RunFiles:
     """The files of one run; `unreadable` are ranks' files without a trace in them, each with its reason.
 
-    `side` is what repeats of one setting share, `repeat` counts them; a run by itself has its label and None. `notes`
-    say what the run was put together from.
+    `side` is what repeats of one setting share, `repeat` counts them; a run by itself has its label and None. `root` is
+    the PATH that the run lies below. `named` are its files where they were named one by one: the folder may hold
+    others. `notes` say what the run was put together from.
     """
 
     label: str
@@ -49,6 +50,8 @@ class RunFiles:
     unreadable: tuple[str, ...]
     perf_dumps: tuple[Path, ...]
     manifest: Manifest
+    root: Path
+    named: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -77,7 +80,8 @@ def discover(paths: Sequence[Path]) -> Discovery:
         if inside.claims
     ]
     lone = {folder: files[0] for folder, (_, files) in folders.items() if len(files) == 1 and files[0] in named}
-    runs = [run for group in joined(parts) for run in _runs(group, found, lone.get(group.parts[0].folder))]
+    of_groups = [_runs(group, found, lone.get(group.parts[0].folder)) for group in joined(parts)]
+    runs = [_with_named(run, named) for group in of_groups for run in group]
     passed_over = [reason for inside in found.values() for reason in _passed_over(inside)]
     if not runs:
         reason = f" ({passed_over[0]})" if passed_over else ""
@@ -85,7 +89,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
         raise TraceanaError(
             f"{listed}: no trace found{reason}; traces are Chrome traces of torch.profiler, *.json or *.json.gz"
         )
-    taken = {path for _, run in runs for path in run.perf_dumps}
+    taken = {path for run in runs for path in run.perf_dumps}
     dumps = [path for inside in found.values() for path in inside.perf_dumps if path not in taken]
     passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps]
     return Discovery(runs=_with_sides(_with_unique_labels(_in_order(runs))), passed_over=tuple(passed_over))
@@ -96,11 +100,26 @@ def _passed_over(inside: Contents) -> tuple[str, ...]:
     return inside.passed_over if inside.claims else (*inside.unreadable, *inside.passed_over)
 
 
-def _in_order(found: Sequence[tuple[Path, RunFiles]]) -> list[RunFiles]:
-    """Runs below one PATH in the order in which they were captured, or by name where one does not tell."""
+def _with_named(run: RunFiles, named: frozenset[Path]) -> RunFiles:
+    files = tuple(file.path for file in run.ranks)
+    return replace(run, named=files if named.issuperset(files) else ())
+
+
+def named_together(found: Sequence[RunFiles]) -> list[list[RunFiles]]:
+    """Runs whose order PATHS do not say: those below one PATH, or all where PATHS are in the order of their names.
+
+    So a shell writes `traces/*`.
+    """
+    roots = list(dict.fromkeys(run.root for run in found))
+    if roots == sorted(roots):
+        return [list(found)]
+    return [[run for run in found if run.root == root] for root in roots]
+
+
+def _in_order(found: Sequence[RunFiles]) -> list[RunFiles]:
+    """Runs whose order PATHS do not say in the order in which they were captured, where their run.json tells."""
     ordered: list[RunFiles] = []
-    for root in dict.fromkeys(root for root, _ in found):
-        runs = [run for of, run in found if of == root]
+    for runs in named_together(found):
         starts = {run.folder: run.manifest.setup.started for run in runs if run.manifest.setup is not None}
         if len(starts) == len({run.folder for run in runs}) and all(starts.values()):
             runs.sort(key=lambda run: str(starts[run.folder]))
@@ -108,14 +127,14 @@ def _in_order(found: Sequence[tuple[Path, RunFiles]]) -> list[RunFiles]:
     return ordered
 
 
-def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) -> list[tuple[Path, RunFiles]]:
-    """A run for each window of the group, and the PATH that it lies below."""
+def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) -> list[RunFiles]:
+    """A run for each window of the group."""
     claims = [claim for part in group.parts for claim in part.claims]
     inside = windows(claims)
     if inside is None:
         raise _same_rank(claims)
     label = _manifest(group).label or _label(group, lone_file)
-    return [(group.parts[0].root, _run(group, window, f"{label} {window.name}".strip(), found)) for window in inside]
+    return [_run(group, window, f"{label} {window.name}".strip(), found) for window in inside]
 
 
 def _manifest(group: Group) -> Manifest:
@@ -154,6 +173,7 @@ def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]
         unreadable=tuple(reason for folder in folders for reason in found[folder].unreadable),
         perf_dumps=(*inside, *(path for path in beside(group.folder) if find_perf_dump(path))),
         manifest=manifest,
+        root=group.parts[0].root,
         notes=_notes(group, window),
     )
 

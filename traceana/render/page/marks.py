@@ -23,9 +23,14 @@ def baseline_first(report: Report) -> Report:
 
 
 def side_marks(report: Report) -> dict[str, RunMark]:
-    """A mark per side by its name: the baseline first, the others in the report's order."""
-    baselines = [comparison.baseline for comparison in report.comparisons]
-    sides = dict.fromkeys([*baselines, *(run.side for run in report.runs)])
+    """A mark per side by its name: each baseline before its candidates, the others in the report's order."""
+    baselines = dict.fromkeys(comparison.baseline for comparison in report.comparisons)
+    pairs = [
+        side
+        for baseline in baselines
+        for side in (baseline, *(one.candidate for one in report.comparisons if one.baseline == baseline))
+    ]
+    sides = dict.fromkeys([*pairs, *(run.side for run in report.runs)])
     return {side: RunMark(label=side, colour=index % RUN_COLOURS) for index, side in enumerate(sides)}
 
 

@@ -7,16 +7,22 @@ from traceana.analyze.frames import base_name
 from traceana.report import RunReport
 
 WORST_WAIT = "worst-wait"
+MOST_FILES = 16
+"""More make no command that anyone pastes; then the folder stands for them."""
 
 
-def open_command(path: Path, at: str) -> str:
-    """What to type to see `at`, a span's name or "worst-wait OPERATION", on the timeline of the run at `path`."""
-    return shlex.join(["traceana", "open", str(path), "--at", at])
+def open_command(run: RunReport, at: str) -> str:
+    """What to type to see `at`, a span's name or "worst-wait OPERATION", on the timeline of the run.
+
+    A run of files that were named one by one has these named again.
+    """
+    paths = run.named_files if 0 < len(run.named_files) <= MOST_FILES else (run.path,)
+    return shlex.join(["traceana", "open", *(str(Path(path)) for path in paths), "--at", at])
 
 
 def of_span(run: RunReport, name: str) -> str | None:
     """The command that opens Perfetto at the first execution of a span, named as in the trace."""
-    return _pasteable(open_command(Path(run.path), name))
+    return _pasteable(open_command(run, name))
 
 
 def of_numbered_span(run: RunReport, name: str) -> str | None:
@@ -26,7 +32,7 @@ def of_numbered_span(run: RunReport, name: str) -> str | None:
 
 def of_worst_wait(run: RunReport, op: str = "") -> str | None:
     """The command that opens Perfetto at the longest wait of an operation or, without one, of the run."""
-    return _pasteable(open_command(Path(run.path), f"{WORST_WAIT} {op}".rstrip()))
+    return _pasteable(open_command(run, f"{WORST_WAIT} {op}".rstrip()))
 
 
 def _pasteable(command: str) -> str | None:
