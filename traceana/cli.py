@@ -1,12 +1,16 @@
 """The command line. Each command's module loads only when that command runs, so `--help` stays quick."""
 
+import difflib
 import importlib
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
 from traceana import __version__
 from traceana.commands.closed_pipe import outlive_readers
+from traceana.defaults import check, of_folder
 from traceana.errors import TraceanaError
 
 COMMANDS = {
@@ -36,16 +40,38 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first word; one that is mistyped is answered with the nearest that there is."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else "see `traceana --help`"
+            raise TraceanaError(f"there is no command {args[0]}; {hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TRACEANA"})
 @click.version_option(__version__, prog_name="traceana")
-def root() -> None:
+@click.pass_context
+def root(context: click.Context) -> None:
     """See what the GPUs of a PyTorch program say to each other, and which backend says it faster."""
+    defaults = of_folder(Path.cwd(), list(COMMANDS))
+    name = context.invoked_subcommand
+    if name in defaults:
+        _check(context, name, defaults[name])
+    context.default_map = defaults
+
+
+def _check(context: click.Context, name: str, options: dict[str, Any]) -> None:
+    command = root.get_command(context, name)
+    assert command is not None
+    check(name, options, [parameter.name for parameter in command.params if parameter.name])
 
 
 def main() -> None:
