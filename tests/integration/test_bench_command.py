@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.commands import refused, traceana
-from traceana.bench import rank
+from traceana.bench import measure
 from traceana.bench.backends import Call, c10d
 from traceana.bench.buffers import Buffers
 from traceana.bench.plan import OPERATIONS, Message, Plan
@@ -100,7 +100,7 @@ def test_a_backend_that_drops_a_part_ends_the_bench(tmp_path: Path) -> None:
             warm_cache=False,
             seed=0,
         )
-        rank.measure(plan, OfTwo(rank=world.rank, size=2, device=world.device))
+        measure.measure(plan, OfTwo(rank=world.rank, size=2, device=world.device))
 
     point = EntryPoint("deaf", f"{__name__}:Deaf", "traceana.backends")
     with (

@@ -5,9 +5,9 @@ import pytest
 
 from traceana.bench.models import MODELS, messages, sequence_length
 from traceana.bench.plan import parse_size, sizes
-from traceana.bench.results import BenchRow
-from traceana.bench.verdicts import crossovers, verdicts
+from traceana.bench.verdicts import judged
 from traceana.errors import TraceanaError
+from traceana.report.bench import BenchRow
 
 
 def row(backend: str, size: int, ns: float, seed: int, *, spread: float = 0.01, graph: bool = False) -> BenchRow:
@@ -35,26 +35,46 @@ def test_the_fastest_is_named_where_it_is_certain_and_the_change_lies_between_tw
     rows = [row("torch", 1024, 20_000, 1), row("pynccl", 1024, 10_000, 2)]
     rows += [row("torch", 1 << 20, 50_000, 3), row("pynccl", 1 << 20, 50_000, 4)]
     rows += [row("torch", 1 << 24, 100_000, 5), row("pynccl", 1 << 24, 150_000, 6)]
-    found = verdicts(rows)
+    result = judged(rows)
+    found = result.verdicts
     assert [(one.best, one.certain) for one in (found[0], found[2])] == [("pynccl", True), ("torch", True)]
     assert not found[1].certain
     assert found[0].ci_low < 2 < found[0].ci_high
-    change = crossovers(found)
+    change = result.crossovers
     assert [(one.smaller, one.larger, one.from_bytes, one.to_bytes) for one in change] == [
         ("pynccl", "torch", 1024, 1 << 24)
     ]
+
+
+def test_a_change_lies_where_the_lines_between_sizes_cross() -> None:
+    rows = [row("torch", 1 << 20, 20_000, 1), row("pynccl", 1 << 20, 10_000, 2)]
+    rows += [row("torch", 1 << 24, 100_000, 5), row("pynccl", 1 << 24, 200_000, 6)]
+    (change,) = judged(rows).crossovers
+    # Half as long at one end and twice as long at the other: equal in the middle, which is 4 MiB.
+    assert change.at_bytes == pytest.approx(1 << 22, rel=0.1)
+    assert 1 << 20 < change.low_bytes < change.at_bytes < change.high_bytes < 1 << 24
+
+
+@pytest.mark.parametrize(
+    ("pynccl_ns", "verdict"), [(20_000, "below"), (16_000, "within"), (8_000, "above"), (18_100, "cannot tell")]
+)
+def test_the_guide_stands_beside_what_was_measured(pynccl_ns: float, verdict: str) -> None:
+    rows = [row("torch", 4 << 20, 20_000, 1), row("pynccl", 4 << 20, pynccl_ns, 2)]
+    (check,) = judged(rows).guide
+    assert (round(check.expected_low, 2), round(check.expected_high, 2)) == (1.11, 1.43)
+    assert check.verdict == verdict
 
 
 def test_equal_backends_are_seldom_told_apart() -> None:
     wrong = 0
     for seed in range(200):
         rows = [row(name, 4096, 20_000, 10 * seed + i, spread=0.05) for i, name in enumerate(("torch", "pynccl"))]
-        wrong += verdicts(rows)[0].certain
+        wrong += judged(rows).verdicts[0].certain
     assert wrong <= 10
 
 
 def test_graph_and_eager_calls_are_not_compared() -> None:
-    assert verdicts([row("torch", 1024, 20_000, 1), row("torch", 1024, 5_000, 2, graph=True)]) == ()
+    assert judged([row("torch", 1024, 20_000, 1), row("torch", 1024, 5_000, 2, graph=True)]).verdicts == ()
 
 
 def test_sizes_of_wan_are_those_of_its_shape() -> None:

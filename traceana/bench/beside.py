@@ -1,73 +1,58 @@
-"""What surrounds the calls: the machine with its clocks, and compute that runs beside them."""
+"""Compute that runs beside the calls."""
 
-import platform
+import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from traceana.bench.results import BenchRow
 from traceana.bench.timing import Timer, new_events, new_stream
 from traceana.bench.world import World
+from traceana.report.bench import BenchRow
 
 _MATRIX = 4096
 _ROUNDS = 5
 
 
-def machine(device: torch.device) -> tuple[tuple[str, str], ...]:
-    """Pairs of a name and what is known: the device, versions, and the GPU's clocks and throttling by NVML."""
-    facts = [("host", platform.machine()), ("torch", str(torch.__version__))]
-    if device.type != "cuda":
-        return (*facts, ("device", "CPU"))
-    return (*facts, ("device", torch.cuda.get_device_name(device)), *_clocks(device.index or 0))
-
-
-def _clocks(index: int) -> tuple[tuple[str, str], ...]:
-    try:
-        import pynvml
-    except ImportError:
-        return (("clocks", "not known: nvidia-ml-py is not installed"),)
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        sm = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
-        heat = pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
-        reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
-    except pynvml.NVMLError as error:
-        return (("clocks", f"not known: {error}"),)
-    return (("SM clock", f"{sm} MHz"), ("temperature", f"{heat} °C"), ("throttle reasons", f"{reasons:#x}"))
-
-
 def under_compute(row: BenchRow, timer: Timer, world: World) -> BenchRow:
     """The row with the times of its calls beside a matrix product on another stream, and the product's slow-down."""
     matrix = torch.ones(_MATRIX, _MATRIX, dtype=torch.bfloat16, device=world.device)
-    stream = new_stream()
-    rounds = max(1, round(row.p50_ns * len(timer.calls) / max(_product_ns(matrix, stream, 1), 1)) + 1)
-    alone = _product_ns(matrix, stream, rounds)
-    times, products = [], []
+    product = _Product(matrix)
+    product.run(1)
+    torch.cuda.synchronize(world.device)
+    rounds = math.ceil(row.p50_ns * len(timer.calls) / max(product.run_alone(1), 1)) + 1
+    alone = sorted(product.run_alone(rounds) for _ in range(_ROUNDS))[_ROUNDS // 2]
+    calls, products = [], []
     for _ in range(_ROUNDS):
-        begin, end = new_events(2)
-        with torch.cuda.stream(stream):
-            begin.record()
-            for _ in range(rounds):
-                torch.mm(matrix, matrix)
-            end.record()
-        times.append(timer.block().calls_ns.double().median())
-        torch.cuda.synchronize(world.device)
-        products.append(begin.elapsed_time(end) * 1e6)
+        calls.append(timer.beside(partial(product.run, rounds)))
+        products.append(product.ns())
     return replace(
         row,
-        under_compute_p50_ns=round(float(torch.stack(times).median())),
+        under_compute_p50_ns=sorted(calls)[_ROUNDS // 2],
         compute_slowdown=sorted(products)[_ROUNDS // 2] / max(alone, 1),
     )
 
 
-def _product_ns(matrix: torch.Tensor, stream: torch.cuda.Stream, rounds: int) -> float:
-    begin, end = new_events(2)
-    with torch.cuda.stream(stream):
-        torch.mm(matrix, matrix)
-        begin.record()
-        for _ in range(rounds):
-            torch.mm(matrix, matrix)
-        end.record()
-    torch.cuda.synchronize()
-    return float(begin.elapsed_time(end)) * 1e6
+class _Product:
+    """Matrix products on a stream of their own, which begin when the current stream reaches the place of `run`."""
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self._matrix, self._stream = matrix, new_stream()
+        self._begin, self._end = new_events(2)
+
+    def run(self, rounds: int) -> None:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            self._begin.record()
+            for _ in range(rounds):
+                torch.mm(self._matrix, self._matrix)
+            self._end.record()
+
+    def ns(self) -> float:
+        """How long the last `run` took; the device must have been waited for."""
+        return float(self._begin.elapsed_time(self._end)) * 1e6
+
+    def run_alone(self, rounds: int) -> float:
+        self.run(rounds)
+        torch.cuda.synchronize(self._matrix.device)
+        return self.ns()

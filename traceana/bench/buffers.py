@@ -25,6 +25,11 @@ class Buffers:
     sent: tuple[int, ...] = ()
     received: tuple[int, ...] = ()
 
+    @property
+    def in_place(self) -> bool:
+        """Whether source and target share memory."""
+        return self.source.untyped_storage().data_ptr() == self.target.untyped_storage().data_ptr()
+
 
 def allocate(message: Message, world: World, dtype: torch.dtype, *, in_place: bool, imbalance: float) -> Buffers:
     """New buffers for one message; the sizes are rounded down to whole elements a rank."""

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from traceana.bench.plan import Plan
-from traceana.bench.results import BenchReport
 from traceana.errors import TraceanaError
+from traceana.report.bench import BenchReport
 
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 _TICK_S = 0.05

@@ -63,9 +63,7 @@ def messages(name: str, resolution: str, frames: int, ranks: int, dtype: str) ->
 
     Raises TraceanaError where the model or the resolution is not known, or heads do not divide among the ranks.
     """
-    if name not in MODELS:
-        raise TraceanaError(f"--model {name}: there is no such model; there are {', '.join(MODELS)}")
-    model = MODELS[name]
+    model = _model(name)
     width, height = _resolution(resolution)
     tokens = sequence_length(model, width, height, frames)
     if model.tensor_parallel:
@@ -80,9 +78,27 @@ def messages(name: str, resolution: str, frames: int, ranks: int, dtype: str) ->
     return (
         Message(op="all_to_all_4d", message_bytes=3 * whole, shape=(3, *shape[1:])),
         Message(op="all_to_all_4d", message_bytes=whole, shape=shape),
+        Message(op="all_to_all_4d_copies", message_bytes=3 * whole, shape=(3, *shape[1:])),
+        Message(op="all_to_all_4d_copies", message_bytes=whole, shape=shape),
         Message(op="all_to_all", message_bytes=3 * whole),
         Message(op="all_to_all", message_bytes=whole),
     )
+
+
+def described(name: str, resolution: str, frames: int, ranks: int) -> str:
+    """The request in words: tokens, heads, their size, and whose configuration says so. Raises TraceanaError."""
+    model = _model(name)
+    tokens = sequence_length(model, *_resolution(resolution), frames)
+    return (
+        f"{name} {resolution}{f', {frames} frames' if model.video else ''}: {tokens} tokens, {model.heads} heads of "
+        f"{model.head_size} over {ranks} ranks, by config.json of {model.source}"
+    )
+
+
+def _model(name: str) -> Model:
+    if name not in MODELS:
+        raise TraceanaError(f"--model {name}: there is no such model; there are {', '.join(MODELS)}")
+    return MODELS[name]
 
 
 def _resolution(text: str) -> tuple[int, int]:

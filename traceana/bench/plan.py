@@ -38,7 +38,8 @@ class Message:
 class Plan:
     """All that the ranks need to know. `graphs` are the variants to measure: eager (False), CUDA graph (True).
 
-    `warm_cache` leaves a message in the device's cache from call to call, as nccl-tests does.
+    `warm_cache` leaves a message in the device's cache from call to call. `peak_gbps` is what a rank's link carries in
+    one direction, None to ask NVML. `shape` says of which model and request the messages are.
     """
 
     messages: tuple[Message, ...]
@@ -52,6 +53,8 @@ class Plan:
     under_compute: bool
     warm_cache: bool
     seed: int
+    peak_gbps: float | None = None
+    shape: str | None = None
 
 
 def parse_size(text: str) -> int:

@@ -1,18 +1,20 @@
 """How long one call takes: blocks of calls on buffers that do not fit into the cache, after a warm-up that settles.
 
-On a GPU a block waits behind a spin until all its calls are launched, so that what is timed is the GPU's work and not
-Python's launches; those are timed on the host, apart. In a CUDA graph one launch carries all calls of a block.
+A block's calls follow each other at once, and its time by their number is the time of a call, as nccl-tests has it
+(BenchTime in https://github.com/NVIDIA/nccl-tests/blob/master/src/common.cu): an event between calls costs 2 to 4 µs
+more. On a GPU the block waits behind a spin until all its calls are launched, so that what is timed is the GPU's work
+and not Python's launches; those are timed on the host, apart. In a CUDA graph one launch carries all calls of a block.
 """
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from traceana.bench.backends import Call
+from traceana.bench.backends import Call, nothing
 from traceana.bench.world import World
 
 _SETTLED = 0.05
@@ -35,8 +37,12 @@ def new_events(count: int) -> list[torch.cuda.Event]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Times of one block in ns: of each call, the slowest rank's, and of a launch on this rank's host."""
+    """Times of one block in ns, the slowest rank's: of a call in a row of all, and of each call between two events.
 
+    `launch_ns` is what a launch costs this rank's host. A graph's calls cannot be told apart.
+    """
+
+    call_ns: int
     calls_ns: torch.Tensor
     launch_ns: int | None
 
@@ -51,23 +57,33 @@ class Timer:
 
     def warm_up(self) -> None:
         """Run blocks until two in a row agree on all ranks."""
-        before = 0.0
+        before = 0
         for _ in range(_MOST_WARM_UPS):
-            median = float(self.block().calls_ns.double().median())
-            if abs(median - before) <= _SETTLED * before:
+            now = self.block().call_ns
+            if abs(now - before) <= _SETTLED * before:
                 return
-            before = median
+            before = now
 
     def block(self) -> Block:
-        """One block; the first call takes up what ranks differ by at the start, and is left out."""
+        """One block; its first call takes up what ranks differ by at the start, and is left out."""
         self.world.synchronize()
         if not self.world.on_gpu:
-            times, launch = self._on_host(), None
+            apart = self._on_host()
+            row, launch = float(apart.double().mean()), None
         elif self._graph is not None:
-            times, launch = self._in_graph(), None
+            row, apart, launch = self._in_graph(nothing), torch.empty(0, dtype=torch.long), None
         else:
-            times, launch = self._on_gpu()
-        return Block(calls_ns=self.world.slowest(times), launch_ns=launch)
+            row, launch = self._in_a_row(nothing)
+            self.world.synchronize()
+            apart = self._between_events()
+        slowest = self.world.slowest(torch.cat([torch.tensor([round(row)]), apart]))
+        return Block(call_ns=int(slowest[0]), calls_ns=slowest[1:], launch_ns=launch)
+
+    def beside(self, start: Callable[[], object]) -> int:
+        """Ns of a call in a row, the slowest rank's, while what `start` puts on another stream runs."""
+        self.world.synchronize()
+        row = self._in_graph(start) if self._graph is not None else self._in_a_row(start)[0]
+        return int(self.world.slowest(torch.tensor([round(row)]))[0])
 
     def _on_host(self) -> torch.Tensor:
         marks = [time.perf_counter_ns()]
@@ -76,29 +92,44 @@ class Timer:
             marks.append(time.perf_counter_ns())
         return torch.tensor(marks[1:]) - torch.tensor(marks[:-1])
 
-    def _on_gpu(self) -> tuple[torch.Tensor, int]:
-        events = new_events(len(self.calls) + 1)
-        _sleep(_SPIN_CYCLES_A_CALL * len(self.calls))
+    def _in_a_row(self, start: Callable[[], object]) -> tuple[float, int]:
+        begin, end = new_events(2)
+        _sleep(_SPIN_CYCLES_A_CALL * (len(self.calls) + 1))
+        self.calls[-1]()
+        start()
         began = time.perf_counter_ns()
+        begin.record()
+        for run in self.calls:
+            run()
+        end.record()
+        launch = (time.perf_counter_ns() - began) // len(self.calls)
+        torch.cuda.synchronize(self.world.device)
+        return begin.elapsed_time(end) * 1e6 / len(self.calls), launch
+
+    def _between_events(self) -> torch.Tensor:
+        events = new_events(len(self.calls) + 1)
+        _sleep(_SPIN_CYCLES_A_CALL * (len(self.calls) + 1))
+        self.calls[-1]()
         events[0].record()
         for run, event in zip(self.calls, events[1:], strict=True):
             run()
             event.record()
-        launch = (time.perf_counter_ns() - began) // len(self.calls)
         torch.cuda.synchronize(self.world.device)
-        times = [a.elapsed_time(b) for a, b in itertools.pairwise(events[1:])]
-        return (torch.tensor(times, dtype=torch.float64) * 1e6).long(), launch
+        times = [a.elapsed_time(b) for a, b in itertools.pairwise(events)]
+        return (torch.tensor(times, dtype=torch.float64) * 1e6).long()
 
-    def _in_graph(self) -> torch.Tensor:
-        """Calls of a graph cannot be told apart by events: each counts with the mean of its replay."""
+    def _in_graph(self, start: Callable[[], object]) -> float:
+        """One replay: a second one behind it would not be launched before the first has ended."""
         assert self._graph is not None
         begin, end = new_events(2)
-        self._graph.replay()
+        _sleep(_SPIN_CYCLES_A_CALL * (len(self.calls) + 1))
+        self.calls[-1]()
+        start()
         begin.record()
         self._graph.replay()
         end.record()
         torch.cuda.synchronize(self.world.device)
-        return torch.tensor([round(begin.elapsed_time(end) * 1e6 / len(self.calls))])
+        return float(begin.elapsed_time(end)) * 1e6 / len(self.calls)
 
     def _captured(self) -> torch.cuda.CUDAGraph:
         stream = new_stream()

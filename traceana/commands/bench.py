@@ -1,16 +1,11 @@
 """`traceana bench`: collectives by operation, size and backend."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from traceana import units
 from traceana.bench.plan import DTYPES, OPERATIONS, Message, Plan, parse_size, sizes
 from traceana.errors import TraceanaError
-
-if TYPE_CHECKING:
-    from traceana.bench.results import BenchReport, BenchRow
 
 _EXAMPLES = """
 \b
@@ -21,7 +16,6 @@ Examples:
   torchrun --nproc-per-node 8 -m traceana bench --op all_reduce --under-compute
   traceana bench --ranks 2 --format json -o bench.json
 """
-_WIDTHS = (10, 20, 7, 11, 11, 9, 9, 10)
 _SIZED = tuple(op for op in OPERATIONS if not op.startswith("all_to_all_4d"))
 """Operations whose messages have a size and no shape."""
 _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_recv"
@@ -42,13 +36,19 @@ _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_
 @click.option("--graphs", type=click.Choice(["off", "on", "both"]), default="both", show_default=True)
 @click.option("--in-place", is_flag=True, help="Use one buffer for source and target where a backend can.")
 @click.option("--imbalance", type=click.FloatRange(min=1), default=2.0, show_default=True, help="Of all_to_allv.")
-@click.option("--iterations", type=click.IntRange(min=3), default=20, show_default=True, help="Calls in a block.")
+@click.option("--iterations", type=click.IntRange(min=3), default=50, show_default=True, help="Calls in a block.")
 @click.option("--blocks", type=click.IntRange(min=3), default=7, show_default=True, help="Blocks of each variant.")
 @click.option("--under-compute", is_flag=True, help="Also while a matrix product runs on another stream.")
-@click.option("--warm-cache", is_flag=True, help="Use the same buffers for each call, as nccl-tests does.")
+@click.option("--warm-cache", is_flag=True, help="Use the same buffers for each call.")
 @click.option("--model", default=None, help="Take the messages of a model: wan-1.3b, wan-14b, hunyuan, flux, …")
 @click.option("--resolution", default="832x480", show_default=True, help="With --model.")
 @click.option("--frames", type=click.IntRange(min=1), default=81, show_default=True, help="With --model.")
+@click.option(
+    "--peak",
+    "peak_gbps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="GB/s of a rank's link in one direction. [default: NVLink's or PCIe's by NVML]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON here.")
@@ -70,6 +70,7 @@ def command(
     model: str | None,
     resolution: str,
     frames: int,
+    peak_gbps: float | None,
     seed: int,
     form: str,
     output: Path | None,
@@ -80,6 +81,9 @@ def command(
 
     from traceana.bench.backends import chosen
     from traceana.bench.launch import join, run, started_as_rank
+    from traceana.bench.models import described
+    from traceana.render.text.bench import bench_tables
+    from traceana.render.text.tables import show
 
     elements = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
     plan = Plan(
@@ -94,13 +98,18 @@ def command(
         under_compute=under_compute,
         warm_cache=warm_cache,
         seed=seed,
+        peak_gbps=peak_gbps,
+        shape=described(model, resolution, frames, ranks) if model else None,
     )
     report = join(plan) if started_as_rank() else run(plan, ranks)
     if report is None:
         return
     if output:
         _write(output, msgspec.json.format(msgspec.json.encode(report), indent=1))
-    click.echo(msgspec.json.encode(report).decode() if form == "json" else _text(report))
+    if form == "json":
+        click.echo(msgspec.json.encode(report).decode())
+    else:
+        show(bench_tables(report))
 
 
 def _swept(ops: str, first: str, last: str, factor: int) -> tuple[Message, ...]:
@@ -122,39 +131,3 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content + b"\n")
     except OSError as error:
         raise TraceanaError(f"{path}: cannot be written ({error.strerror}); name another file with -o") from error
-
-
-def _text(report: "BenchReport") -> str:
-    """A table as nccl-tests prints it, then which backend is fastest where, and what was not measured."""
-    titles = zip(("size", "backend", "graph", "p50", "p95", "algbw", "busbw", "launch"), _WIDTHS, strict=True)
-    head = f"{'operation':<20}" + "".join(f"{title:>{width}}" for title, width in titles)
-    lines = [f"# {report.ranks} ranks; " + "; ".join(f"{name} {value}" for name, value in report.machine), head]
-    lines += [_line(row) for row in report.rows]
-    lines += [
-        f"{one.op} {units.size(one.message_bytes)}{' in a graph' if one.graph else ''}: "
-        + (f"{one.best} is fastest" if one.certain else f"cannot tell {one.best} from {one.second}")
-        + f", {units.ratio(one.speedup)} of {one.second} ({units.ratio_range(one.ci_low, one.ci_high)})"
-        for one in report.verdicts
-    ]
-    lines += [
-        f"{one.op}{' in a graph' if one.graph else ''}: {one.smaller} up to {units.size(one.from_bytes)}, {one.larger} "
-        f"from {units.size(one.to_bytes)}"
-        for one in report.crossovers
-    ]
-    lines += [f"not measured: {one.backend} {one.op or ''}: {one.reason}" for one in report.not_measured]
-    return "\n".join(lines)
-
-
-def _line(row: "BenchRow") -> str:
-    launch = units.duration(row.launch_ns) if row.launch_ns is not None else "-"
-    cells = (
-        units.size(row.message_bytes),
-        row.backend,
-        "yes" if row.graph else "no",
-        units.duration(row.p50_ns),
-        units.duration(row.p95_ns),
-        f"{row.algbw_gbps:.2f}",
-        f"{row.busbw_gbps:.2f}",
-        launch,
-    )
-    return f"{row.op:<20}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))

@@ -18,11 +18,15 @@ def nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """`run` is timed. `load` takes the source to where `run` wants it, `unload` the result to the target."""
+    """`run` is timed. `load` takes the source to where `run` wants it, `unload` the result to the target.
+
+    `in_place` says that the result takes the source's place, though the buffers are two.
+    """
 
     run: Callable[[], object]
     load: Callable[[], object] = nothing
     unload: Callable[[], object] = nothing
+    in_place: bool = False
 
 
 class Backend(Protocol):

@@ -73,7 +73,7 @@ class C10d:
 
 def _in_place(buffers: Buffers, run: Callable[[], object]) -> Call:
     """C10d has these operations in place alone."""
-    return Call(run=run, load=partial(buffers.target.copy_, buffers.source))
+    return Call(run=run, load=partial(buffers.target.copy_, buffers.source), in_place=True)
 
 
 def _scatter_heads(source: torch.Tensor, target: torch.Tensor, size: int, *, exchange: bool) -> None:

@@ -1,19 +1,21 @@
-"""What a bench found: the value behind the table, `bench.json` and the verdicts.
+"""What a bench found: the value behind its table, `bench.json`, the page and the verdicts.
 
 Times are ns, bandwidths decimal GB/s as nccl-tests counts them; None means not known.
 """
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+BENCH_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRow:
-    """One operation at one size with one backend; each call counts with the slowest rank's time.
+    """One operation at one size with one backend; the slowest rank's time counts.
 
-    `graph` tells calls of a CUDA graph from eager ones; in a graph percentiles are over replays. `launch_ns` is what
-    one call costs the host. `blocks_ns` are the medians of the blocks, which are what is compared.
+    `p50_ns` is the median over blocks of a block's time by its calls, which follow each other at once. `p95_ns` and
+    `p99_ns` lie above it by what single calls, with events between them, lie above their own median; in a CUDA graph
+    (`graph`) they are over replays. `launch_ns` is what one call costs the host. `blocks_ns` are the blocks' times of a
+    call, which are what is compared.
     """
 
     op: str
@@ -24,8 +26,8 @@ class BenchRow:
     in_place: bool
     calls: int
     p50_ns: int
-    p95_ns: int
-    p99_ns: int
+    p95_ns: int | None
+    p99_ns: int | None
     algbw_gbps: float
     busbw_gbps: float
     launch_ns: int | None
@@ -58,7 +60,11 @@ class BenchVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossover:
-    """Between two sizes another backend becomes the fastest, both certain at their size."""
+    """Between two sizes another backend becomes the fastest, both certain at their size.
+
+    `at_bytes` is where the two take the same time, by a straight line between measured sizes in logarithms; `low_bytes`
+    and `high_bytes` are where the 95 % interval of their ratio meets 1.
+    """
 
     op: str
     graph: bool
@@ -66,6 +72,36 @@ class Crossover:
     larger: str
     from_bytes: int
     to_bytes: int
+    at_bytes: int
+    low_bytes: int
+    high_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuideCheck:
+    """PyNccl against torch.distributed, beside the speed-up that the guide expects at this size.
+
+    `verdict` is `within`, `below` or `above` where the 95 % interval lies so as a whole, else `cannot tell`.
+    """
+
+    op: str
+    message_bytes: int
+    graph: bool
+    speedup: float
+    ci_low: float
+    ci_high: float
+    expected_low: float
+    expected_high: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The most bandwidth that a rank's link has in one direction, which busbw is compared with, and where from."""
+
+    link: str
+    gbps: float
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +117,7 @@ class NotMeasured:
 class BenchReport:
     """All of it. `machine` and `backends` are pairs of a name and what is known of it."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = BENCH_SCHEMA_VERSION
     ranks: int
     machine: tuple[tuple[str, str], ...]
     backends: tuple[tuple[str, str], ...]
@@ -89,3 +125,8 @@ class BenchReport:
     verdicts: tuple[BenchVerdict, ...]
     crossovers: tuple[Crossover, ...]
     not_measured: tuple[NotMeasured, ...]
+    guide: tuple[GuideCheck, ...] = ()
+    peak: Peak | None = None
+    """None where it is not known."""
+    shape: str | None = None
+    """The model and request that the messages are of, with their source."""
