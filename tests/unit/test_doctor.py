@@ -11,10 +11,10 @@ import pytest
 
 from tests import reports
 from tests.commands import run, traceana
-from traceana.bench.results import BenchReport, BenchRow, NotMeasured
 from traceana.doctor import gpus, host, program, recording, trial
 from traceana.doctor.findings import Finding, failed, gathered
 from traceana.errors import TraceanaError
+from traceana.report.bench import BenchReport, BenchRow, NotMeasured
 
 GPU = gpus.Gpu(
     index=0,

@@ -4,8 +4,8 @@ from traceana import units
 from traceana.bench import launch
 from traceana.bench.backends import chosen
 from traceana.bench.plan import Message, Plan
-from traceana.bench.results import BenchReport, BenchRow
 from traceana.doctor.findings import Finding, ok, unknown
+from traceana.report.bench import BenchReport, BenchRow
 
 _RANKS = 2
 _CALL = (Message(op="all_reduce", message_bytes=1 << 20),)
