@@ -84,6 +84,7 @@ def command(
     from traceana.bench.models import described
     from traceana.render.text.bench import bench_tables
     from traceana.render.text.tables import show
+    from traceana.saved.bench import write_bench
 
     elements = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
     plan = Plan(
@@ -105,7 +106,7 @@ def command(
     if report is None:
         return
     if output:
-        _write(output, msgspec.json.format(msgspec.json.encode(report), indent=1))
+        write_bench(report, output)
     if form == "json":
         click.echo(msgspec.json.encode(report).decode())
     else:
@@ -124,10 +125,3 @@ def _of_model(model: str, resolution: str, frames: int, ranks: int, dtype: str) 
     from traceana.bench.models import messages
 
     return messages(model, resolution, frames, ranks, dtype)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content + b"\n")
-    except OSError as error:
-        raise TraceanaError(f"{path}: cannot be written ({error.strerror}); name another file with -o") from error

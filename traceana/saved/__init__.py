@@ -1,1 +1,1 @@
-"""What `analyze` leaves for programs: report.json and collectives.parquet, written and read here."""
+"""What `analyze` and `bench` leave for programs: report.json, collectives.parquet and bench.json."""
