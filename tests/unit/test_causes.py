@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from traceana.analyze.causes.idle import idle_parts
-from traceana.analyze.causes.of_steps import rounded
-from traceana.analyze.causes.parts import over_window
+from traceana.analyze.causes.idle import gaps, idle_parts
+from traceana.analyze.causes.parts import over_window, rounded
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
 from traceana.analyze.intervals import Intervals, union
 from traceana.pipeline import Settings, analyze
@@ -40,7 +39,7 @@ def uncovered(calls: Work, compute: Work, *copies: tuple[float, float, int, floa
 def idle(*rows: tuple[float, float, float], launches: Ints) -> dict[str, int]:
     """Rows of start, end, launch of what the device did."""
     start, end, launched = (ns(*column) for column in zip(*rows, strict=True))
-    found = over_window(IdleBy, idle_parts(union(start, end), start, launched, launches))
+    found = over_window(IdleBy, idle_parts(gaps(union(start, end), start, launched, launches)))
     return {name.removesuffix("_ns"): value for name, value in asdict(found).items() if value}
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from traceana.analyze.attribution import copies_of_collectives, issuers
+from traceana.analyze.causes.host import Stretches
 from traceana.analyze.causes.lost import LostTime, lost_time
+from traceana.analyze.causes.spent import Spent, spent
 from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
 from traceana.analyze.devices import activity_kinds, own_devices
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
@@ -32,6 +34,8 @@ class RankResult:
     """Of the rank's GPU; where its process works on several, the mean of them."""
     lost: LostTime | None
     """None where there is no GPU, or more than one."""
+    spent: Spent | None
+    """Likewise."""
     occupation: Occupation
     """Of the device on which the rank communicates most, for the timeline."""
     kernels: int
@@ -82,7 +86,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         kinds[name] = NameKind(kind=Kind.COMMUNICATION, library=COPY_ENGINE, op=UNKNOWN)
     exposed_ns = np.zeros(len(kind), dtype=np.int64)
     occupations = {}
-    losses: list[LostTime] = []
+    losses: list[tuple[LostTime, Stretches]] = []
     for device in np.unique(activities.device).tolist():
         rows = np.flatnonzero(activities.device == device)
         start, end = activities.start_ns[rows], activities.end_ns[rows]
@@ -92,6 +96,8 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
     duration = activities.end_ns - activities.start_ns
     communicates = kind == Kind.COMMUNICATION
     comm_rows: Ints = np.flatnonzero(communicates)
+    collectives = device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows], found)
+    lost, behind = losses[0] if len(losses) == 1 else (None, None)
     return RankResult(
         path=trace.path,
         header=trace.header,
@@ -99,13 +105,14 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         events=trace.events,
         source="gpu",
         split=mean_split(list(occupations.values())),
-        lost=losses[0] if len(losses) == 1 else None,
+        lost=lost,
+        spent=spent(trace, np.flatnonzero(kind == Kind.COMPUTE), behind, collectives) if behind else None,
         occupation=max(occupations.values(), key=lambda one: one.communication.length),
         kernels=int(is_kernel.sum()),
         comm_kernels=int((communicates & is_kernel).sum()),
         host_calls=host_collectives(trace, np.zeros(len(trace.host_collectives.key), dtype=np.int64)),
         foreign=trace.foreign,
-        collectives=device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows], found),
+        collectives=collectives,
         spans=device_span_times(
             trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
         ),
@@ -114,10 +121,11 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
 
 
 def _measure_host(trace: RankTrace) -> RankResult:
-    calls, compute = trace.host_collectives, trace.host_compute
-    start = np.concatenate((compute.start_ns, calls.start_ns))
-    end = np.concatenate((compute.end_ns, calls.end_ns))
-    kind = np.repeat([int(Kind.COMPUTE), int(Kind.COMMUNICATION)], [len(compute.key), len(calls.key)])
+    calls, operators = trace.host_collectives, trace.operators
+    computes = np.array([name.startswith("aten::") for name in trace.host_names], dtype=np.bool_)[operators.key]
+    start = np.concatenate((operators.start_ns[computes], calls.start_ns))
+    end = np.concatenate((operators.end_ns[computes], calls.end_ns))
+    kind = np.repeat([int(Kind.COMPUTE), int(Kind.COMMUNICATION)], [int(computes.sum()), len(calls.key)])
     occupied = occupation(start, end, kind)
     exposed_ns = exposed(calls.start_ns, calls.end_ns, occupied.compute)
     return RankResult(
@@ -128,6 +136,7 @@ def _measure_host(trace: RankTrace) -> RankResult:
         source="cpu",
         split=mean_split([occupied]),
         lost=None,
+        spent=None,
         occupation=occupied,
         kernels=0,
         comm_kernels=0,

@@ -11,7 +11,9 @@ from traceana.analyze import summarize
 from traceana.analyze.absent import absent
 from traceana.analyze.calls import Calls, gather
 from traceana.analyze.causes.join import RankCauses, causes
+from traceana.analyze.causes.late import late_ranks
 from traceana.analyze.causes.of_steps import with_causes
+from traceana.analyze.causes.spent import places
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.match import match
@@ -80,6 +82,7 @@ def analyze_run(
         clock=matching.clocks.clock,
         host_calls=summarize.host_calls(result.host_calls for _, result in sorted(ranks.items()) if result.host_calls),
         uneven=uneven_sizes(collectives, matching),
+        late=late_ranks(ranks, matching, calls, steps.names),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
         coverage=_coverage(
             ranks,
@@ -168,6 +171,7 @@ def _rank_report(
         exposed_is=why.exposed_is if why else None,
         uncovered_by=why.uncovered_by if why else None,
         idle_by=why.idle_by if why else None,
+        host_behind_in=places(result.spent.host) if result.spent else (),
     )
 
 

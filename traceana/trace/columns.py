@@ -85,8 +85,11 @@ class RankTrace:
     """Host spans of collective calls; `key` indexes calls."""
     host_collectives: HostRows
     """Host spans that are themselves the communication (gloo); `key` indexes calls."""
-    host_compute: HostRows
-    """aten operators; `thread` and `key` are 0."""
+    operators: HostRows
+    """PyTorch's operators on the host; `key` indexes host_names."""
+    frames: HostRows
+    """Python frames, in traces with stacks; `key` indexes host_names."""
+    host_names: tuple[str, ...]
     c10d_spans: HostRows
     """c10d's own annotations on the host (`nccl:coalesced`); `key` indexes calls."""
     device_c10d_spans: HostRows

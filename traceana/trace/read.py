@@ -46,6 +46,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
+        self.host_names: dict[str, int] = {}
         self.threads: dict[object, int] = {}
         self.calls: list[CallMetadata] = []
         self.call_external = array("q")
@@ -53,7 +54,7 @@ class _Reader:
         self.foreign: set[str] = set()
         self.gpu = array("q")
         self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
-        self.host_collectives, self.host_compute, self.modules = _Rows(), _Rows(), _Rows()
+        self.host_collectives, self.operators, self.modules, self.frames = _Rows(), _Rows(), _Rows(), _Rows()
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
         self.bare_calls = _Rows()
         self.c10d_spans, self.device_c10d_spans = _Rows(), _Rows()
@@ -111,9 +112,8 @@ class _Reader:
                 self.graph_launches.append(correlation)
 
     def operator(self, event: Event, start: int, duration: int) -> None:
-        if event.name.startswith("aten::"):
-            self.host_compute.add(start, duration, 0, 0)
-        elif event.name == "record_param_comms":
+        self.operators.add(start, duration, self._thread(event), self._host_name(event.name))
+        if event.name == "record_param_comms":
             args = decode_arguments(event.args)
             rows = self.host_calls if args.collective else self.bare_calls
             rows.add(start, duration, self._thread(event), self._call(args))
@@ -135,7 +135,7 @@ class _Reader:
             self.device_c10d_spans.add(start, duration, event.tid, 0)
 
     def python_function(self, event: Event, start: int, duration: int) -> None:
-        # Of the frames, by far the most events of a trace with stacks, only the modules' are kept.
+        self.frames.add(start, duration, self._thread(event), self._host_name(event.name))
         if event.name.startswith(_MODULE_PREFIX):
             self.modules.add(start, duration, self._thread(event), self._name(event.name.removeprefix(_MODULE_PREFIX)))
 
@@ -171,6 +171,10 @@ class _Reader:
 
     def _name(self, name: str) -> int:
         return self.names.setdefault(name, len(self.names))
+
+    def _host_name(self, name: str) -> int:
+        # Apart from the names of what runs on a device, each of which is classified.
+        return self.host_names.setdefault(name, len(self.host_names))
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))
@@ -214,7 +218,9 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         modules=reader.modules.finish(base_ns),
         host_calls=(reader.host_calls if reader.host_calls.flat else reader.bare_calls).finish(base_ns),
         host_collectives=reader.host_collectives.finish(base_ns),
-        host_compute=reader.host_compute.finish(base_ns),
+        operators=reader.operators.finish(base_ns),
+        frames=reader.frames.finish(base_ns),
+        host_names=tuple(reader.host_names),
         c10d_spans=reader.c10d_spans.finish(base_ns),
         device_c10d_spans=reader.device_c10d_spans.finish(base_ns),
         graph_launches=np.unique(np.array(reader.graph_launches, dtype=np.int64)),

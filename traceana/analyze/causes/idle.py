@@ -1,5 +1,7 @@
 """Why a device was idle: each gap is told by the activity that ended it, and when that was launched."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from traceana.analyze.causes.parts import Parts, parts_of
@@ -12,8 +14,22 @@ LAUNCH_LATENCY_NS = 20_000
 NOT_KNOWN = -1
 
 
-def idle_parts(busy: Intervals, start_ns: Ints, launched_ns: Ints, launches_ns: Ints) -> Parts:
-    """The gaps between `busy`, in the order of `IdleBy`'s fields.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gaps:
+    """Idle times of a device: until `turn_ns` for the cause `before`, from then on what was launched waits.
+
+    `ended_by` are places among the device's activities.
+    """
+
+    start_ns: Ints
+    turn_ns: Ints
+    end_ns: Ints
+    before: Ints
+    ended_by: Ints
+
+
+def gaps(busy: Intervals, start_ns: Ints, launched_ns: Ints, launches_ns: Ints) -> Gaps:
+    """The gaps between `busy`.
 
     `start_ns` and `launched_ns` are of the device's activities, the launch NOT_KNOWN where the trace lacks it;
     `launches_ns` are all launches of the recording.
@@ -28,11 +44,20 @@ def idle_parts(busy: Intervals, start_ns: Ints, launched_ns: Ints, launches_ns: 
     turn = np.where(prompt, finish, np.clip(launched, begin, finish))
     first, last = (int(launches_ns.min()), int(launches_ns.max())) if len(launches_ns) else (0, 0)
     outside = (finish <= first) | (begin >= last) if len(launches_ns) else np.zeros(len(begin), dtype=np.bool_)
-    before = np.where(known, HOST_BEHIND, np.where(outside, OUTSIDE, UNEXPLAINED))
-    turn = np.where(known, turn, finish)
+    return Gaps(
+        start_ns=begin,
+        turn_ns=np.where(known, turn, finish),
+        end_ns=finish,
+        before=np.where(known, HOST_BEHIND, np.where(outside, OUTSIDE, UNEXPLAINED)),
+        ended_by=ended_by,
+    )
+
+
+def idle_parts(found: Gaps) -> Parts:
+    """The gaps in the order of `IdleBy`'s fields."""
     return parts_of(
-        np.concatenate((begin, turn)),
-        np.concatenate((turn, finish)),
-        np.concatenate((before, np.full(len(begin), WAITING))),
+        np.concatenate((found.start_ns, found.turn_ns)),
+        np.concatenate((found.turn_ns, found.end_ns)),
+        np.concatenate((found.before, np.full(len(found.start_ns), WAITING))),
         4,
     )

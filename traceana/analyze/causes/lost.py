@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.analyze.causes.idle import NOT_KNOWN, idle_parts
+from traceana.analyze.causes.host import Stretches, host_behind
+from traceana.analyze.causes.idle import NOT_KNOWN, gaps, idle_parts
 from traceana.analyze.causes.parts import Parts
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
-from traceana.analyze.intervals import Intervals, merge, subtract
+from traceana.analyze.intervals import Intervals, subtract
 from traceana.analyze.launches import Launches
 from traceana.analyze.overlap import Occupation
 from traceana.kernels import Kind
@@ -26,17 +27,16 @@ class LostTime:
     idle: Parts
 
 
-def lost_time(trace: RankTrace, launches: Launches, rows: Ints, kind: Ints, occupied: Occupation) -> LostTime:
-    """Of the device whose activities are `rows`, with a `Kind` each."""
+def lost_time(
+    trace: RankTrace, launches: Launches, rows: Ints, kind: Ints, occupied: Occupation
+) -> tuple[LostTime, Stretches]:
+    """Of the device whose activities are `rows`, with a `Kind` each; and where the host was while it was behind."""
     launched = launched_ns(trace, launches, rows)
     exposed = subtract(occupied.communication, occupied.compute)
-    busy = merge(occupied.compute, occupied.communication, occupied.memory)
     of_kind = (_work(trace, rows, launched, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE, Kind.MEMORY))
-    return LostTime(
-        exposed=exposed,
-        uncovered=uncovered_parts(exposed, *of_kind),
-        idle=idle_parts(busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns),
-    )
+    idle = gaps(occupied.busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns)
+    lost = LostTime(exposed=exposed, uncovered=uncovered_parts(exposed, *of_kind), idle=idle_parts(idle))
+    return lost, host_behind(trace, idle, launches.row[rows[idle.ended_by]])
 
 
 def launched_ns(trace: RankTrace, launches: Launches, rows: Ints) -> Ints:

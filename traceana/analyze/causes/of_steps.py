@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceana.analyze.causes.join import RankCauses
-from traceana.analyze.causes.parts import named, within
+from traceana.analyze.causes.parts import named, rounded, within
 from traceana.analyze.steps import Executions
 from traceana.report import ExposedIs, IdleBy, StepTime, UncoveredBy
 from traceana.trace.columns import Ints
@@ -40,11 +40,3 @@ def _means(executed: Executions, ranks: Mapping[int, RankCauses], kind: int) -> 
         for rank, start in executed.start_ns.items()
     ]
     return np.asarray(np.mean(found, axis=0))
-
-
-def rounded(parts: npt.NDArray[np.float64], whole: int) -> list[int]:
-    """Integers that add up to `whole`, each next to its part: the largest remainders are rounded up."""
-    floors = np.floor(parts).astype(np.int64)
-    left = whole - int(floors.sum())
-    floors[np.argsort(floors - parts, kind="stable")[:left]] += 1
-    return [int(part) for part in floors]

@@ -5,13 +5,14 @@ from dataclasses import fields
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from traceana.analyze.intervals import Intervals, covered, union
-from traceana.report import ExposedIs, IdleBy, UncoveredBy
+from traceana.report import ExposedIs, IdleBy, LateBy, UncoveredBy
 from traceana.trace.columns import Ints
 
 Parts = tuple[Intervals, ...]
-Cause = TypeVar("Cause", ExposedIs, UncoveredBy, IdleBy)
+Cause = TypeVar("Cause", ExposedIs, UncoveredBy, IdleBy, LateBy)
 
 
 def parts_of(start: Ints, end: Ints, cause: Ints, causes: int) -> Parts:
@@ -33,3 +34,11 @@ def named(kind: type[Cause], lengths: Sequence[int]) -> Cause:
     """The report's value for lengths in the order of its fields."""
     names = [field.name for field in fields(kind)]
     return kind(**dict(zip(names, (int(length) for length in lengths), strict=True)))
+
+
+def rounded(parts: npt.NDArray[np.float64], whole: int) -> list[int]:
+    """Integers that add up to `whole`, each next to its part: the largest remainders are rounded up."""
+    floors = np.floor(parts).astype(np.int64)
+    left = whole - int(floors.sum())
+    floors[np.argsort(floors - parts, kind="stable")[:left]] += 1
+    return [int(part) for part in floors]

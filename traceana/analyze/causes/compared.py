@@ -1,0 +1,137 @@
+"""Waits shared out: what the rank that came last did for longer than each peer that waited for it.
+
+From when they were last together to their arrivals, a rank's time is compute, copies, other calls, and idleness by its
+causes. The last rank's excess over a peer in each of these, as far as it has any, shares the peer's wait among them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from traceana.analyze.causes.lost import LostTime
+from traceana.analyze.causes.parts import within
+from traceana.analyze.causes.together import last_together, own_times
+from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.collectives import Collectives
+from traceana.analyze.intervals import covered
+from traceana.analyze.matched import MatchedGroup
+from traceana.analyze.overlap import Occupation
+from traceana.report import LateBy
+from traceana.trace.columns import Bools, Ints
+
+Floats = npt.NDArray[np.float64]
+COMPUTE, MEMORY, HOST_BEHIND, HELD, WAITING, WINDOW_LATE, UNEXPLAINED = range(len(fields(LateBy)))
+_AT_ONCE = 1 << 18
+"""Calls of all ranks that are compared at a time, which bounds the memory that it takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankTimes:
+    """What one rank's device did, by its own clock."""
+
+    occupied: Occupation
+    lost: LostTime
+    opened_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedGroup:
+    """Collectives of one group: `last` is the column of the rank that came last, `waited` who waited for it.
+
+    `since_ns` and `arrived_ns` bound, by each rank's own clock, the time in which ranks are compared; `by_ns` holds the
+    waits of all peers by the fields of LateBy. Shapes (collectives,), (collectives, ranks), (collectives, fields).
+    """
+
+    group: MatchedGroup
+    last: Ints
+    waited: Bools
+    since_ns: Ints
+    arrived_ns: Ints
+    by_ns: Floats
+
+    @property
+    def caused_ns(self) -> Ints:
+        """What all peers together waited for the last rank."""
+        return np.asarray(self.group.wait_ns.sum(axis=1))
+
+
+def compared(
+    groups: Sequence[MatchedGroup],
+    own: Mapping[int, Collectives],
+    times: Mapping[int, RankTimes],
+    clocks: ClockOffsets,
+) -> Iterator[ComparedGroup]:
+    """All groups in which somebody waited and the times of every rank are known."""
+    opened = {rank: one.opened_ns for rank, one in times.items()}
+    for group in groups:
+        if group.wait_ns.any() and all(rank in times for rank in group.ranks):
+            since, opening = last_together(group, groups, own, opened)
+            arrived, last = own_times(group, own, "start_ns"), group.start_ns.argmax(axis=1)
+            step = max(_AT_ONCE // len(group.ranks), 1)
+            by = [
+                _shared_out(
+                    group.wait_ns[at : at + step],
+                    last[at : at + step],
+                    _doings(
+                        group.ranks,
+                        since[at : at + step],
+                        arrived[at : at + step],
+                        opening[at : at + step],
+                        times,
+                        clocks,
+                    ),
+                )
+                for at in range(0, len(last), step)
+            ]
+            yield ComparedGroup(
+                group=group,
+                last=last,
+                waited=group.wait_ns > 0,
+                since_ns=since,
+                arrived_ns=arrived,
+                by_ns=np.concatenate(by),
+            )
+
+
+def _shared_out(wait: Ints, last: Ints, done: Ints) -> Floats:
+    """`done` has shape (collectives, ranks, fields); the result adds up to the waits of each collective."""
+    excess = np.maximum(np.take_along_axis(done, last[:, None, None], axis=1) - done, 0).astype(np.float64)
+    whole = excess.sum(axis=2, keepdims=True)
+    excess[:, :, UNEXPLAINED] += np.where(whole[:, :, 0] > 0, 0, 1)
+    return np.asarray((excess / np.where(whole > 0, whole, 1) * wait[:, :, None]).sum(axis=1))
+
+
+def _doings(
+    ranks: Sequence[int],
+    since: Ints,
+    arrived: Ints,
+    opening: Bools,
+    times: Mapping[int, RankTimes],
+    clocks: ClockOffsets,
+) -> Ints:
+    """ns of each rank in each collective, by the fields of LateBy; where a rank began later counts as time, too."""
+    done = np.zeros((*since.shape, len(fields(LateBy))), dtype=np.int64)
+    for j, rank in enumerate(ranks):
+        done[:, j] = _of_rank(times[rank], since[:, j], arrived[:, j])
+        begun = clocks.common(rank, since[:, j])
+        done[:, j, WINDOW_LATE] += np.where(opening, begun, 0)
+        done[:, j, HELD] += np.where(opening, 0, begun)
+    return done
+
+
+def _of_rank(one: RankTimes, start: Ints, end: Ints) -> Ints:
+    done = np.zeros((len(start), len(fields(LateBy))), dtype=np.int64)
+    host_behind, waiting, outside, unexplained = within(one.lost.idle, start, end).T
+    busy = (one.occupied.compute, one.occupied.communication, one.occupied.memory)
+    begun = min(int(kind.start[0]) for kind in busy if len(kind.start))
+    # Before its first work a device is idle for want of a launch, although no gap is there.
+    before = np.clip(begun - start, 0, end - start)
+    done[:, COMPUTE] = covered(start, end, one.occupied.compute)
+    done[:, HELD] = covered(start, end, one.lost.exposed)
+    done[:, HOST_BEHIND] = host_behind + before
+    done[:, WAITING] = waiting
+    done[:, UNEXPLAINED] = outside + unexplained
+    done[:, MEMORY] = end - start - done.sum(axis=1)
+    return done

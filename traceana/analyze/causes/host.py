@@ -1,0 +1,106 @@
+"""Where the host was while a GPU waited for its next launch: in which operator, Python frame or span."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceana.analyze.causes.idle import HOST_BEHIND, Gaps
+from traceana.analyze.frames import base_name, home_threads, innermost
+from traceana.analyze.intervals import Intervals, inside, union
+from traceana.trace.columns import HostRows, Ints, RankTrace
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+Place = tuple[str, str]
+"""Kind and name, as in the report's HostPlace."""
+NOTHING: Place = ("nothing", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretches:
+    """Disjoint stretches of time, each with its place among `names`."""
+
+    start_ns: Ints
+    end_ns: Ints
+    name: Ints
+    names: tuple[Place, ...]
+
+
+def host_behind(trace: RankTrace, gaps: Gaps, launched: Ints) -> Stretches:
+    """The time of `gaps` in which the host was behind; `launched` is each gap's row of RankTrace.launches, or -1."""
+    behind = np.flatnonzero((gaps.before == HOST_BEHIND) & (gaps.turn_ns > gaps.start_ns) & (launched >= 0))
+    thread = trace.launches.thread[launched[behind]]
+    codes: dict[Place, int] = {}
+    found = [
+        piece
+        for one in np.unique(thread).tolist()
+        for piece in _on_thread(
+            trace, one, union(gaps.start_ns[behind[thread == one]], gaps.turn_ns[behind[thread == one]]), codes
+        )
+    ]
+    start, end, name = (np.concatenate(column) for column in zip(*found, strict=True)) if found else (_none(),) * 3
+    return Stretches(start_ns=start, end_ns=end, name=name, names=tuple(codes))
+
+
+def _none() -> Ints:
+    return np.zeros(0, dtype=np.int64)
+
+
+def _on_thread(
+    trace: RankTrace, thread: int, idle: Intervals, codes: dict[Place, int]
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Starts, ends and codes of what the thread was in during `idle`, its outermost operators first."""
+    operators = _outermost(trace.operators, thread)
+    stacks = len(trace.frames.key) > 0
+    around = _of_thread(trace.frames if stacks else trace.spans, thread)
+    begin, finish = _cut(idle, operators, around)
+    middle = (begin + finish) // 2
+    within = np.searchsorted(operators.start_ns, middle, side="right") - 1
+    inside_one = (within >= 0) & (middle < np.append(operators.end_ns, 0)[within])
+    key = operators.key[within[inside_one]]
+    yield begin[inside_one], finish[inside_one], _coded("operator", key, trace.host_names, codes)
+    begin, finish, middle = begin[~inside_one], finish[~inside_one], middle[~inside_one]
+    row = innermost(around, home_threads(around, np.full(len(middle), thread)), middle)
+    open_, names = row >= 0, trace.host_names if stacks else trace.names
+    yield begin[open_], finish[open_], _coded("frame" if stacks else "span", around.key[row[open_]], names, codes)
+    code = codes.setdefault(NOTHING, len(codes)) if not open_.all() else 0
+    yield begin[~open_], finish[~open_], np.full(int((~open_).sum()), code)
+
+
+def _coded(kind: str, key: Ints, names: tuple[str, ...], codes: dict[Place, int]) -> Ints:
+    used, index = np.unique(key, return_inverse=True)
+    cleaned = [_ADDRESS.sub("", names[one]) for one in used.tolist()]
+    places = [(kind, base_name(name) if kind == "span" else name) for name in cleaned]
+    return np.array([codes.setdefault(place, len(codes)) for place in places], dtype=np.int64)[index]
+
+
+def _outermost(rows: HostRows, thread: int) -> HostRows:
+    """The rows of a thread that lie in no other, in order."""
+    mine = np.flatnonzero(rows.thread == thread)
+    mine = mine[np.lexsort((-rows.end_ns[mine], rows.start_ns[mine]))]
+    # An operator that begins before all earlier ones have ended lies in one of them.
+    reach = np.maximum.accumulate(rows.end_ns[mine])
+    outer = np.ones(len(mine), dtype=np.bool_)
+    outer[1:] = rows.start_ns[mine[1:]] >= reach[:-1]
+    return _picked(rows, mine[outer])
+
+
+def _of_thread(rows: HostRows, thread: int) -> HostRows:
+    """The rows that count for a thread."""
+    return _picked(rows, np.flatnonzero(rows.thread == home_threads(rows, np.array([thread]))[0]))
+
+
+def _picked(rows: HostRows, index: Ints) -> HostRows:
+    return HostRows(
+        start_ns=rows.start_ns[index], end_ns=rows.end_ns[index], thread=rows.thread[index], key=rows.key[index]
+    )
+
+
+def _cut(idle: Intervals, *rows: HostRows) -> tuple[Ints, Ints]:
+    """`idle` in stretches in which no row begins or ends."""
+    edges = np.concatenate([times for one in rows for times in (one.start_ns, one.end_ns)])
+    cuts = np.unique(np.concatenate((idle.start, idle.end, edges[inside(edges, idle)])))
+    begin, finish = cuts[:-1], cuts[1:]
+    kept = inside(begin, idle)
+    return begin[kept], finish[kept]
