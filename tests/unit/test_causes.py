@@ -11,7 +11,7 @@ from traceana.analyze.causes.parts import over_window, rounded
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
 from traceana.analyze.intervals import Intervals, union
 from traceana.pipeline import Settings, analyze
-from traceana.report import ExposedIs, IdleBy, RunReport, UncoveredBy
+from traceana.report import ExposedIs, IdleBy, LateBy, RunReport, UncoveredBy
 from traceana.trace.columns import Ints
 
 TRACES = Path(__file__).parents[1] / "traces"
@@ -116,7 +116,7 @@ def test_idle_outside_of_the_recording_and_idle_without_a_launch() -> None:
     assert idle((0, 100, -0.001), (500, 600, -0.001), launches=ns(50, 800)) == {"unexplained": 400 * US}
 
 
-def adds_up(kind: ExposedIs | UncoveredBy | IdleBy | None, whole: int) -> bool:
+def adds_up(kind: ExposedIs | UncoveredBy | IdleBy | LateBy | None, whole: int) -> bool:
     assert kind is not None
     parts: list[int] = list(asdict(kind).values())
     return sum(parts) == whole and min(parts) >= 0
@@ -129,8 +129,17 @@ def test_parts_add_up_on_real_traces_and_little_is_unexplained(side: str) -> Non
         assert adds_up(rank.exposed_is, rank.exposed_comm_ns)
         assert adds_up(rank.uncovered_by, rank.exposed_comm_ns)
         assert adds_up(rank.idle_by, rank.idle_ns)
+        assert rank.idle_by is not None
         assert rank.exposed_is is not None
         assert rank.exposed_is.unexplained_ns <= 0.1 * rank.exposed_comm_ns
+        assert sum(place.ns for place in rank.host_behind_in) == rank.idle_by.host_behind_ns
+    caused = {one.rank: one.wait_caused_ns for one in run.stragglers}
+    for late in run.late:
+        assert late.calls.wait_caused_ns == caused[late.rank]
+        assert adds_up(late.calls.by, late.calls.wait_caused_ns)
+        assert sum(kernel.ns for kernel in late.calls.kernels) <= late.calls.by.compute_ns
+        assert sum(place.ns for place in late.calls.host) <= late.calls.by.host_behind_ns
+        assert all(adds_up(step.by, step.wait_caused_ns) for step in late.steps)
     for step in (*run.steps, *run.requests):
         assert step.idle_ns is not None
         assert adds_up(step.exposed_is, step.exposed_comm_ns)
@@ -139,6 +148,18 @@ def test_parts_add_up_on_real_traces_and_little_is_unexplained(side: str) -> Non
     for operation in run.operations:
         assert adds_up(operation.exposed_is, operation.exposed_ns)
         assert adds_up(operation.uncovered_by, operation.exposed_ns)
+
+
+def test_a_rank_that_spins_is_late_for_its_kernel_and_one_that_began_late_for_its_window() -> None:
+    run = analyze((TRACES / "h200/torch-4r-straggler2",), Settings(workers=1), lambda *_: None).report.runs[0]
+    late = {one.rank: one for one in run.late}
+    (kernel, *_) = late[2].calls.kernels
+    # At the broadcasts of steps 1 to 3 one peer waited 5.64 ms for the spinning rank.
+    assert "spin_kernel" in kernel.name
+    assert kernel.ns == pytest.approx(3 * 5_640_000, rel=0.01)
+    assert late[0].steps[0].by.window_late_ns > 400_000_000
+    assert late[0].steady is not None
+    assert late[0].steady.by.window_late_ns == 0
 
 
 def test_means_are_rounded_to_their_whole() -> None:

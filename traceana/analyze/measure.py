@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from traceana.analyze.attribution import copies_of_collectives, issuers
+from traceana.analyze.causes.compared import RankTimes
 from traceana.analyze.causes.host import Stretches
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.causes.spent import Spent, spent
@@ -52,6 +53,13 @@ class RankResult:
     """Collectives that the host issued for a device, by record_param_comms."""
     idle_patterns: tuple[KernelPattern, ...] = ()
     """The user's patterns that match no kernel here."""
+
+    @property
+    def times(self) -> RankTimes | None:
+        """What ranks are compared by; None where nothing is known of lost time."""
+        return (
+            RankTimes(occupied=self.occupation, lost=self.lost, spent=self.spent) if self.lost and self.spent else None
+        )
 
 
 def measure_rank(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> RankResult:

@@ -57,6 +57,7 @@ def analyze_run(
     (steps, step_notes), requests = steps_of_run(ranks, matching.clocks), run_steps.requests(spans)
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
+    times = {rank: known for rank, result in ranks.items() if (known := result.times)}
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()}, world_size)
     report = RunReport(
         label=files.label,
@@ -82,7 +83,7 @@ def analyze_run(
         clock=matching.clocks.clock,
         host_calls=summarize.host_calls(result.host_calls for _, result in sorted(ranks.items()) if result.host_calls),
         uneven=uneven_sizes(collectives, matching),
-        late=late_ranks(ranks, matching, calls, steps.names),
+        late=late_ranks(matching, calls, collectives, times, steps.names),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
         coverage=_coverage(
             ranks,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from traceana.analyze.causes.lost import LostTime
 from traceana.analyze.causes.parts import within
+from traceana.analyze.causes.spent import Spent
 from traceana.analyze.causes.together import last_together, own_times
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
@@ -33,7 +34,7 @@ class RankTimes:
 
     occupied: Occupation
     lost: LostTime
-    opened_ns: int
+    spent: Spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +65,17 @@ def compared(
     clocks: ClockOffsets,
 ) -> Iterator[ComparedGroup]:
     """All groups in which somebody waited and the times of every rank are known."""
-    opened = {rank: one.opened_ns for rank, one in times.items()}
+    opened = {rank: one.spent.opened_ns for rank, one in times.items()}
     for group in groups:
         if group.wait_ns.any() and all(rank in times for rank in group.ranks):
             since, opening = last_together(group, groups, own, opened)
             arrived, last = own_times(group, own, "start_ns"), group.start_ns.argmax(axis=1)
             step = max(_AT_ONCE // len(group.ranks), 1)
+            blocks = [slice(at, at + step) for at in range(0, len(last), step)]
             by = [
-                _shared_out(
-                    group.wait_ns[at : at + step],
-                    last[at : at + step],
-                    _doings(
-                        group.ranks,
-                        since[at : at + step],
-                        arrived[at : at + step],
-                        opening[at : at + step],
-                        times,
-                        clocks,
-                    ),
-                )
-                for at in range(0, len(last), step)
+                _shared_out(group.wait_ns[block], last[block], done)
+                for block in blocks
+                for done in (_doings(group.ranks, since[block], arrived[block], opening[block], times, clocks),)
             ]
             yield ComparedGroup(
                 group=group,

@@ -11,8 +11,8 @@ from traceana.analyze.causes.host import Place
 from traceana.analyze.causes.longer import longer
 from traceana.analyze.causes.parts import named, rounded
 from traceana.analyze.causes.spent import Spent
+from traceana.analyze.collectives import Collectives
 from traceana.analyze.matched import Matching
-from traceana.analyze.measure import RankResult
 from traceana.report import HostPlace, LateBy, LateKernel, Lateness, LateRank, LateStep
 from traceana.trace.columns import Bools, Ints
 
@@ -36,20 +36,17 @@ class _Arrivals:
 
 
 def late_ranks(
-    ranks: Mapping[int, RankResult], matching: Matching, calls: Calls, steps: Sequence[str]
+    matching: Matching,
+    calls: Calls,
+    own: Mapping[int, Collectives],
+    times: Mapping[int, RankTimes],
+    steps: Sequence[str],
 ) -> tuple[LateRank, ...]:
     """The ranks that others waited for, the most waited for first; `steps` are the names of the run's steps."""
-    spent = {rank: result.spent for rank, result in ranks.items() if result.spent}
-    times = {
-        rank: RankTimes(occupied=result.occupation, lost=result.lost, opened_ns=result.spent.opened_ns)
-        for rank, result in ranks.items()
-        if result.lost and result.spent
-    }
-    own = {rank: result.collectives for rank, result in ranks.items()}
     groups = tuple(compared(matching.groups, own, times, matching.clocks))
     if not groups:
         return ()
-    found = _arrivals(groups, calls)
+    found, spent = _arrivals(groups, calls), {rank: one.spent for rank, one in times.items()}
     caused = {rank: int(found.caused_ns[found.rank == rank].sum()) for rank in np.unique(found.rank).tolist()}
     first = sorted(caused, key=lambda rank: (-caused[rank], rank))[:MOST_RANKS]
     return tuple(_late_rank(rank, found, groups, spent, steps) for rank in first)
