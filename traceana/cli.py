@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "Compare runs, reports or sglang's perf dumps, with an exit code for a gate.",
     "capture": "Run a command unchanged and keep one trace per rank.",
     "bench": "Measure collectives by operation, size and backend.",
+    "sweep": "Run a command under many settings, in random turns, and rank them.",
     "merge": "Put all ranks into one Chrome trace for Perfetto.",
     "open": "Show a run in Perfetto, all ranks on one timeline.",
     "doctor": "Check what this machine, a command or a run can tell.",

@@ -1,0 +1,1 @@
+"""`traceana sweep` and `traceana tune`: one command under many settings, measured in random turns, ranked."""
