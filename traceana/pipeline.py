@@ -1,13 +1,10 @@
 """From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from traceana import __version__
 from traceana.analyze.capture_order import capture_order, window_of
@@ -20,22 +17,25 @@ from traceana.compare.pairs import pairs
 from traceana.compare.sides import sides
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
+from traceana.pool import Progress, each
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
+from traceana.saved.cache import cached, measure_and_keep
 from traceana.trace.discover import Discovery, RunFiles, discover, named_together
 from traceana.trace.paired import read_paired_calls
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Progress = Callable[[int, int, str], None]
-"""Called with files done, files in all, and the file that was done last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to analyze. `baseline` is a run's label, `workers` 0 means one a core, `edges` are bucket edges in bytes."""
+    """How to analyze. `baseline` is a run's label, `edges` are bucket edges in bytes.
+
+    `workers` 0 means one a core; `engine`, such as dask:tcp://host:8786, measures instead of them. `cache` keeps what
+    was measured beside the run, and takes it from there.
+    """
 
     baseline: str | None = None
     workers: int = 0
+    engine: str | None = None
+    cache: bool = False
     edges: tuple[int, ...] = EDGES
     own_patterns: tuple[KernelPattern, ...] = ()
     hta: bool = False
@@ -114,58 +114,18 @@ def _measure(
     found: Discovery, settings: Settings, progress: Progress, meanwhile: Callable[[], None]
 ) -> dict[Path, RankResult | TraceanaError]:
     files = [file.path for run in found.runs for file in run.ranks]
-    measure = partial(measure_rank, own_patterns=settings.own_patterns)
-    results = each(measure, files, settings.workers, progress, meanwhile=meanwhile)
-    return dict(zip(files, results, strict=True))
+    known = _known(files, settings) if settings.cache else {}
+    measure = partial(measure_and_keep if settings.cache else measure_rank, own_patterns=settings.own_patterns)
+    new = [file for file in files if file not in known]
+    results = each(measure, new, settings.workers, progress, meanwhile=meanwhile, engine=settings.engine)
+    return {**known, **dict(zip(new, results, strict=True))}
 
 
-def each(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    workers: int,
-    progress: Progress,
-    name: Callable[[Item], object] = lambda item: item,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> list[Result | TraceanaError]:
-    """Results of a top-level function, called in a pool on every item; a TraceanaError takes its result's place."""
-    with _executor(min(workers or os.cpu_count() or 1, len(items))) as executor:
-        tasks: dict[Future[Result], Item] = {executor.submit(function, item): item for item in items}
-        meanwhile()
-        for done, task in enumerate(as_completed(tasks), start=1):
-            progress(done, len(items), str(name(tasks[task])))
-        results: list[Result | TraceanaError] = []
-        for task in tasks:
-            outcome = _result(task)
-            results.append(outcome)
-        return results
-
-
-def _result(task: "Future[Result]") -> Result | TraceanaError:
-    try:
-        return task.result()
-    except TraceanaError as error:
-        return error
-
-
-@contextmanager
-def _executor(workers: int) -> Iterator[Executor]:
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            yield pool
-    else:
-        yield _InProcess()
-
-
-class _InProcess(Executor):
-    """Runs each task when it is submitted: a pool costs more than it saves on one file."""
-
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
-        future: Future[object] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except TraceanaError as error:
-            future.set_exception(error)
-        return future
+def _known(files: Sequence[Path], settings: Settings) -> dict[Path, RankResult]:
+    """Ranks that were measured before; digests are made with the interpreter's lock released."""
+    with ThreadPoolExecutor() as threads:
+        found = threads.map(partial(cached, own_patterns=settings.own_patterns), files)
+        return {file: result for file, result in zip(files, found, strict=True) if result is not None}
 
 
 def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], settings: Settings) -> AnalyzedRun:

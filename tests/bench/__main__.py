@@ -3,6 +3,7 @@
 Nothing is asserted: machines differ, ratios within one run tell. Each figure is the median of three runs.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ _STARTS = {
 
 
 def main(path: Path) -> None:
-    """All three tables."""
+    """All four tables."""
     files = sorted(path.rglob("*.json*")) if path.is_dir() else [path]
     if not files:
         sys.exit(f"{path}: no traces; name a folder of .json or .json.gz files")
@@ -28,6 +29,7 @@ def main(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         against_peers(files, Path(folder))
         over_copies(files, Path(folder))
+        again(files, Path(folder))
     starting()
 
 
@@ -69,8 +71,20 @@ def starting() -> None:
         print(f"{name:<18}{1000 * cost.wall_s:6.0f} ms, {more_ms:4.0f} ms more than a bare interpreter")
 
 
-def _analyze(files: list[Path], report: Path) -> Cost:
-    return cost_of(["-m", "traceana", "analyze", *map(str, files), "-o", str(report)])
+def _analyze(files: list[Path], report: Path, *options: str) -> Cost:
+    return cost_of(["-m", "traceana", "analyze", *map(str, files), "-o", str(report), *(options or ("--no-cache",))])
+
+
+def again(files: list[Path], scratch: Path) -> None:
+    """The same files once more, of which nothing but their digests is read."""
+    folder = scratch / "again"
+    folder.mkdir()
+    kept = [Path(shutil.copy(file, folder / f"rank{number}{file.suffix}")) for number, file in enumerate(files)]
+    first = _analyze(kept, scratch / "report")
+    _analyze(kept, scratch / "report", "--workers=0")
+    second = _analyze(kept, scratch / "report", "--workers=0")
+    _table({"traceana analyze": first, "the same files again": second})
+    print(f"again / first: wall {second.wall_s / first.wall_s:.2f}, CPU {second.cpu_s / first.cpu_s:.2f}\n")
 
 
 def _table(costs: dict[str, Cost]) -> None:

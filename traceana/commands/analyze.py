@@ -68,6 +68,8 @@ Examples:
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
 )
+@click.option("--executor", "engine", metavar="dask:ADDRESS", help="Read traces on the workers of a Dask scheduler.")
+@click.option("--no-cache", is_flag=True, help="Neither keep nor take what was measured (.traceana beside the traces).")
 @click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")
 @click.option(
     "--format",
@@ -86,6 +88,8 @@ def command(
     comm_kernels: tuple[str, ...],
     compute_kernels: tuple[str, ...],
     workers: int,
+    engine: str | None,
+    no_cache: bool,
     hta: bool,
     form: str,
     open_report: bool,
@@ -96,6 +100,8 @@ def command(
     settings = Settings(
         baseline=baseline,
         workers=workers,
+        engine=engine,
+        cache=not no_cache,
         edges=parse_edges(buckets),
         own_patterns=(
             *(parse_compute_kernel(text) for text in compute_kernels),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from traceana.pipeline import Progress
+from traceana.pool import Progress
 
 
 @contextmanager

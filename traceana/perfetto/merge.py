@@ -20,7 +20,7 @@ from zlib_ng import gzip_ng, zlib_ng
 from traceana.errors import TraceanaError
 from traceana.perfetto.part import RankPart, write_part
 from traceana.perfetto.plan import Plan
-from traceana.pipeline import Progress, each
+from traceana.pool import Progress, each
 from traceana.trace.file import NotATraceError, TraceFile
 from traceana.trace.header import MERGED
 

@@ -20,7 +20,7 @@ from traceana.perfetto.counter import exposed_share, step_ns
 from traceana.perfetto.layout import Layout, survey
 from traceana.perfetto.numbers import Naming, Numbers, stride
 from traceana.perfetto.part import RankPart
-from traceana.pipeline import Progress, each
+from traceana.pool import Progress, each
 from traceana.trace.columns import Bools
 from traceana.trace.discover import RunFiles, discover
 

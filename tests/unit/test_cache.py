@@ -1,0 +1,99 @@
+"""What was measured is taken again only for the very same file, and the report is the same."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.commands import traceana
+from traceana.analyze import measure
+from traceana.analyze.measure import measure_rank
+from traceana.errors import TraceanaError
+from traceana.kernels import parse_comm_kernel
+from traceana.saved import cache, measured
+
+H200 = Path(__file__).parents[1] / "traces" / "h200" / "torch-2r"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(H200, tmp_path / "run"))
+
+
+def entries(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / cache.FOLDER).glob("*"))
+
+
+def test_a_measured_rank_comes_back_as_it_was() -> None:
+    result = measure_rank(H200 / "rank0.json.gz", (parse_comm_kernel("mine=^never$"),))
+    again = measured.decode(measured.encode(result))
+    assert measured.encode(again) == measured.encode(result)
+    assert again.collectives.signatures == result.collectives.signatures
+    assert again.idle_patterns == result.idle_patterns
+    assert (again.collectives.start_ns == result.collectives.start_ns).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x80", b"pickle"])
+def test_bytes_of_something_else_are_refused(content: bytes) -> None:
+    with pytest.raises(TraceanaError, match="no measured rank"):
+        measured.decode(content)
+
+
+def test_a_second_analysis_reads_no_trace_and_reports_the_same(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traceana("analyze", run, "-o", tmp_path / "first", "--workers", "1")
+    assert len(entries(run)) == 2
+
+    def read_again(*_: object) -> None:
+        raise AssertionError("a trace was read again")
+
+    monkeypatch.setattr(measure, "read_rank", read_again)
+    traceana("analyze", run, "-o", tmp_path / "second", "--workers", "1")
+    for name in ("report.json", "report.html", "collectives.parquet"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_a_changed_file_other_patterns_and_damage_find_nothing(run: Path) -> None:
+    file = run / "rank0.json.gz"
+    cache.measure_and_keep(file)
+    assert cache.cached(file) is not None
+    assert cache.cached(file, (parse_comm_kernel("mine=^never$"),)) is None
+    entry = next((run / cache.FOLDER).iterdir())
+    entry.write_bytes(entry.read_bytes()[:-9])
+    assert cache.cached(file) is None
+    cache.measure_and_keep(file)
+    stamp = file.stat()
+    shutil.copy(run / "rank1.json.gz", file)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert cache.cached(file) is None
+    cache.measure_and_keep(file)
+    assert len(entries(run)) == 1
+
+
+def test_a_folder_that_moved_keeps_what_it_knows_under_its_new_path(run: Path) -> None:
+    cache.measure_and_keep(run / "rank0.json.gz")
+    moved = run.rename(run.with_name("moved"))
+    found = cache.cached(moved / "rank0.json.gz")
+    assert found is not None
+    assert found.path == moved / "rank0.json.gz"
+
+
+def test_nothing_is_written_through_a_link_or_where_it_was_not_asked_for(run: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (run / cache.FOLDER).symlink_to(elsewhere)
+    cache.measure_and_keep(run / "rank0.json.gz")
+    assert list(elsewhere.iterdir()) == []
+    (run / cache.FOLDER).unlink()
+    traceana("analyze", run, "-o", tmp_path / "report", "--workers", "1", "--no-cache")
+    assert entries(run) == []
+
+
+def test_a_folder_that_is_not_to_be_written_is_left_alone(run: Path) -> None:
+    run.chmod(0o555)
+    result = cache.measure_and_keep(run / "rank0.json.gz")
+    run.chmod(0o755)
+    assert len(result.collectives) == 72
+    assert entries(run) == []

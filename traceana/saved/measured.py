@@ -1,0 +1,71 @@
+"""A rank's measured columns as bytes, and back: what a cache and the parts of a large run hold.
+
+MessagePack by the types of RankResult itself, so that no file can bring code with it; arrays are their type and bytes.
+"""
+
+import functools
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+import traceana
+from traceana.analyze.measure import RankResult
+from traceana.errors import TraceanaError
+
+_KINDS = "biuf"
+
+
+def encode(result: RankResult) -> bytes:
+    """The result as bytes; `decode` gives it back."""
+    return msgspec.msgpack.encode(result, enc_hook=_plain)
+
+
+def decode(content: bytes) -> RankResult:
+    """The result that `encode` was given. Raises TraceanaError for anything else."""
+    try:
+        return msgspec.msgpack.decode(content, type=RankResult, dec_hook=_whole)
+    except (msgspec.MsgspecError, ValueError, TypeError, re.error) as error:
+        raise TraceanaError(f"no measured rank of this version of traceana ({error})") from error
+
+
+@functools.cache
+def version() -> str:
+    """A digest of what measures: another source may measure otherwise, whatever its version is called."""
+    folder = Path(str(traceana.__file__)).parent
+    digest = hashlib.blake2b(digest_size=16)
+    for room in ("trace", "analyze", "saved"):
+        for file in sorted((folder / room).rglob("*.py")):
+            digest.update(file.read_bytes())
+    digest.update((folder / "kernels.py").read_bytes())
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"{type(value)} is no part of a measured rank")
+
+
+def _whole(kind: Any, value: Any) -> Any:
+    origin = getattr(kind, "__origin__", kind)
+    if origin is np.ndarray:
+        name, shape, content = value
+        dtype = np.dtype(name)
+        if dtype.kind not in _KINDS:
+            raise ValueError(f"an array of {name}")
+        return np.frombuffer(content, dtype).reshape(shape)
+    if origin is re.Pattern:
+        return re.compile(value)
+    if origin is Path:
+        return Path(value)
+    raise NotImplementedError(f"{kind} is no part of a measured rank")
