@@ -11,6 +11,10 @@ function showView() {
 addEventListener("hashchange", showView);
 showView();
 
+// What is folded is printed too, also by browsers that do not know ::details-content.
+addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((one) => ((one.open = true), (one.dataset.folded = ""))));
+addEventListener("afterprint", () => document.querySelectorAll("details[data-folded]").forEach((one) => ((one.open = false), delete one.dataset.folded)));
+
 // A cell's own value is in data-value, empty where it is not known; else its text is its value.
 const cellValue = (row, column) => {
   const cell = row.cells[column];

@@ -175,7 +175,7 @@ def test_a_tooltip_shows_a_definition(page: ReportPage) -> None:
     page.show(reports.two_runs())
     term = page.driver.find_element(By.CSS_SELECTOR, ".figure .term")
     webdriver.ActionChains(page.driver).move_to_element(term).perform()
-    assert "each operation and size weighs" in page.driver.find_element(By.ID, "tip").text
+    assert "while no compute ran on the same device" in page.driver.find_element(By.ID, "tip").text
 
 
 def test_the_page_stands_without_scripts(page: ReportPage) -> None:

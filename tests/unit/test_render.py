@@ -112,7 +112,7 @@ def test_defects_of_the_input_are_told() -> None:
     run = reports.run("torch")
     damaged = replace(run, missing_ranks=(1, 3), coverage=replace(run.coverage, skipped_events=7, notes=("odd dtype",)))
     text = Page(render(reports.report(damaged, passed_over=("traces/notes.json",)))).text
-    for words in ("is incomplete", "1, 3", "odd dtype", "1 file passed over", "traces/notes.json"):
+    for words in ("incomplete 2 of 2 ranks read", "1, 3", "odd dtype", "1 file passed over", "traces/notes.json"):
         assert words in text
 
 

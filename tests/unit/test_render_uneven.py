@@ -69,6 +69,6 @@ def test_waiting_is_drawn_apart_in_a_step_where_it_is_known() -> None:
         run, steps=tuple(replace(step, exposed_is=reports.exposed_is(step.exposed_comm_ns)) for step in run.steps)
     )
     (plain,), (split,) = (step_bars(reports.report(one)) for one in (run, told))
-    assert [part.kind for part in plain.parts] == ["compute", "exposed", "idle"]
+    assert [part.kind for part in plain.parts] == ["compute", "unknown", "idle"]
     assert [part.kind for part in split.parts] == ["compute", "waiting", "exposed", "idle"]
     assert split.end == plain.end

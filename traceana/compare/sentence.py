@@ -43,7 +43,7 @@ def opening(comparison: Comparison) -> str:
 
 def qualification(comparison: Comparison) -> str:
     """What is not said by the answer: shares, where these runs cannot tell, end to end, and what intervals cover."""
-    parts = (_share(comparison), _unsure(comparison), _end_to_end(comparison), _basis(comparison))
+    parts = (share_in_words(comparison), _unsure(comparison), _end_to_end(comparison), _basis(comparison))
     return " ".join(part for part in parts if part)
 
 
@@ -100,7 +100,8 @@ def worth_in_words(worth_ns: int | None, worth_per: str) -> str:
     return f"{'saves' if worth_ns > 0 else 'costs'} {units.duration(abs(worth_ns))} a {worth_per}"
 
 
-def _share(comparison: Comparison) -> str:
+def share_in_words(comparison: Comparison) -> str:
+    """What the certain differences are of the baseline's exposed communication; empty where that is not known."""
     before = sum(row.baseline_exposed_ns for row in comparison.rows)
     worth = abs(comparison.certain_worth_ns or 0)
     if not worth or not before:

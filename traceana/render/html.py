@@ -20,7 +20,6 @@ from traceana.render.sections import (
     operations,
     paired,
     perf,
-    ranking,
     setup,
     sites,
     sizes,
@@ -34,9 +33,7 @@ from traceana.render.sections import (
 from traceana.report import Report
 
 VIEWS = (
-    View(
-        name="compare", title="Compare", sections=(ranking.SECTION, comparison.SECTION, steps.SECTION, paired.SECTION)
-    ),
+    View(name="compare", title="Compare", sections=(comparison.SECTION, steps.SECTION, paired.SECTION)),
     View(name="ranks", title="Ranks", sections=(breakdown.SECTION, causes.SECTION, waits.SECTION)),
     View(
         name="calls",

@@ -9,13 +9,18 @@ from traceana.report import RunReport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A question and its answer in a number; `term` names the definition of `caption` in the glossary."""
+    """A question and its answer in a number; `term` names the definition of `caption` in the glossary.
+
+    `certain` is False where the number is seen and not sure; `command` is what to type next, None where there is none.
+    """
 
     question: str
     value: str
     caption: str
     detail: str
     term: str
+    certain: bool = True
+    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

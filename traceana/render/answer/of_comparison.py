@@ -1,10 +1,16 @@
-"""What is said of a comparison: how much faster, where, whether it matters, and how far to trust it."""
+"""What is said of a comparison: exposed time, the transfer itself, who is late, and how sure it is."""
+
+from collections.abc import Sequence
 
 from traceana import units
-from traceana.compare.sentence import opening, qualification, row_name, worth_in_words
+from traceana.compare.sentence import opening, row_name, share_in_words
+from traceana.render.answer import capture_command
+from traceana.render.answer.causes import EXPOSED_IS, explained
 from traceana.render.answer.figures import Figure, Headline, exposed_share, window
-from traceana.render.page import quotient
-from traceana.report import Comparison, ComparisonRow, Report
+from traceana.render.answer.late import late_of, late_unknown
+from traceana.report import Comparison, ComparisonRow, Report, RunReport, StepComparison
+
+UNDECIDED = "cannot tell"
 
 
 def standing(comparison: Comparison) -> tuple[bool, float]:
@@ -32,119 +38,137 @@ def _decided(comparison: Comparison) -> list[ComparisonRow]:
 def comparison_answer(report: Report, comparison: Comparison) -> Headline:
     """The answer where runs were compared; `comparison` is the one to tell of."""
     lead = f"Best of {len(report.comparisons)} candidates: " if len(report.comparisons) > 1 else ""
-    fair = "" if comparison.comparable else "But the runs are not like for like, as said below."
+    sentence = f"{lead}{opening(comparison)}"
+    sides = [runs_of(report, side) for side in (comparison.baseline, comparison.candidate)]
     return Headline(
-        sentence=f"{lead}{opening(comparison)}",
-        second=f"{qualification(comparison)} {fair}".strip(),
+        sentence=sentence,
+        second=share_in_words(comparison),
         figures=(
-            _faster_figure(comparison),
-            _where_figure(comparison),
-            _end_to_end_figure(report, comparison),
-            _trust_figure(comparison),
+            _exposed_figure(comparison, *sides),
+            _transfer_figure(comparison),
+            _late_figure(*sides),
+            sure_figure(comparison, *sides, told=UNDECIDED in sentence),
         ),
     )
 
 
+def runs_of(report: Report, side: str) -> list[RunReport]:
+    """The runs of a side, in the report's order."""
+    return [run for run in report.runs if run.side == side]
+
+
 def verdicts_in_words(comparison: Comparison) -> str:
-    """How many rows have which verdict: "faster at 2, cannot tell at 1 of 3 rows"."""
+    """How many rows have which verdict: "faster at 2, not certain at 1 of 3 rows"."""
     verdicts = [row.verdict for row in comparison.rows]
-    kinds = ("faster", "slower", "no difference", "cannot tell")
-    counted = [f"{kind} at {verdicts.count(kind)}" for kind in kinds if kind in verdicts]
+    kinds = (("faster",) * 2, ("slower",) * 2, ("no difference",) * 2, (UNDECIDED, "not certain"))
+    counted = [f"{words} at {verdicts.count(kind)}" for kind, words in kinds if kind in verdicts]
     return f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}"
 
 
-def _faster_figure(comparison: Comparison) -> Figure:
-    verdicts = {row.verdict for row in comparison.rows}
+def whole_time(comparison: Comparison) -> StepComparison | None:
+    """The end-to-end time that stands for a comparison: its step, else what else is measured end to end."""
+    times = [row for row in comparison.end_to_end if row.metric != "exposed"]
+    return next((row for row in times if row.metric == "step"), next(iter(times), None))
+
+
+def exposed_change(
+    comparison: Comparison, baseline: Sequence[RunReport], candidate: Sequence[RunReport]
+) -> tuple[str, str]:
+    """Exposed communication of both sides, and of what: a step, or where none is on both sides the window."""
+    times = next((row for row in comparison.end_to_end if row.metric == "exposed"), None)
+    if times:
+        change = f"{units.duration(times.baseline_p50_ns)} → {units.duration(times.candidate_p50_ns)}"
+        return change, "exposed communication a step"
+    change = " → ".join(exposed_share(window(runs)) for runs in (baseline, candidate))
+    return change, "of the window is exposed communication"
+
+
+def _exposed_figure(comparison: Comparison, baseline: Sequence[RunReport], candidate: Sequence[RunReport]) -> Figure:
+    value, caption = exposed_change(comparison, baseline, candidate)
+    sides = ((comparison.baseline, baseline), (comparison.candidate, candidate))
+    causes = [f"{side}: {part}" for side, runs in sides if (part := most_exposed_is(runs))]
+    return Figure(question="Exposed", value=value, caption=caption, detail="; ".join(causes), term="exposed")
+
+
+def most_exposed_is(runs: Sequence[RunReport]) -> str:
+    """The largest part of exposed communication: "80 % transfer"; empty where nothing is known of it."""
+    parts = explained((rank.exposed_is for run in runs for rank in run.ranks), EXPOSED_IS)
+    return f"{units.percent(parts[0].share, 1)} {parts[0].name}" if parts else ""
+
+
+def _transfer_figure(comparison: Comparison) -> Figure:
     certain = bool(comparison.certain)
-    speedup = units.ratio(mix_speedup(comparison))
-    unsure = "Not measurably" if verdicts == {"no difference"} else "Cannot tell"
+    of_transfer = all(row.basis == "transfer" for row in comparison.rows)
     return Figure(
-        question=f"Is {comparison.candidate} faster?",
-        value=speedup if certain else unsure,
-        caption="speed-up of communication" if certain else f"speed-up of communication seen: {speedup}",
+        question="Transfer itself" if of_transfer else "Calls, waiting included",
+        value=units.ratio(mix_speedup(comparison)),
+        caption="speed-up of communication" if certain else "speed-up of communication seen",
         detail=verdicts_in_words(comparison),
         term="mix",
+        certain=certain or not _undecided(comparison.rows),
     )
 
 
-def _where_figure(comparison: Comparison) -> Figure:
-    """The row that is worth most of those with a verdict."""
-    if not comparison.certain:
-        return _nowhere_figure(comparison)
-    row = max(comparison.certain, key=lambda row: (abs(row.worth_ns or 0), row.baseline_count * row.baseline_p50_ns))
+def _late_figure(baseline: Sequence[RunReport], candidate: Sequence[RunReport]) -> Figure:
+    found = [late for runs in (baseline, candidate) if runs and (late := late_of(runs))]
+    if not found:
+        return late_unknown([*baseline, *candidate])
+    late, *others = sorted(found, key=lambda late: -late.ns)
+    details = [late.cause, *(f"{one.side}: rank {one.rank}, {one.in_words}" for one in others)]
     return Figure(
-        question="Where?",
-        value=row_name(comparison, row),
-        caption=worth_in_words(row.worth_ns, comparison.worth_per),
-        detail=f"{row.verdict}: {units.ratio(row.speedup)} ({units.ratio_range(row.ci_low, row.ci_high)})",
-        term="worth",
+        question="Late",
+        value=f"rank {late.rank} ({late.side})",
+        caption=late.in_words,
+        detail="; ".join(filter(None, details)),
+        term="straggler",
     )
 
 
-def _nowhere_figure(comparison: Comparison) -> Figure:
-    """Where nothing is certain: what would make it so, as far as that can be estimated."""
-    unsure = [row for row in comparison.rows if row.verdict == "cannot tell"]
-    needed = max((row.runs_needed or 0 for row in unsure), default=0)
-    if not needed:
+def sure_figure(
+    comparison: Comparison, baseline: Sequence[RunReport], candidate: Sequence[RunReport], *, told: bool
+) -> Figure:
+    """How sure it is, and where it is not, how many runs settle it. `told` where it is said already that it is not."""
+    runs = f"{len(comparison.baseline_runs)} + {len(comparison.candidate_runs)} runs"
+    doubts = [] if comparison.comparable else ["not like for like"]
+    doubts += ["noisy"] if comparison.noise else []
+    open_ = undecided_names(comparison)
+    if not open_:
         return Figure(
-            question="Where?", value="Nowhere", caption="no row has a certain difference", detail="", term="verdict"
+            question="How sure", value=runs, caption=_intervals(comparison), detail=", ".join(doubts), term="interval"
         )
-    at_least = "" if comparison.interval_basis == "repeats" else "at least "
+    needed = runs_needed(comparison)
+    at_least = "" if comparison.interval_basis == "repeats" else "at least, to "
+    caption = f"{at_least}settle it" if told else f"{at_least}settle what these cannot tell: {', '.join(open_)}"
     return Figure(
-        question="What would settle it?",
-        value=f"{units.plural(needed, 'run')} a side",
-        caption=f"{at_least}for all {units.plural(len(unsure), 'row')} without a verdict",
-        detail="traceana capture --repeat N",
+        question="How sure",
+        value=f"{units.plural(needed, 'run')} a side" if needed else "more runs",
+        caption=caption,
+        detail=", ".join([f"so far {runs}", *doubts]),
         term="verdict",
+        certain=False,
+        command=capture_command.of_repeats(baseline, candidate, needed) if needed else None,
     )
 
 
-def _end_to_end_figure(report: Report, comparison: Comparison) -> Figure:
-    question = "Does it matter end to end?"
-    times = [row for row in comparison.end_to_end if row.metric != "exposed"]
-    if not times:
-        return _exposed_change_figure(report, comparison, question)
-    row = times[0]
-    definition = quotient.definition(row.speedup, row.baseline_p50_ns, row.candidate_p50_ns)
-    named = f" {definition}" if definition else ""
-    interval = f", interval {units.ratio_range(row.ci_low, row.ci_high)}" if row.ci_low is not None else ""
-    return Figure(
-        question=question,
-        value=f"{units.duration(row.baseline_p50_ns)} → {units.duration(row.candidate_p50_ns)}",
-        caption=f"median {row.name}",
-        detail=f"{row.verdict}: {units.ratio(row.speedup)}{named}{interval}",
-        term="step",
-    )
+def _intervals(comparison: Comparison) -> str:
+    return "intervals over calls" if comparison.interval_basis == "calls" else "intervals over repeats"
 
 
-def _exposed_change_figure(report: Report, comparison: Comparison, question: str) -> Figure:
-    sides = (comparison.baseline, comparison.candidate)
-    before, after = (window(run for run in report.runs if run.side == side) for side in sides)
-    return Figure(
-        question=question,
-        value=f"{exposed_share(before)} → {exposed_share(after)}",
-        caption="of the window is exposed communication",
-        detail="no step is marked on both sides",
-        term="exposed",
-    )
+def undecided_names(comparison: Comparison) -> list[str]:
+    """What has no verdict: the step first, then operations; of more than three two, and how many others."""
+    step = whole_time(comparison)
+    names = [step.metric] if step and step.verdict == UNDECIDED else []
+    names += [row_name(comparison, row) for row in _undecided(comparison.rows)]
+    return names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
 
 
-def _trust_figure(comparison: Comparison) -> Figure:
-    """The gravest doubt first."""
-    runs = min(len(comparison.baseline_runs), len(comparison.candidate_runs))
-    repeats = f"{units.plural(runs, 'run')} a side"
-    by_calls = comparison.interval_basis == "calls"
-    doubts = []
-    if not comparison.comparable:
-        doubts.append("not like for like")
-    if comparison.noise:
-        doubts.append("noisy")
-    if by_calls:
-        doubts.append(f"only {repeats}")
-    return Figure(
-        question="Can I trust it?",
-        value=(doubts[0] if doubts else repeats).capitalize(),
-        caption="intervals over calls" if by_calls else "intervals over repeats",
-        detail=", ".join(doubts[1:]) or ("nothing else speaks against it" if doubts else "like for like"),
-        term="interval",
-    )
+def runs_needed(comparison: Comparison) -> int | None:
+    """Runs a side that settle the step, or else the undecided row with most exposed time; None without an estimate."""
+    step = whole_time(comparison)
+    rows = sorted(_undecided(comparison.rows), key=lambda row: -max(row.baseline_exposed_ns, row.candidate_exposed_ns))
+    of_step = [step.runs_needed] if step and step.verdict == UNDECIDED else []
+    return next((runs for runs in (*of_step, *(row.runs_needed for row in rows)) if runs), None)
+
+
+def _undecided(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    return [row for row in rows if row.verdict == UNDECIDED]

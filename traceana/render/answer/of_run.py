@@ -1,14 +1,16 @@
 """The first screen of a run by itself."""
 
 from traceana import units
+from traceana.render.answer import capture_command
+from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, explained
 from traceana.render.answer.figures import Figure, Headline, Window, exposed_share, window
-from traceana.render.answer.overview import late_rank
-from traceana.render.page.waiting import certain_waits
-from traceana.report import Operation, RunReport
+from traceana.render.answer.late import late_of, late_unknown
+from traceana.render.answer.top import top_of_run
+from traceana.report import RunReport
 
 
 def run_answer(run: RunReport) -> Headline:
-    """How much the run communicates, what costs most, and how much of it is waiting."""
+    """How much the run communicates, what costs most, who is late, and how to capture a comparison."""
     if not run.operations:
         return Headline(
             sentence=f"No communication was found in {run.label}.",
@@ -16,80 +18,67 @@ def run_answer(run: RunReport) -> Headline:
             figures=(),
         )
     times = window([run])
-    costliest = max(run.operations, key=lambda operation: operation.duration_ns.sum)
     hidden = units.percent(times.overlapped_comm_ns, times.comm_ns)
     return Headline(
         sentence=f"{run.label} communicates for {units.percent(times.comm_ns, times.span_ns)} of its window; "
         f"{hidden} of that is hidden under compute.",
-        second=f"{units.sized(costliest.op, costliest.message_bytes)} takes the largest part. "
-        f"{_late(run)}Add a second run to compare backends.",
-        figures=(_exposed_figure(run, times), _costliest_figure(run, costliest), _wait_figure(run)),
+        second="",
+        figures=(_exposed_figure(run, times), _costliest_figure(run), _late_figure(run), _compare_figure(run)),
     )
 
 
-def _late(run: RunReport) -> str:
-    late = late_rank(run)
-    if late is None:
-        return ""
-    return f"Its peers wait most for rank {late.rank}: {units.duration(late.steady_wait_caused_ns)} together. "
-
-
 def _exposed_figure(run: RunReport, times: Window) -> Figure:
+    is_, by = (
+        explained((rank.exposed_is for rank in run.ranks), EXPOSED_IS),
+        explained((rank.uncovered_by for rank in run.ranks), UNCOVERED_BY),
+    )
+    causes = [f"{units.percent(part.share, 1)} {part.name}" for part in is_[:2]]
+    why = [f"not covered because {by[0].name} ({units.percent(by[0].share, 1)})"] if by else []
     return Figure(
-        question="How much is not hidden?",
+        question="Exposed",
         value=exposed_share(times),
-        caption="of the window is exposed communication",
-        detail=f"{units.duration(times.exposed_comm_ns / max(1, len(run.ranks)))} a rank",
+        caption=f"of the window, {units.duration(times.exposed_comm_ns / max(1, len(run.ranks)))} a rank",
+        detail="; ".join([", ".join(causes), *why] if causes else why),
         term="exposed",
     )
 
 
-def _costliest_figure(run: RunReport, costliest: Operation) -> Figure:
-    everything = sum(operation.duration_ns.sum for operation in run.operations)
+def _costliest_figure(run: RunReport) -> Figure:
+    """The operation with most exposed time; where compute covers all, that with most time in calls."""
+    found = next(iter(top_of_run(run)), None)
+    if found is None:
+        costliest = max(run.operations, key=lambda operation: operation.duration_ns.sum)
+        return Figure(
+            question="Costs most",
+            value=units.sized(costliest.op, costliest.message_bytes),
+            caption="none of it exposed",
+            detail=f"{units.duration(costliest.duration_ns.sum / max(1, len(run.ranks)))} in calls a rank",
+            term="duration",
+        )
     return Figure(
-        question="What costs most?",
-        value=units.duration((costliest.steady or costliest).duration_ns.p50),
-        caption=f"median {units.sized(costliest.op, costliest.message_bytes)}",
-        detail=f"{units.percent(costliest.duration_ns.sum, everything)} of the time in calls, "
-        f"{units.plural(costliest.count, 'call')}",
-        term="duration",
+        question="Costs most",
+        value=units.sized(found.op, found.message_bytes),
+        caption=f"{units.duration(found.exposed_ns[0])} exposed a rank",
+        detail=f"in {found.site}" if found.site else "no span or module was open",
+        term="exposed",
     )
 
 
-def _wait_figure(run: RunReport) -> Figure:
-    question = "How much of it is waiting?"
-    if not run.coverage.matched:
-        return Figure(
-            question=question,
-            value=f"0 of {units.count(run.coverage.collectives)}",
-            caption="calls are matched across ranks",
-            detail="so waiting for peers cannot be told from transfer",
-            term="matched",
-        )
-    if not any(wait.steady_calls for wait in run.waits):
-        return Figure(
-            question=question,
-            value="Cannot tell",
-            caption="every matched call is warm-up",
-            detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",
-            term="wait",
-        )
-    certain = sum(wait.steady_wait_ns for wait in certain_waits(run))
-    steady = [operation.steady or operation for operation in run.operations]
-    waited = sum(one.wait_ns.sum for one in steady if one.wait_ns)
-    transferred = sum(one.transfer_ns.sum for one in steady if one.transfer_ns)
-    if waited and not certain:
-        return Figure(
-            question=question,
-            value="Cannot tell",
-            caption="waits are shorter than what is left between the clocks",
-            detail=f"{units.duration(run.clock.residual_ns)} is left",
-            term="residual",
-        )
+def _late_figure(run: RunReport) -> Figure:
+    late = late_of([run])
+    if late is None:
+        return late_unknown([run])
     return Figure(
-        question=question,
-        value=units.percent(certain, waited + transferred),
-        caption="of the time in steady, matched calls is waiting for peers",
-        detail=f"{units.count(run.coverage.matched)} of {units.plural(run.coverage.collectives, 'call')} matched",
-        term="wait",
+        question="Late", value=f"rank {late.rank}", caption=late.in_words, detail=late.cause, term="straggler"
+    )
+
+
+def _compare_figure(run: RunReport) -> Figure:
+    return Figure(
+        question="Compare",
+        value="a second side",
+        caption="shows what a difference is worth",
+        detail="",
+        term="speedup",
+        command=capture_command.of_a_comparison(run),
     )

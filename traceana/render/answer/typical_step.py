@@ -19,6 +19,8 @@ class TypicalStep:
     exposed_ns: int
     waiting_ns: int | None
     """Of the exposed communication, waiting for the last rank; None where that is not known."""
+    unexplained_ns: int
+    """Of the exposed communication, what cannot be told: all of it where no causes are known."""
 
     @property
     def other_ns(self) -> int:
@@ -38,7 +40,13 @@ def typical_step(runs: Iterable[RunReport]) -> TypicalStep | None:
         compute_ns=step.compute_ns,
         exposed_ns=step.exposed_comm_ns,
         waiting_ns=step.exposed_is.peer_ns if step.exposed_is else None,
+        unexplained_ns=_unexplained(step),
     )
+
+
+def _unexplained(step: StepTime) -> int:
+    found = step.exposed_is
+    return found.unexplained_ns + found.peer_or_transfer_ns if found else step.exposed_comm_ns
 
 
 def _duration(step: StepTime) -> int:

@@ -104,8 +104,8 @@ TERMS = {
     "verdict": Definition(
         name="verdict",
         meaning="Faster or slower only where chance is an unlikely explanation, all rows taken together (Holm, 5 %); "
-        "cannot tell where samples are too few or too noisy, with the number of runs that would be needed, and always "
-        "where one run a side shows a difference.",
+        "not certain (report.json: cannot tell) where samples are too few or too noisy, and always where one run a "
+        "side shows a difference.",
     ),
     "worth": Definition(
         name="worth",

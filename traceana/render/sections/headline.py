@@ -1,23 +1,31 @@
-"""The first screen: the answer in a sentence, the step of each side, a few numbers, and how far to trust them."""
+"""The first screen: the answer, the step of each side, a few numbers or a ranking, caveats, and what costs most."""
 
 from dataclasses import dataclass
 
 from traceana import units
+from traceana.render.answer import caveats, top
+from traceana.render.answer.caveats import Caveat
 from traceana.render.answer.figures import Headline
-from traceana.render.answer.glance import Glance, glance
+from traceana.render.answer.of_comparison import UNDECIDED, whole_time
 from traceana.render.answer.of_report import answer
+from traceana.render.answer.ranking import Ranked, ranking
+from traceana.render.answer.top import TopRow
 from traceana.render.answer.typical_step import TypicalStep, typical_step
-from traceana.render.page.marks import RunMark, runs_by_side
+from traceana.render.page import quotient
+from traceana.render.page.marks import RunMark, runs_by_side, side_marks
 from traceana.render.page.section import Section
-from traceana.report import Report
+from traceana.report import Report, StepComparison
 
 PARTS = (
     ("compute", "compute"),
     ("waiting", "exposed: waiting for the last rank"),
-    ("exposed", "exposed: all else"),
+    ("exposed", "exposed: transfer"),
+    ("unknown", "exposed: not explained"),
     ("idle", "neither"),
 )
 """Style class and legend of each part of a step, in the order in which they are drawn."""
+FRAMEWORKS = ("sglang", "vllm", "diffusers", "torch")
+"""Whose version the context names: the first that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,40 +40,85 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBar:
-    """The typical step of a side."""
+    """The typical step of a side; `against` is its speed-up over the baseline, empty for the baseline itself."""
 
     run: RunMark
     name: str
     duration: str
+    against: str
     end: float
     parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstScreen:
-    """What stands above everything; no `bars` where no run has steps."""
+    """What stands above everything; no `bars` where no run has steps. Of a `ranking` there are no figures."""
 
     answer: Headline
-    context: str
+    context: tuple[str, ...]
     bars: tuple[StepBar, ...]
     legend: tuple[tuple[str, str], ...]
-    glance: Glance
+    ranking: tuple[Ranked, ...]
+    caveats: tuple[Caveat, ...]
+    top: tuple[TopRow, ...]
+    top_sides: tuple[RunMark, ...]
+    """Whose exposed times the rows of `top` have."""
+    top_per: str
 
 
 def first_screen(report: Report) -> FirstScreen:
     """The answer of the whole report."""
+    ranked = ranking(report)
+    bars = step_bars(report)
+    rows, sides, per = _top(report)
+    drawn = {part.kind for bar in bars for part in bar.parts}
     return FirstScreen(
-        answer=answer(report), context=_context(report), bars=step_bars(report), legend=PARTS, glance=glance(report)
+        answer=answer(report),
+        context=_context(report),
+        bars=bars,
+        legend=tuple(part for part in PARTS if part[0] in drawn),
+        ranking=ranked,
+        caveats=() if ranked else caveats.of_report(report),
+        top=() if ranked else rows,
+        top_sides=sides,
+        top_per=per,
     )
 
 
-def _context(report: Report) -> str:
-    """What ran: ranks, GPUs, runs a side; where sides differ, each value."""
+def _top(report: Report) -> tuple[tuple[TopRow, ...], tuple[RunMark, ...], str]:
+    marks = side_marks(report)
+    if report.comparisons:
+        comparison = report.comparisons[0]
+        sides = marks[comparison.baseline], marks[comparison.candidate]
+        return top.top_of_comparison(comparison, report.runs), sides, comparison.worth_per
+    if len(report.runs) == 1:
+        return top.top_of_run(report.runs[0]), tuple(marks.values()), "rank"
+    return (), (), ""
+
+
+def _context(report: Report) -> tuple[str, ...]:
+    """What ran: sides, GPUs, the framework, runs a side, whether like for like; where sides differ, each value."""
+    names = list(side_marks(report))
+    by_side = list(runs_by_side(report).values())
+    sides = f"{names[1]} against {names[0]}" if len(report.comparisons) == 1 else units.plural(len(by_side), "side")
     ranks = [units.plural(run.world_size, "rank") for run in report.runs]
-    gpus = [gpu for run in report.runs for gpu in run.gpus]
-    sides = [len(runs) for runs in runs_by_side(report).values()]
-    runs = " + ".join(map(str, sides)) + (" run" if sides == [1] else " runs")
-    return " · ".join(", ".join(dict.fromkeys(words)) for words in (ranks, gpus, [runs]) if words)
+    gpus = [" and ".join(run.gpus) for run in report.runs if run.gpus]
+    versions = [dict(run.versions) for run in report.runs]
+    framework = next((name for name in FRAMEWORKS if any(name in known for known in versions)), None)
+    named = [f"{framework} {known[framework]}" for known in versions if framework in known] if framework else []
+    runs = " + ".join(str(len(runs)) for runs in by_side) + (
+        " run" if [len(runs) for runs in by_side] == [1] else " runs"
+    )
+    fair = [("not like for like", "like for like")[one.comparable] for one in report.comparisons]
+    found = (
+        [sides] if len(by_side) > 1 else [],
+        ranks,
+        gpus,
+        named,
+        [runs] if by_side else [],
+        fair if len(fair) == 1 else [],
+    )
+    return tuple(", ".join(dict.fromkeys(words)) for words in found if words)
 
 
 def step_bars(report: Report) -> tuple[StepBar, ...]:
@@ -73,25 +126,50 @@ def step_bars(report: Report) -> tuple[StepBar, ...]:
     typical = {mark: typical_step(runs) for mark, runs in runs_by_side(report).items()}
     found = {mark: step for mark, step in typical.items() if step}
     longest = max((max(step.duration_ns, sum(_times(step))) for step in found.values()), default=0)
-    return tuple(_bar(mark, step, longest) for mark, step in found.items() if longest)
+    against = _against(report)
+    return tuple(_bar(mark, step, longest, against.get(mark.label, "")) for mark, step in found.items() if longest)
+
+
+def _against(report: Report) -> dict[str, str]:
+    """The speed-up of each candidate's step in words, by its name."""
+    return {
+        one.candidate: _speedup(step)
+        for one in report.comparisons
+        if (step := whole_time(one)) and step.metric == "step"
+    }
+
+
+def _speedup(step: StepComparison) -> str:
+    """ "1.31× (0.99–1.73×) not certain"."""
+    interval = f"({units.ratio_range(step.ci_low, step.ci_high)})" if step.ci_low is not None else ""
+    quotient_of = quotient.definition(step.speedup, step.baseline_p50_ns, step.candidate_p50_ns)
+    verdict = "not certain" if step.verdict == UNDECIDED else step.verdict
+    return " ".join(filter(None, (units.ratio(step.speedup), interval, verdict, quotient_of)))
 
 
 def _times(step: TypicalStep) -> tuple[int, ...]:
     """In the order of PARTS."""
-    waiting_ns = step.waiting_ns or 0
-    return step.compute_ns, waiting_ns, step.exposed_ns - waiting_ns, step.other_ns
+    waiting_ns, unexplained_ns = step.waiting_ns or 0, step.unexplained_ns
+    return step.compute_ns, waiting_ns, step.exposed_ns - waiting_ns - unexplained_ns, unexplained_ns, step.other_ns
 
 
-def _bar(mark: RunMark, step: TypicalStep, longest_ns: int) -> StepBar:
+def _bar(mark: RunMark, step: TypicalStep, longest_ns: int, against: str) -> StepBar:
     parts, at = [], 0.0
     for (kind, legend), ns in zip(PARTS, _times(step), strict=True):
-        if not ns:
+        if ns <= 0:
             continue
         width = 100 * ns / longest_ns
         title = f"{mark.label}, {step.name}: {legend} {units.duration(ns)}, {units.percent(ns, step.duration_ns)}"
         parts.append(Part(kind=kind, at=at, width=width, title=title))
         at += width
-    return StepBar(run=mark, name=step.name, duration=units.duration(step.duration_ns), end=at, parts=tuple(parts))
+    return StepBar(
+        run=mark,
+        name=step.name,
+        duration=units.duration(step.duration_ns),
+        against=against,
+        end=at,
+        parts=tuple(parts),
+    )
 
 
 SECTION = Section(name="headline", view=first_screen)

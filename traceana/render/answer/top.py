@@ -1,0 +1,80 @@
+"""The operations with most exposed time, and the places in the program that issue them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from traceana.report import CallSite, Comparison, ComparisonRow, RunReport
+
+MOST_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopRow:
+    """An operation at one size: its exposed time in ns on a mean rank, one entry a side.
+
+    Of a comparison that is a step's (`Comparison.worth_per`) and steady, of one run the window's. `site` issues most of
+    it, None where it is not known; `other_sites` issue the rest. `share` is of all exposed time in calls of one run,
+    None in a comparison, whose `row` it is.
+    """
+
+    op: str
+    message_bytes: int | None
+    exposed_ns: tuple[float, ...]
+    site: str | None
+    other_sites: int
+    share: float | None = None
+    row: ComparisonRow | None = None
+
+
+def top_of_comparison(comparison: Comparison, runs: Sequence[RunReport]) -> tuple[TopRow, ...]:
+    """Rows of a comparison, those with most exposed time on either side first; `runs` tell who issues them."""
+    rows = sorted(comparison.rows, key=lambda row: -max(row.baseline_exposed_ns, row.candidate_exposed_ns))
+    return tuple(_of_row(row, runs) for row in rows[:MOST_ROWS] if row.baseline_exposed_ns or row.candidate_exposed_ns)
+
+
+def _of_row(row: ComparisonRow, runs: Sequence[RunReport]) -> TopRow:
+    site, others = _sites(runs, row.op, row.message_bytes)
+    return TopRow(
+        op=row.op,
+        message_bytes=row.message_bytes,
+        exposed_ns=(row.baseline_exposed_ns, row.candidate_exposed_ns),
+        site=site,
+        other_sites=others,
+        row=row,
+    )
+
+
+def top_of_run(run: RunReport) -> tuple[TopRow, ...]:
+    """Operations of a run, those with most exposed time first; none where compute covers all."""
+    sums: dict[tuple[str, int | None], int] = {}
+    for operation in run.operations:
+        key = operation.op, operation.message_bytes
+        sums[key] = sums.get(key, 0) + operation.exposed_ns
+    whole = sum(sums.values())
+    first = sorted(sums, key=lambda key: -sums[key])[:MOST_ROWS]
+    return tuple(_of_key(run, key, sums[key], whole) for key in first if sums[key])
+
+
+def _of_key(run: RunReport, key: tuple[str, int | None], exposed_ns: int, whole_ns: int) -> TopRow:
+    site, others = _sites([run], *key)
+    return TopRow(
+        op=key[0],
+        message_bytes=key[1],
+        exposed_ns=(exposed_ns / max(1, len(run.ranks)),),
+        site=site,
+        other_sites=others,
+        share=exposed_ns / whole_ns,
+    )
+
+
+def _sites(runs: Sequence[RunReport], op: str, message_bytes: int | None) -> tuple[str | None, int]:
+    """The site with most exposed time in calls of that kind, and how many others there are."""
+    exposed: dict[str, int] = {}
+    for site in (site for run in runs for site in run.call_sites if _is_of(site, op, message_bytes)):
+        exposed[site.site or ""] = exposed.get(site.site or "", 0) + site.exposed_ns
+    known = [name for name in sorted(exposed, key=lambda name: -exposed[name]) if name]
+    return (known[0], len(known) - 1) if known else (None, 0)
+
+
+def _is_of(site: CallSite, op: str, message_bytes: int | None) -> bool:
+    return site.op == op and (message_bytes is None or site.message_bytes == message_bytes)
