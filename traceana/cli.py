@@ -17,6 +17,7 @@ COMMANDS = {
     "analyze": "Turn per-rank traces into a report that compares backends.",
     "compare": "Compare runs, reports or sglang's perf dumps, with an exit code for a gate.",
     "capture": "Run a command unchanged and keep one trace per rank.",
+    "whatif": "Replay a run with something changed: how long would its step take?",
     "bench": "Measure collectives by operation, size and backend.",
     "sweep": "Run a command under many settings, in random turns, and rank them.",
     "merge": "Put all ranks into one Chrome trace for Perfetto.",

@@ -71,6 +71,19 @@ def read_runs(
     return in_order(found.runs, read, results), found.passed_over
 
 
+def read_one(path: Path, workers: int, progress: Progress) -> tuple[AnalyzedRun, dict[int, RankResult]]:
+    """The only run below `path`, with its ranks. Raises TraceanaError where there is another one, as `analyze` else."""
+    found = discover([path])
+    if len(found.runs) != 1:
+        labels = ", ".join(run.label for run in found.runs)
+        raise TraceanaError(f"{path}: holds {len(found.runs)} runs ({labels}); name the folder of one of them")
+    settings = Settings(workers=workers)
+    results = _measure(found, settings, progress, lambda: None)
+    (files,) = found.runs
+    ranks = {file.rank: result for file in files.ranks if isinstance(result := results[file.path], RankResult)}
+    return _join(files, results, settings), ranks
+
+
 def conclude(runs: Sequence[AnalyzedRun], baseline: str | None, passed_over: tuple[str, ...] = ()) -> Analysis:
     """Compare the sides in pairs, or all with `baseline`. Raises TraceanaError where that names none."""
     paired = pairs(sides(runs), baseline)

@@ -109,8 +109,9 @@ class EventWriter:
         stream: int = MAIN_STREAM,
         external_id: int = 0,
         args: Event | None = None,
+        launched_ns: int | None = None,
     ) -> None:
-        """A GPU activity, the runtime call that launched it and the arrow between them."""
+        """A GPU activity, the runtime call that launched it, by default just before, and the arrow between them."""
         self._correlation += 1
         link: Event = (
             {"External id": external_id, "correlation": self._correlation}
@@ -119,11 +120,17 @@ class EventWriter:
         )
         device: Event = {"device": self.device, "context": 1, "stream": stream}
         self._add(category, name, self.device, stream, start_ns, dur_ns, {**device, **link, **(args or {})})
-        launched_ns = start_ns - LAUNCH_LATENCY_NS
+        launched_ns = start_ns - LAUNCH_LATENCY_NS if launched_ns is None else launched_ns
         call = "cudaLaunchKernelExC" if category == "kernel" else "cudaMemcpyAsync"
         self._add("cuda_runtime", call, self.pid, self.pid, launched_ns, 2_000, {"cbid": 430, **link})
         self._arrow("s", self.pid, self.pid, launched_ns)
         self._arrow("f", self.device, stream, start_ns)
+
+    def synchronize(self, start_ns: int, dur_ns: int) -> None:
+        """The host waits for all of its device."""
+        self._correlation += 1
+        args: Event = {"cbid": 165, "correlation": self._correlation}
+        self._add("cuda_runtime", "cudaDeviceSynchronize", self.pid, self.pid, start_ns, dur_ns, args)
 
     def device_span(self, name: str, start_ns: int, dur_ns: int, external_id: int) -> None:
         """A `gpu_user_annotation`: a user span drawn over the kernels that it launched."""

@@ -52,6 +52,11 @@ class _Devices:
     chance: random.Random
     sequences: dict[tuple[int, ...], int] = field(default_factory=lambda: defaultdict(lambda: FIRST_SEQUENCE))
 
+    def pause(self) -> None:
+        """Every rank's host does something between steps."""
+        for rank in self.ready:
+            self.ready[rank] += self.run.step_pause_ns
+
     def copy_memory(self, step: int) -> None:
         """Every rank moves some memory."""
         for rank, start in self.ready.items():
@@ -109,6 +114,8 @@ def play(run: Run) -> dict[int, list[Activity]]:
     )
     groups = {group.ranks: group for group in run.process_groups()}
     for step in range(run.steps):
+        if step:
+            devices.pause()
         if run.gpu:
             devices.copy_memory(step)
         for call in run.calls:

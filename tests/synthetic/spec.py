@@ -111,7 +111,9 @@ class Run:
 
     Ranks fill the hosts in blocks, one entry of `host_clocks_ns` each. `spread_ns` scatters arrivals, `end_jitter_ns`
     ends. `late_windows` maps a rank to how many of its collectives passed before its profiler started, `lost` to which
-    of those that it recorded are not in its file. `host_drifts_ppm` makes hosts' clocks run fast.
+    of those that it recorded are not in its file. `host_drifts_ppm` makes hosts' clocks run fast. Where a step is
+    `launched_ahead`, the host launches all of it at its start and waits for the device at its end; else it launches
+    everything just before it begins. `step_pause_ns` is what the host does between steps.
     """
 
     world_size: int
@@ -135,6 +137,8 @@ class Run:
     bases_differ: bool = False
     """Ranks whose files count their times from different bases."""
     step_name: str = "denoise_step"
+    launched_ahead: bool = False
+    step_pause_ns: int = 0
     seed: int = 1
 
     def host(self, rank: int) -> int:

@@ -14,12 +14,13 @@ from tests.synthetic.kineto import (
     document,
     write_document,
 )
-from tests.synthetic.play import FIRST_NS, Activity, Collective, play, recorded
+from tests.synthetic.play import FIRST_NS, MARGIN_NS, Activity, Collective, play, recorded
 from tests.synthetic.spec import Run
 from tests.synthetic.truth import CallTruth, RankTruth, Truth, covered_ns, shared_ns
 
 _CATEGORIES = {"memory": "gpu_memcpy", "compute": "kernel", "side compute": "kernel", "comm": "kernel"}
 _ISSUE_NS = 3_000
+_BETWEEN_LAUNCHES_NS = 4_000
 
 
 def write_run(folder: Path, run: Run) -> Truth:
@@ -43,8 +44,17 @@ def _rank_document(run: Run, rank: int, activities: list[Activity]) -> Event:
     for step, members in groupby(_drifting(run, rank, activities), key=lambda activity: activity.step):
         in_step = list(members)
         _write_step(writer, run, step, in_step, shift)
-        for activity in in_step:
-            (_write_activity if run.gpu else _write_gloo)(writer, activity, shift)
+        first = in_step[0].start_ns + shift - LAUNCH_LATENCY_NS
+        for number, activity in enumerate(in_step):
+            if run.gpu is None:
+                _write_gloo(writer, activity, shift)
+            else:
+                at = first + number * _BETWEEN_LAUNCHES_NS if run.launched_ahead else None
+                _write_activity(writer, activity, shift, at)
+        if run.launched_ahead:
+            launched = first + len(in_step) * _BETWEEN_LAUNCHES_NS
+            done = max(activity.end_ns for activity in in_step) + shift + MARGIN_NS
+            writer.synchronize(launched, done - launched)
     return document(
         writer,
         world_size=run.world_size,
@@ -78,18 +88,25 @@ def _write_step(writer: EventWriter, run: Run, step: int, activities: list[Activ
     writer.device_span(name, first + shift, end - first, external_id)
 
 
-def _write_activity(writer: EventWriter, activity: Activity, shift: int) -> None:
+def _write_activity(writer: EventWriter, activity: Activity, shift: int, launched_ns: int | None) -> None:
     start, dur = activity.start_ns + shift, activity.end_ns - activity.start_ns
     args: Event = {}
     external_id = 0
     if activity.collective and activity.collective.call.metadata:
         args = activity.collective.call.args_of_rank(activity.collective.args, writer.rank).as_args()
-        issued = start - LAUNCH_LATENCY_NS - 400
+        issued = (start - LAUNCH_LATENCY_NS if launched_ns is None else launched_ns) - 400
         external_id = _write_comms_op(writer, activity.collective, issued)
         writer.host_span("user_annotation", f"nccl:{activity.collective.call.op}", issued, _ISSUE_NS)
     stream = SIDE_STREAM if activity.kind == "side compute" else MAIN_STREAM
     writer.activity(
-        _CATEGORIES[activity.kind], activity.name, start, dur, stream=stream, external_id=external_id, args=args
+        _CATEGORIES[activity.kind],
+        activity.name,
+        start,
+        dur,
+        stream=stream,
+        external_id=external_id,
+        args=args,
+        launched_ns=launched_ns,
     )
 
 

@@ -1,7 +1,7 @@
 """The collective calls of one rank: every communication activity with what is known of it, none dropped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class Collectives:
     signatures: tuple[Signature, ...]
     site: Ints
     sites: tuple[str, ...]
+    of_activity: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """For each communication activity of the rank the row of its call; empty on a trace without a device."""
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -76,7 +78,8 @@ def device_collectives(
     signature, signatures = _signatures_of_rows(trace, kinds, rows, issued, issuers.launches)
     launched = issuers.launches.row[rows]
     found = sites(trace, *_issued(trace.launches, launched))
-    first, start, end, exposed = _joined(one_call_each(issued, rows, trace), trace.activities, rows, exposed_ns)
+    number = one_call_each(issued, rows, trace)
+    first, start, end, exposed = _joined(number, trace.activities, rows, exposed_ns)
     return _in_order(
         Collectives(
             start_ns=start,
@@ -87,6 +90,7 @@ def device_collectives(
             signatures=signatures,
             site=found.index[first],
             sites=found.names,
+            of_activity=np.unique(number, return_inverse=True)[1].astype(np.int64),
         )
     )
 
@@ -155,6 +159,8 @@ def _stated(calls: Sequence[CallMetadata], found: Sites) -> Sites:
 
 def _in_order(calls: Collectives) -> Collectives:
     order = np.argsort(calls.start_ns, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
     return replace(
         calls,
         start_ns=calls.start_ns[order],
@@ -163,6 +169,7 @@ def _in_order(calls: Collectives) -> Collectives:
         seq=calls.seq[order],
         signature=calls.signature[order],
         site=calls.site[order],
+        of_activity=place[calls.of_activity],
     )
 
 

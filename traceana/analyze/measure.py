@@ -15,6 +15,7 @@ from traceana.analyze.collectives import Collectives, device_collectives, host_c
 from traceana.analyze.devices import activity_kinds, own_devices
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
+from traceana.analyze.work import RankWork, rank_work
 from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
 from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
 from traceana.trace.file import Damage
@@ -53,6 +54,8 @@ class RankResult:
     """Collectives that the host issued for a device, by record_param_comms."""
     idle_patterns: tuple[KernelPattern, ...] = ()
     """The user's patterns that match no kernel here."""
+    work: RankWork | None = None
+    """None where there is no GPU."""
 
     @property
     def times(self) -> RankTimes | None:
@@ -106,6 +109,8 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
     comm_rows: Ints = np.flatnonzero(communicates)
     collectives = device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows], found)
     lost, behind = losses[0] if len(losses) == 1 else (None, None)
+    call = np.full(len(kind), -1, dtype=np.int64)
+    call[comm_rows] = collectives.of_activity
     return RankResult(
         path=trace.path,
         header=trace.header,
@@ -125,6 +130,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
             trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
         ),
         notes=notes,
+        work=rank_work(trace, found.launches, kind, call),
     )
 
 

@@ -34,10 +34,15 @@ from traceana.trace.read import groups_by_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyzedRun:
-    """A run's report and the calls behind it, which comparisons and the Parquet file need."""
+    """A run's report and the calls behind it, which comparisons and the Parquet file need.
+
+    `steps` and `clocks` are what a replay needs besides; both are None where the report was read from a file.
+    """
 
     report: RunReport
     calls: Calls
+    steps: Executions | None = None
+    clocks: ClockOffsets | None = None
 
 
 def analyze_run(
@@ -98,7 +103,7 @@ def analyze_run(
         hta=hta,
         named_files=tuple(path.as_posix() for path in files.named),
     )
-    return AnalyzedRun(report=report, calls=calls)
+    return AnalyzedRun(report=report, calls=calls, steps=steps, clocks=matching.clocks)
 
 
 def steps_of_run(ranks: Mapping[int, RankResult], clocks: ClockOffsets) -> tuple[Executions, tuple[str, ...]]:

@@ -26,6 +26,7 @@ from traceana.report.runs import RunReport
 from traceana.report.setup import MissingRank, NcclLog, Setup
 from traceana.report.spans import Span, SpanInstance, StepTime
 from traceana.report.times import Distribution, Histogram
+from traceana.report.what_if import WhatIf
 from traceana.report.whole import Report
 
 SCHEMA_VERSION = 1
@@ -78,4 +79,5 @@ __all__ = [
     "TruncatedFile",
     "UncoveredBy",
     "UnevenSizes",
+    "WhatIf",
 ]

@@ -13,6 +13,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 GPU_CATEGORIES = ("kernel", "gpu_memcpy", "gpu_memset")
+WAITS = ("device", "stream", "event", "stream on event")
+"""What the runtime's waiting calls wait for; the last one makes a stream wait, and the host goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,8 @@ class RankTrace:
     names: tuple[str, ...]
     activities: Activities
     launches: HostRows
+    waits: HostRows
+    """The runtime's calls that wait for the device, or make a stream wait; `key` indexes WAITS."""
     spans: HostRows
     """User annotations; `key` indexes names. c10d's own annotations are not among them."""
     modules: HostRows

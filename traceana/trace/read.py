@@ -25,6 +25,7 @@ _MODULE_PREFIX = "nn.Module: "
 # Device events of accelerators whose form is not known here, by Kineto's and the vendors' categories.
 _FOREIGN = re.compile(r"(?:hpu|mtia|npu|xpu|privateuse1|glow|ascend|xla|tpu)(?!_(?:runtime|driver)$)", re.IGNORECASE)
 _LONGEST_US = float(1 << 43)
+_WAITING_CALL = re.compile(r"(?:Device|Ctx|(Stream)|(Event))Synchronize|(StreamWaitEvent)")
 
 
 class _Rows:
@@ -53,7 +54,7 @@ class _Reader:
         self.graph_launches = array("q")
         self.foreign: set[str] = set()
         self.gpu = array("q")
-        self.launches, self.spans, self.host_calls = _Rows(), _Rows(), _Rows()
+        self.launches, self.spans, self.host_calls, self.waits = _Rows(), _Rows(), _Rows(), _Rows()
         self.host_collectives, self.operators, self.modules, self.frames = _Rows(), _Rows(), _Rows(), _Rows()
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
         self.bare_calls = _Rows()
@@ -110,6 +111,8 @@ class _Reader:
             self.launches.add(start, duration, self._thread(event), correlation)
             if "GraphLaunch" in event.name:
                 self.graph_launches.append(correlation)
+        elif found := _WAITING_CALL.search(event.name):
+            self.waits.add(start, duration, self._thread(event), found.lastindex or 0)
 
     def operator(self, event: Event, start: int, duration: int) -> None:
         self.operators.add(start, duration, self._thread(event), self._host_name(event.name))
@@ -214,6 +217,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
             external=external,
         ),
         launches=reader.launches.finish(base_ns),
+        waits=reader.waits.finish(base_ns),
         spans=reader.spans.finish(base_ns),
         modules=reader.modules.finish(base_ns),
         host_calls=(reader.host_calls if reader.host_calls.flat else reader.bare_calls).finish(base_ns),

@@ -1,0 +1,206 @@
+"""Small graphs with known answers, and real runs that the unchanged replay gives back."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.matching import signature
+from traceana.analyze.calls import Calls
+from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.work import LAUNCHES, RankWork
+from traceana.errors import TraceanaError
+from traceana.pipeline import read_one
+from traceana.replay.build import build
+from traceana.replay.changes import overlapped, with_transfers, without_launch_gaps
+from traceana.replay.graph import Edges, Graph, Host
+from traceana.replay.play import play
+from traceana.replay.recorded import WITHIN, NotKnownError, mean_ns, recorded
+from traceana.replay.stragglers import without_straggler
+from traceana.report import Clock
+from traceana.trace.columns import WAITS
+
+ROOT = Path(__file__).parents[2]
+TRACES = ROOT / "tests" / "traces"
+SHARED = Path(os.environ.get("TRACEANA_PUBLIC_TRACES", ROOT / ".." / "shared" / "traces" / "public")).parent
+US = 1_000
+CLOCKS = ClockOffsets(offset_ns={}, clock=Clock(method="shared", residual_ns=0))
+COMPUTE, CALL = False, True
+DEVICE, STREAM_WAIT = WAITS.index("device"), WAITS.index("stream on event")
+
+Done = tuple[float, float, int, bool, int]
+"""Start and end in µs, stream, whether it is a call, and the host operation that launched it."""
+Host_ = tuple[float, float, int]
+"""Start and end in µs, and what the host does."""
+
+
+def work(done: Sequence[Done], host: Sequence[Host_]) -> RankWork:
+    start, end, stream, communicates, launch = zip(*done, strict=True)
+    begun, over, does = zip(*host, strict=True)
+    is_call = np.array(communicates)
+    return RankWork(
+        start_ns=ns(start),
+        end_ns=ns(end),
+        stream=np.array(stream, dtype=np.int64),
+        launch=np.array(launch, dtype=np.int64),
+        call=np.where(is_call, np.cumsum(is_call) - 1, -1),
+        graph=np.zeros(len(done), dtype=np.bool_),
+        communicates=is_call,
+        host_start_ns=ns(begun),
+        host_end_ns=ns(over),
+        host_does=np.array(does, dtype=np.int64),
+    )
+
+
+def ns(microseconds: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array([round(one * US) for one in microseconds], dtype=np.int64)
+
+
+def calls_of(works: Mapping[int, RankWork]) -> Calls:
+    """The k-th calls of all ranks are one."""
+    rows = [(rank, one.start_ns[one.call >= 0]) for rank, one in works.items()]
+    many = sum(len(start) for _, start in rows)
+    nothing = np.zeros(many, dtype=np.int64)
+    return Calls(
+        rank=np.repeat([rank for rank, _ in rows], [len(start) for _, start in rows]),
+        start_ns=np.concatenate([start for _, start in rows]),
+        duration_ns=nothing,
+        exposed_ns=nothing,
+        wait_ns=nothing,
+        transfer_ns=nothing,
+        matched=np.ones(many, dtype=np.bool_),
+        collective=np.concatenate([np.arange(len(start)) for _, start in rows]),
+        seq=nothing,
+        step=nothing,
+        warm_up=np.zeros(many, dtype=np.bool_),
+        signature=nothing,
+        signatures=(signature(),),
+        site=nothing,
+        sites=("",),
+    )
+
+
+def graph_of(*ranks: RankWork) -> Graph:
+    works = dict(enumerate(ranks))
+    graph = build(works, calls_of(works), CLOCKS)
+    assert (play(graph) == graph.time_ns).all()
+    return graph
+
+
+def starts(graph: Graph) -> list[float]:
+    """When each activity starts, in µs."""
+    return [time / US for time in play(graph)[: len(graph.activities)].tolist()]
+
+
+def halved(graph: Graph) -> Graph:
+    return with_transfers(graph, np.full(len(graph.activities), 0.5))
+
+
+AHEAD = [(0, 1, LAUNCHES), (2, 3, LAUNCHES), (4, 5, LAUNCHES)]
+
+
+def test_a_call_that_gets_shorter_lets_the_next_kernel_begin() -> None:
+    rank = work([(5, 50, 7, COMPUTE, 0), (51, 151, 7, CALL, 1), (152, 200, 7, COMPUTE, 2)], AHEAD)
+    assert starts(halved(graph_of(rank, rank))) == [5, 51, 102, 5, 51, 102]
+
+
+def test_a_kernel_that_is_launched_late_does_not_begin_before() -> None:
+    host = [(0, 1, LAUNCHES), (2, 3, LAUNCHES), (145, 146, LAUNCHES)]
+    rank = work([(5, 50, 7, COMPUTE, 0), (51, 151, 7, CALL, 1), (152, 200, 7, COMPUTE, 2)], host)
+    assert starts(halved(graph_of(rank, rank)))[:3] == [5, 51, 150]
+
+
+def test_the_host_that_waits_for_the_device_launches_earlier_when_it_is_done_earlier() -> None:
+    host = [(0, 1, LAUNCHES), (2, 3, LAUNCHES), (4, 154, DEVICE), (164, 165, LAUNCHES)]
+    rank = work([(5, 50, 7, COMPUTE, 0), (51, 151, 7, CALL, 1), (170, 200, 7, COMPUTE, 3)], host)
+    assert starts(halved(graph_of(rank, rank)))[:3] == [5, 51, 120]
+
+
+def test_nobody_leaves_a_call_before_the_last_has_come() -> None:
+    early = work([(5, 50, 7, COMPUTE, 0), (51, 251, 7, CALL, 1), (252, 300, 7, COMPUTE, 2)], AHEAD)
+    late = work([(5, 150, 7, COMPUTE, 0), (151, 251, 7, CALL, 1), (252, 300, 7, COMPUTE, 2)], AHEAD)
+    graph = graph_of(early, late)
+    assert starts(halved(graph)) == [5, 51, 202, 5, 151, 202]
+    assert starts(without_straggler(graph, 1)) == [5, 51, 152, 5, 51, 152]
+
+
+def test_a_root_that_is_done_before_the_others_come_waits_for_nobody() -> None:
+    root = work([(5, 50, 7, COMPUTE, 0), (51, 71, 7, CALL, 1), (72, 100, 7, COMPUTE, 2)], AHEAD)
+    other = work([(5, 150, 7, COMPUTE, 0), (151, 171, 7, CALL, 1), (172, 200, 7, COMPUTE, 2)], AHEAD)
+    assert starts(halved(graph_of(root, other))) == [5, 51, 62, 5, 151, 162]
+
+
+def test_what_waits_for_another_stream_is_found_where_the_host_made_it_wait() -> None:
+    """The call is over long before the kernel behind the wait begins; three times as long, it holds it up."""
+    host = [(0, 1, LAUNCHES), (2, 3, LAUNCHES), (4, 5, LAUNCHES), (6, 7, STREAM_WAIT), (8, 9, LAUNCHES)]
+    rank = work(
+        [(5, 50, 7, COMPUTE, 0), (10, 60, 20, CALL, 1), (51, 100, 7, COMPUTE, 2), (101, 120, 7, COMPUTE, 4)], host
+    )
+    graph = graph_of(rank, rank)
+    assert starts(with_transfers(graph, np.full(8, 3.0)))[:4] == [5, 10, 51, 161]
+    unwaited = work([(5, 50, 7, COMPUTE, 0), (10, 60, 20, CALL, 1), (51, 100, 7, COMPUTE, 2)], host[:3])
+    assert starts(with_transfers(graph_of(unwaited, unwaited), np.full(6, 3.0)))[:3] == [5, 10, 51]
+
+
+def test_what_begins_when_another_stream_is_done_waits_for_it() -> None:
+    rank = work([(5, 105, 20, CALL, 0), (6, 20, 7, COMPUTE, 1), (106, 120, 7, COMPUTE, 2)], AHEAD)
+    assert starts(halved(graph_of(rank, rank)))[:3] == [5, 6, 56]
+
+
+def test_launches_without_gaps_begin_when_the_device_is_free() -> None:
+    host = [(0, 1, LAUNCHES), (100, 101, LAUNCHES), (200, 201, LAUNCHES)]
+    rank = work([(5, 50, 7, COMPUTE, 0), (105, 150, 7, COMPUTE, 1), (205, 250, 7, COMPUTE, 2)], host)
+    assert starts(without_launch_gaps(graph_of(rank))) == [5, 51, 97]
+
+
+def test_only_the_next_call_waits_for_one_that_overlaps() -> None:
+    host = [*AHEAD, (6, 7, LAUNCHES)]
+    rank = work(
+        [(5, 50, 7, COMPUTE, 0), (51, 151, 7, CALL, 1), (152, 182, 7, COMPUTE, 2), (183, 283, 7, CALL, 3)], host
+    )
+    graph = graph_of(rank, rank)
+    first = np.isin(np.arange(8), [1, 5])
+    assert starts(overlapped(graph, first))[:4] == [5, 51, 51, 151]
+
+
+def test_things_that_wait_for_each_other_are_refused() -> None:
+    nothing = np.zeros(2, dtype=np.int64)
+    graph = graph_of(work([(5, 50, 7, COMPUTE, 0)], AHEAD[:1]))
+    circle = Edges(source=np.array([0, 1]), target=np.array([1, 0]), lag_ns=nothing, op=nothing - 1)
+    host = Host(rank=nothing[:0], after=nothing[:0], gap_ns=nothing[:0])
+    with pytest.raises(TraceanaError, match="in a circle"):
+        play(replace(graph, time_ns=nothing, duration_ns=nothing, delay_ns=nothing, edges=circle, host=host))
+
+
+KNOWN = [
+    TRACES / "h200" / "torch-2r",
+    TRACES / "h200" / "pynccl-2r",
+    TRACES / "h200" / "pynccl-4r",
+    TRACES / "h200" / "torch-4r-straggler2",
+    TRACES / "h200" / "torch-2r-graph",
+    TRACES / "h200" / "pynccl-2r-graph",
+    TRACES / "h200" / "training-2r",
+    SHARED / "h200x2" / "pipeline-2r",
+]
+# Ranks that share one GPU by time slices: who had it when is in no trace.
+NOT_KNOWN = [TRACES / "h100" / name for name in ("torch-2r", "pynccl-2r", "torch-2r-graph", "pynccl-2r-graph")]
+
+
+@pytest.mark.parametrize("folder", KNOWN, ids=lambda folder: folder.name)
+def test_the_unchanged_replay_gives_the_measured_steps(folder: Path) -> None:
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}; set TRACEANA_PUBLIC_TRACES")
+    run, ranks = read_one(folder, 1, lambda *_: None)
+    found = recorded(run, {rank: result.work for rank, result in ranks.items()})
+    assert (found.played_ns(found.graph) == found.measured_ns).all()
+    assert mean_ns(found.replayed_ns) == pytest.approx(mean_ns(found.measured_ns), rel=WITHIN)
+
+
+@pytest.mark.parametrize("folder", NOT_KNOWN, ids=lambda folder: folder.name)
+def test_a_run_that_it_does_not_give_back_is_not_known(folder: Path) -> None:
+    run, ranks = read_one(folder, 1, lambda *_: None)
+    with pytest.raises(NotKnownError, match="something held the GPUs up"):
+        recorded(run, {rank: result.work for rank, result in ranks.items()})

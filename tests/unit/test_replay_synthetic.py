@@ -1,0 +1,122 @@
+"""Runs with planted changes: the replay gives the step that the run would have had."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import refused, traceana
+from tests.synthetic import Call, Run, write_run
+
+NEAR = 0.01
+US = 1_000
+ALL_TO_ALL = Call(op="all_to_all", nelems=1 << 20, transfer_ns=400 * US)
+ALL_REDUCE = Call(op="all_reduce", nelems=1 << 22, transfer_ns=200 * US)
+RUN = Run(
+    world_size=2, calls=(ALL_TO_ALL, ALL_REDUCE), steps=6, spread_ns=2 * US, launched_ahead=True, step_pause_ns=50 * US
+)
+
+
+def whatif(folder: Path, *changes: str) -> Any:
+    return json.loads(traceana("whatif", folder, "--workers", "1", "--format", "json", *changes))
+
+
+def step_ns(folder: Path, run: Run) -> int:
+    """What a run that was written so takes."""
+    write_run(folder, run)
+    measured: int = whatif(folder)["measured_step_ns"]
+    return measured
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_run(folder, RUN)
+    return folder
+
+
+def test_unchanged_it_gives_what_was_measured(run: Path) -> None:
+    found = whatif(run)
+    assert found["predicted_step_ns"] == found["measured_step_ns"]
+    assert found["replayed_step_ns"] == pytest.approx(found["measured_step_ns"], rel=NEAR)
+    assert found["low_ns"] <= found["predicted_step_ns"] <= found["high_ns"]
+    assert found["steps"] == 5
+
+
+def test_transfers_scale(run: Path, tmp_path: Path) -> None:
+    quick = replace(RUN, calls=(replace(ALL_TO_ALL, transfer_ns=100 * US), ALL_REDUCE))
+    found = whatif(run, "--transfer", "all_to_all=0.25")
+    assert found["predicted_step_ns"] == pytest.approx(step_ns(tmp_path, quick), rel=NEAR)
+    assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(300 * US, rel=NEAR)
+
+
+def test_a_late_rank_is_as_quick_as_its_peers(tmp_path: Path) -> None:
+    late = replace(RUN, world_size=4, calls=(replace(ALL_TO_ALL, delays_ns={2: 500 * US}), ALL_REDUCE))
+    write_run(tmp_path / "late", late)
+    found = whatif(tmp_path / "late", "--no-straggler")
+    assert found["change"] == "rank 2 as quick as its peers"
+    assert found["predicted_step_ns"] == pytest.approx(step_ns(tmp_path / "even", replace(RUN, world_size=4)), rel=NEAR)
+
+
+def test_launches_without_gaps(tmp_path: Path) -> None:
+    slow = replace(RUN, launched_ahead=False)
+    write_run(tmp_path, slow)
+    assert whatif(tmp_path, "--no-launch-gaps")["predicted_step_ns"] < whatif(tmp_path)["measured_step_ns"]
+    # A host that launches everything just before it begins does not let the device go faster.
+    unchanged = whatif(tmp_path, "--transfer", "all_to_all=0.25")
+    assert unchanged["predicted_step_ns"] == pytest.approx(unchanged["measured_step_ns"], rel=NEAR)
+
+
+def test_bench_figures_take_the_transfers_place(run: Path, tmp_path: Path) -> None:
+    rows = [bench_row("pynccl", size, 200 * US) for size in (1 << 20, 1 << 22)]
+    figures = tmp_path / "bench.json"
+    figures.write_text(json.dumps({"ranks": 2, "rows": [*rows, bench_row("torch", 1 << 20, 1)]}))
+    found = whatif(run, "--backend-from", f"{figures}:pynccl")
+    assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(200 * US, rel=NEAR)
+    (note,) = found["notes"]
+    assert note.startswith("all_reduce 8")
+    assert note.endswith("pynccl's all_reduce was not measured")
+    assert "for one of pynccl, torch" in refused("whatif", run, "--backend-from", figures)
+    assert "no backend nccl" in refused("whatif", run, "--backend-from", f"{figures}:nccl")
+
+
+def bench_row(backend: str, message_bytes: int, p50_ns: int) -> dict[str, object]:
+    return {
+        "op": "all_to_all",
+        "message_bytes": message_bytes,
+        "backend": backend,
+        "graph": False,
+        "p50_ns": p50_ns,
+        "blocks_ns": [p50_ns * 99 // 100, p50_ns, p50_ns * 101 // 100],
+    }
+
+
+def test_an_operation_beside_compute(run: Path) -> None:
+    """Only the next call waits for it: each all_to_all hides under the compute before the all_reduce."""
+    found = whatif(run, "--overlap", "all_to_all")
+    hidden = RUN.compute_ns
+    assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(hidden, rel=0.05)
+
+
+def test_without_a_change_it_says_what_would_help(run: Path) -> None:
+    found = whatif(run)
+    assert found["helps"][0]["change"] in ("all_to_all beside compute", "all_reduce beside compute")
+    assert "saves" in traceana("whatif", run)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (replace(RUN, gpu=None), "no GPU's work"),
+        (replace(RUN, missing_ranks=frozenset({1})), "the traces of ranks 1 are missing"),
+        (replace(RUN, steps=1), "no steps are known"),
+    ],
+)
+def test_what_the_run_does_not_tell_is_not_known(tmp_path: Path, made: Run, reason: str) -> None:
+    write_run(tmp_path, made)
+    message = refused("whatif", tmp_path, "--no-straggler")
+    assert "is not known" in message
+    assert reason in message
+    assert message.count("\n") == 1

@@ -1,0 +1,1 @@
+"""A run played again on its graph of dependencies, as it was or with something changed."""

@@ -1,0 +1,224 @@
+"""From what was recorded of a run to its graph."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from traceana.analyze.calls import Calls
+from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.work import RankWork
+from traceana.replay.graph import Activities, Edges, Graph, Host
+from traceana.replay.host import Blocked, blocked, gaps, last_wait
+from traceana.replay.meetings import meetings
+from traceana.replay.streams import Pairs, event_pairs, prompt_pairs, stream_pairs, usual
+from traceana.trace.columns import Ints
+
+_NO_OP = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rank:
+    """One rank's work, on the common clock since the run's first moment, and where its rows are among all ranks'."""
+
+    rank: int
+    work: RankWork
+    blocked: Blocked
+    first_activity: int
+    first_op: int
+    first_wait: int
+    root: int
+    calls: Ints
+
+    def resumed(self) -> Ints:
+        """For each host operation the node at which the host went on before it."""
+        wait = last_wait(self.work.host_start_ns, self.blocked)
+        return np.where(wait >= 0, self.first_wait + wait, self.root)
+
+
+def build(works: Mapping[int, RankWork], calls: Calls, clocks: ClockOffsets) -> Graph:
+    """The graph of all ranks' work."""
+    ranks = _placed(_on_common_clock(works, clocks), calls)
+    activities = _activities(ranks, calls)
+    many = sum(len(one.blocked.op) for one in ranks)
+    starts = _joined([one.work.start_ns for one in ranks])
+    ends = _joined([one.work.end_ns for one in ranks])
+    met = meetings(activities, starts, ends, len(starts) + len(ranks) + many)
+    waits = _joined([one.blocked.end_ns for one in ranks])
+    duration = np.zeros(len(starts) + len(ranks) + many + met.nodes, dtype=np.int64)
+    duration[: len(starts)] = np.where(met.leave == np.arange(len(starts)), ends - starts, 0)
+    graph = Graph(
+        time_ns=np.concatenate((starts, np.zeros(len(ranks), dtype=np.int64), waits, met.time_ns)),
+        duration_ns=duration,
+        delay_ns=np.zeros_like(duration),
+        edges=met.edges,
+        host=_host(ranks),
+        activities=replace(activities, leave=met.leave),
+    )
+    graph = _with(graph, [edges for one in ranks for edges in _host_edges(one, graph, ends)])
+    graph = _with(graph, [edges for one in ranks for edges in _device_edges(one, graph, ends)])
+    ready = graph.ready_ns()
+    graph = _with(graph, [_after(one, graph, ends, prompt_pairs(one.work, _mine(one, ready)), 0) for one in ranks])
+    return replace(graph, delay_ns=graph.time_ns - graph.ready_ns())
+
+
+def first_moment(works: Mapping[int, RankWork], clocks: ClockOffsets) -> int:
+    """When the first of all things happened, on the common clock."""
+    return min(
+        int(clocks.common(rank, times).min())
+        for rank, work in works.items()
+        for times in (work.start_ns, work.host_start_ns)
+        if len(times)
+    )
+
+
+def _on_common_clock(works: Mapping[int, RankWork], clocks: ClockOffsets) -> list[tuple[int, RankWork]]:
+    """All times since the run's first moment."""
+    common = {
+        rank: replace(
+            work,
+            start_ns=clocks.common(rank, work.start_ns),
+            end_ns=clocks.common(rank, work.end_ns),
+            host_start_ns=clocks.common(rank, work.host_start_ns),
+            host_end_ns=clocks.common(rank, work.host_end_ns),
+        )
+        for rank, work in sorted(works.items())
+    }
+    first = first_moment(works, clocks)
+    return [
+        (
+            rank,
+            replace(
+                work,
+                start_ns=work.start_ns - first,
+                end_ns=work.end_ns - first,
+                host_start_ns=work.host_start_ns - first,
+                host_end_ns=work.host_end_ns - first,
+            ),
+        )
+        for rank, work in common.items()
+    ]
+
+
+def _placed(works: Sequence[tuple[int, RankWork]], calls: Calls) -> list[_Rank]:
+    all_activities = sum(len(work) for _, work in works)
+    found: list[_Rank] = []
+    activity, op, wait = 0, 0, all_activities + len(works)
+    for place, (rank, work) in enumerate(works):
+        held = blocked(work)
+        rows = np.flatnonzero(calls.rank == rank)
+        of_call = np.where(work.call >= 0, rows[work.call], -1) if len(rows) else np.full(len(work), -1, dtype=np.int64)
+        found.append(
+            _Rank(
+                rank=rank,
+                work=work,
+                blocked=held,
+                first_activity=activity,
+                first_op=op,
+                first_wait=wait,
+                root=all_activities + place,
+                calls=of_call,
+            )
+        )
+        activity, op, wait = activity + len(work), op + len(work.host_start_ns), wait + len(held.op)
+    return found
+
+
+def _joined(columns: Sequence[Ints]) -> Ints:
+    return np.concatenate(columns) if columns else np.zeros(0, dtype=np.int64)
+
+
+def _activities(ranks: Sequence[_Rank], calls: Calls) -> Activities:
+    call = _joined([one.calls for one in ranks])
+    matched = np.where((call >= 0) & calls.matched[call], calls.collective[call], -1) if len(calls) else call
+    return Activities(
+        rank=np.repeat([one.rank for one in ranks], [len(one.work) for one in ranks]),
+        leave=np.arange(len(call)),
+        communicates=np.concatenate([one.work.communicates for one in ranks]),
+        collective=matched,
+        call=call,
+        launch=_joined([np.where(one.work.launch >= 0, one.work.launch + one.first_op, -1) for one in ranks]),
+    )
+
+
+def _host(ranks: Sequence[_Rank]) -> Host:
+    return Host(
+        rank=np.repeat([one.rank for one in ranks], [len(one.work.host_start_ns) for one in ranks]),
+        after=_joined([one.resumed() for one in ranks]),
+        gap_ns=_joined(
+            [
+                gaps(one.work.host_start_ns, last_wait(one.work.host_start_ns, one.blocked), one.blocked, 0)
+                for one in ranks
+            ]
+        ),
+    )
+
+
+def _host_edges(one: _Rank, graph: Graph, ends: Ints) -> list[Edges]:
+    """What each wait of the host depends on: the host itself, and the activities that had to end."""
+    held = one.blocked
+    op = held.op + one.first_op
+    hosts = Edges(
+        source=one.resumed()[held.op],
+        target=one.first_wait + np.arange(len(op)),
+        lag_ns=np.zeros(len(op), dtype=np.int64),
+        op=op,
+    )
+    return [hosts, _between(graph, ends, held.activity + one.first_activity, held.waiter + one.first_wait, 0)]
+
+
+def _device_edges(one: _Rank, graph: Graph, ends: Ints) -> list[Edges]:
+    """What each activity depends on."""
+    work = one.work
+    pairs = stream_pairs(work)
+    usually = usual(work, pairs)
+    launched = np.flatnonzero(work.launch >= 0)
+    op = work.launch[launched]
+    launches = Edges(
+        source=one.resumed()[op],
+        target=launched + one.first_activity,
+        lag_ns=np.minimum(work.start_ns[launched] - work.host_start_ns[op], usually.latency_ns),
+        op=op + one.first_op,
+    )
+    alone = np.setdiff1d(np.flatnonzero(work.launch < 0), pairs.after)
+    roots = Edges(
+        source=np.full(len(alone), one.root),
+        target=alone + one.first_activity,
+        lag_ns=work.start_ns[alone],
+        op=np.full(len(alone), _NO_OP),
+    )
+    return [
+        launches,
+        roots,
+        _after(one, graph, ends, pairs, usually.gap_ns),
+        _after(one, graph, ends, event_pairs(work), usually.gap_ns),
+    ]
+
+
+def _after(one: _Rank, graph: Graph, ends: Ints, pairs: Pairs, usual_ns: int) -> Edges:
+    """Edges from one activity to another that comes after it."""
+    return _between(graph, ends, pairs.before + one.first_activity, pairs.after + one.first_activity, usual_ns)
+
+
+def _between(graph: Graph, ends: Ints, before: Ints, target: Ints, usual_ns: int) -> Edges:
+    """Edges from the end of activities, or from their start where they were not over yet; `usual_ns` is their lag."""
+    apart = ends[before] <= graph.time_ns[target]
+    source = np.where(apart, graph.activities.leave[before], before)
+    gap = graph.time_ns[target] - graph.time_ns[source] - graph.duration_ns[source]
+    return Edges(
+        source=source,
+        target=target,
+        lag_ns=np.where(apart, np.minimum(gap, usual_ns), gap),
+        op=np.full(len(target), _NO_OP),
+    )
+
+
+def _mine(one: _Rank, of_nodes: Ints) -> Ints:
+    return of_nodes[one.first_activity : one.first_activity + len(one.work)]
+
+
+def _with(graph: Graph, parts: Sequence[Edges]) -> Graph:
+    """The graph with more edges, but for those that what happened contradicts."""
+    edges = Edges.joined(parts)
+    holds = graph.time_ns[edges.source] <= graph.time_ns[edges.target]
+    return replace(graph, edges=Edges.joined([graph.edges, edges.only(holds)]))

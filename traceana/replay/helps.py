@@ -1,0 +1,50 @@
+"""The changes that would shorten a run's steps most, for the report."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from traceana.analyze.run import AnalyzedRun
+from traceana.analyze.work import RankWork
+from traceana.errors import TraceanaError
+from traceana.replay import wishes
+from traceana.replay.predict import Change, what_if
+from traceana.replay.recorded import NotKnownError, Recorded, recorded
+from traceana.report import WhatIf
+
+MOST = 3
+_MOST_STEPS = 16
+"""So many steps tell what a change brings; replaying thousands would cost more than reading them."""
+_SMALLEST = 0.001
+"""What shortens a step by less than this share is no help."""
+
+
+def what_helps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> tuple[tuple[WhatIf, ...], str | None]:
+    """At most three changes, the largest first; or the reason why none is known."""
+    try:
+        ready = recorded(run, works, _MOST_STEPS)
+    except NotKnownError as error:
+        return (), str(error)
+    return most_helpful(ready, run), None
+
+
+def most_helpful(ready: Recorded, run: AnalyzedRun) -> tuple[WhatIf, ...]:
+    """The changes that save most, each by itself."""
+    found = [what_if(ready, [change]) for change in _candidates(ready, run)]
+    helpful = [one for one in found if one.saved_ns > _SMALLEST * one.measured_step_ns]
+    return tuple(sorted(helpful, key=lambda one: -one.saved_ns)[:MOST])
+
+
+def _candidates(ready: Recorded, run: AnalyzedRun) -> Iterator[Change]:
+    wanted: list[Callable[[], Change]] = [
+        lambda: wishes.no_straggler(run.report.stragglers),
+        wishes.no_launch_gaps,
+        lambda: wishes.best_quartile(ready),
+    ]
+    exposed = wishes.exposed_by_operation(ready, run.calls.exposed_ns)
+    if exposed and max(exposed.values()) > 0:
+        wanted.append(lambda: wishes.overlap(ready, max(exposed, key=lambda op: exposed[op])))
+    for wish in wanted:
+        try:
+            yield wish()
+        except TraceanaError:
+            # The run has not what this change is about.
+            continue

@@ -1,0 +1,50 @@
+"""Plays a graph: the time of every node from those that it depends on."""
+
+import numpy as np
+
+from traceana.errors import TraceanaError
+from traceana.replay.graph import Edges, Graph
+from traceana.trace.columns import Ints
+
+# Things that happen at one time and depend on each other are few.
+_MOST_AT_ONCE = 10_000
+
+
+def play(graph: Graph) -> Ints:
+    """When each node happens. Raises TraceanaError where nodes depend on each other in a circle."""
+    order = _in_order(graph.time_ns, graph.edges)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    target = place[graph.edges.target]
+    by_target = np.argsort(target, kind="stable")
+    first = np.searchsorted(target[by_target], np.arange(len(order) + 1)).tolist()
+    source = place[graph.edges.source][by_target].tolist()
+    lag = graph.lag_ns()[by_target].tolist()
+    delays, durations = graph.delay_ns[order].tolist(), graph.duration_ns[order].tolist()
+    ends: list[int] = [0] * len(order)
+    times: list[int] = [0] * len(order)
+    for node, delay in enumerate(delays):
+        ready = 0
+        for edge in range(first[node], first[node + 1]):
+            at = ends[source[edge]] + lag[edge]
+            if at > ready:
+                ready = at
+        times[node] = ready + delay
+        ends[node] = ready + delay + durations[node]
+    found = np.empty(len(order), dtype=np.int64)
+    found[order] = times
+    return found
+
+
+def _in_order(time_ns: Ints, edges: Edges) -> Ints:
+    """The nodes so that each comes after what it depends on: by time, and at one time by what depends on what."""
+    at_once = time_ns[edges.source] == time_ns[edges.target]
+    source, target = edges.source[at_once], edges.target[at_once]
+    depth = np.zeros(len(time_ns), dtype=np.int64)
+    for _ in range(_MOST_AT_ONCE):
+        deeper = depth.copy()
+        np.maximum.at(deeper, target, depth[source] + 1)
+        if (deeper == depth).all():
+            return np.lexsort((depth, time_ns))
+        depth = deeper
+    raise TraceanaError("the run's activities depend on each other in a circle: their times cannot be right")

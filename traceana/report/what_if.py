@@ -1,0 +1,27 @@
+"""What a run's step would take with something changed, by a replay of what waited for what."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """One change, or several together. Times are geometric means over the run's steady steps, `steps` of them.
+
+    `replayed_step_ns` is the unchanged replay without the delays that nothing in the recording explains: how well the
+    replay knows this run. `low_ns` and `high_ns` bound the prediction at 95 %, by how the predicted steps differ and by
+    how far the replay is off; None with a single step. `notes` say what the change could not reach.
+    """
+
+    change: str
+    measured_step_ns: int
+    replayed_step_ns: int
+    predicted_step_ns: int
+    low_ns: int | None
+    high_ns: int | None
+    steps: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def saved_ns(self) -> int:
+        """By how much a step gets shorter, negative where it gets longer."""
+        return self.measured_step_ns - self.predicted_step_ns
