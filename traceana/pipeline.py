@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from traceana import __version__
+from traceana.analyze.beside_bench import beside_bench
 from traceana.analyze.capture_order import capture_order, window_of
 from traceana.analyze.guide import EDGES
 from traceana.analyze.measure import RankResult, measure_rank
@@ -19,6 +20,7 @@ from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
 from traceana.pool import Progress, each
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
+from traceana.report.bench import BenchReport
 from traceana.saved.cache import cached, measure_and_keep
 from traceana.trace.discover import Discovery, RunFiles, discover, named_together
 from traceana.trace.paired import read_paired_calls
@@ -29,7 +31,7 @@ class Settings:
     """How to analyze. `baseline` is a run's label, `edges` are bucket edges in bytes.
 
     `workers` 0 means one a core; `engine`, such as dask:tcp://host:8786, measures instead of them. `cache` keeps what
-    was measured beside the run, and takes it from there.
+    was measured beside the run, and takes it from there. Calls are laid beside the `benches`.
     """
 
     baseline: str | None = None
@@ -39,6 +41,7 @@ class Settings:
     edges: tuple[int, ...] = EDGES
     own_patterns: tuple[KernelPattern, ...] = ()
     hta: bool = False
+    benches: tuple[BenchReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +156,9 @@ def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], sett
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
     run = analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
-    return replace(run, report=replace(run.report, paired=paired_rows(read_paired_calls(files.folder))))
+    bench = beside_bench(run.report, settings.benches) if settings.benches else None
+    paired = paired_rows(read_paired_calls(files.folder))
+    return replace(run, report=replace(run.report, paired=paired, bench=bench))
 
 
 def _hta(ranks: dict[int, RankResult]) -> HtaSection:

@@ -232,3 +232,26 @@ def test_buckets_leave_out_the_warm_up_that_operations_leave_out(straggler: Outc
         of_op = [bucket for bucket in run["buckets"] if bucket["op"] == op and bucket["scheme"] == "powers"]
         assert sum(bucket["steady"]["count"] for bucket in of_op if bucket["steady"]) == sum(steady)
         assert sum(bucket["count"] for bucket in of_op) > sum(steady) > 0
+
+
+def test_calls_lie_beside_a_site_s_own_figures(tmp_path: Path) -> None:
+    site = tmp_path / "alltoall.txt"
+    site.write_text(
+        "# nThread 1 nGpus 2 minBytes 1 maxBytes 1 step: 1(bytes) warmup iters: 1 iters: 20 agg iters: 1 graph: 0\n"
+        "#  Rank  0 Group  0 Pid  7 on  vm device  0 [0x06] NVIDIA H200\n"
+        "#  Rank  1 Group  0 Pid  7 on  vm device  1 [0x07] NVIDIA H200\n"
+        "12582912 3145728 bfloat16 none -1 41.00 306 153 0 42.00 299 149 N/A\n"
+    )
+    outcome = analyze(tmp_path / "out", H200 / "torch-2r", "--bench", site)
+    bench = outcome.run["bench"]
+    (benched,) = bench["benched"]
+    assert (benched["op"], benched["message_bytes"], benched["bench_ns"]) == ("all_to_all", 12 * MIB, 41_000)
+    assert benched["share"] == pytest.approx(41_000 / benched["duration_ns"])
+    assert benched["share"] + benched["waiting"] + benched["contention"] == pytest.approx(1)
+    assert {(one["op"], one["message_bytes"]) for one in bench["unbenched"]} == set(TORCH_CALLS) - {
+        ("all_to_all", 12 * MIB)
+    }
+    said = outcome.stdout.replace("\u00a0", " ")
+    assert "all_to_all 12 MiB runs at" in said
+    assert "traceana bench --ranks 2 --op all_reduce -b 4M -e 4M --dtype bfloat16" in said
+    assert "Beside the bench" in outcome.html

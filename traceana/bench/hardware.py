@@ -24,8 +24,11 @@ _REASONS = {
 
 def machine(device: torch.device) -> tuple[tuple[str, str], ...]:
     """Pairs of a name and what is known: the device and versions."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    return ("host", platform.machine()), ("torch", str(torch.__version__)), ("device", name)
+    facts = (("host", platform.machine()), ("torch", str(torch.__version__)))
+    if device.type != "cuda":
+        return (*facts, ("device", "CPU"))
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))  # type: ignore[no-untyped-call]
+    return (*facts, ("NCCL", nccl), ("device", torch.cuda.get_device_name(device)))
 
 
 def state(device: torch.device, *, after: bool = False) -> tuple[tuple[str, str], ...]:

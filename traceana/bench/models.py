@@ -7,8 +7,9 @@ is 2 × 2 latents.
 
 from dataclasses import dataclass
 
-from traceana.bench.plan import DTYPES, Message
+from traceana.bench.plan import Message
 from traceana.errors import TraceanaError
+from traceana.report.bench import DTYPES
 
 _SPATIAL = 8
 _TEMPORAL = 4

@@ -3,21 +3,9 @@
 from dataclasses import dataclass
 
 from traceana.errors import TraceanaError
+from traceana.report.bench import SIZED_OPERATIONS
 
-OPERATIONS = (
-    "all_reduce",
-    "all_gather",
-    "reduce_scatter",
-    "broadcast",
-    "reduce",
-    "all_to_all",
-    "all_to_allv",
-    "send_recv",
-    "send_recv_pair",
-    "all_to_all_4d",
-    "all_to_all_4d_copies",
-)
-DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}
+OPERATIONS = (*SIZED_OPERATIONS, "all_to_all_4d", "all_to_all_4d_copies")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LARGEST = 1 << 40
 

@@ -20,6 +20,7 @@ Examples:
   traceana analyze traces/                        every run below traces/; the one captured first is the baseline
   traceana analyze torch/ pynccl/ --baseline torch
   traceana analyze rank0.json.gz rank1.json.gz -o out
+  traceana analyze traces/ --bench bench.json     calls beside the same ones measured alone
   traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'
   traceana analyze traces/ --format md | gh pr comment --body-file -
 """
@@ -70,6 +71,14 @@ Examples:
 )
 @click.option("--executor", "engine", metavar="dask:ADDRESS", help="Read traces on the workers of a Dask scheduler.")
 @click.option("--no-cache", is_flag=True, help="Neither keep nor take what was measured (.traceana beside the traces).")
+@click.option(
+    "--bench",
+    "benches",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Lay calls beside what `traceana bench -o` or nccl-tests wrote; may be repeated.",
+)
 @click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")
 @click.option(
     "--format",
@@ -90,12 +99,14 @@ def command(
     workers: int,
     engine: str | None,
     no_cache: bool,
+    benches: tuple[Path, ...],
     hta: bool,
     form: str,
     open_report: bool,
 ) -> None:
     """Analyze and say what was found."""
     from traceana.kernels import parse_comm_kernel, parse_compute_kernel
+    from traceana.saved.bench import read_bench
 
     settings = Settings(
         baseline=baseline,
@@ -108,6 +119,7 @@ def command(
             *(parse_comm_kernel(text) for text in comm_kernels),
         ),
         hta=hta,
+        benches=tuple(map(read_bench, benches)),
     )
     with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress, _load_renderers)
@@ -120,12 +132,13 @@ def command(
 
 
 def _show(report: Report, form: str, output: Path) -> None:
+    from traceana.render.text.beside_bench import beside_bench_tables
     from traceana.render.text.overview import overview_table
     from traceana.render.text.summary import summary
     from traceana.render.text.tables import markdown, show
 
     if form == "text":
-        show([overview_table(report)])
+        show([overview_table(report), *beside_bench_tables(report)])
     elif form == "md":
         click.echo(markdown(summary(report)), nl=False)
     else:

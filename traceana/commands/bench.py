@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from traceana.bench.plan import DTYPES, OPERATIONS, Message, Plan, parse_size, sizes
+from traceana.bench.plan import Message, Plan, parse_size, sizes
 from traceana.errors import TraceanaError
+from traceana.report.bench import DTYPES, SIZED_OPERATIONS
 
 _EXAMPLES = """
 \b
@@ -16,8 +17,6 @@ Examples:
   torchrun --nproc-per-node 8 -m traceana bench --op all_reduce --under-compute
   traceana bench --ranks 2 --format json -o bench.json
 """
-_SIZED = tuple(op for op in OPERATIONS if not op.startswith("all_to_all_4d"))
-"""Operations whose messages have a size and no shape."""
 _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_recv"
 
 
@@ -27,7 +26,7 @@ _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_
     help="Time collectives on this machine: every backend on the same messages, results checked, in random turns.",
 )
 @click.option("--ranks", type=click.IntRange(min=2), default=2, show_default=True, help="Ranks to start here.")
-@click.option("--op", "ops", default=_SWEPT, show_default=True, help=f"Any of {', '.join(_SIZED)}.")
+@click.option("--op", "ops", default=_SWEPT, show_default=True, help=f"Any of {', '.join(SIZED_OPERATIONS)}.")
 @click.option("-b", "first", default="1K", show_default=True, help="Smallest message.")
 @click.option("-e", "last", default="256M", show_default=True, help="Largest message.")
 @click.option("-f", "factor", type=click.IntRange(min=2), default=4, show_default=True, help="Step between sizes.")
@@ -114,9 +113,11 @@ def command(
 
 
 def _swept(ops: str, first: str, last: str, factor: int) -> tuple[Message, ...]:
-    unknown = [op for op in ops.split(",") if op not in _SIZED]
+    unknown = [op for op in ops.split(",") if op not in SIZED_OPERATIONS]
     if unknown:
-        raise TraceanaError(f"--op {unknown[0]}: measure any of {', '.join(_SIZED)}; all_to_all_4d with --model")
+        raise TraceanaError(
+            f"--op {unknown[0]}: measure any of {', '.join(SIZED_OPERATIONS)}; all_to_all_4d with --model"
+        )
     found = sizes(parse_size(first), parse_size(last), factor)
     return tuple(Message(op=op, message_bytes=size) for op in ops.split(",") for size in found)
 

@@ -11,6 +11,7 @@ from traceana.render.page.marks import baseline_first, marked_runs, side_marks
 from traceana.render.page.section import View
 from traceana.render.sections import (
     all_calls,
+    beside_bench,
     breakdown,
     causes,
     comparison,
@@ -38,7 +39,14 @@ VIEWS = (
     View(
         name="calls",
         title="Operations",
-        sections=(operations.SECTION, sizes.SECTION, uneven.SECTION, sites.SECTION, all_calls.SECTION),
+        sections=(
+            operations.SECTION,
+            sizes.SECTION,
+            uneven.SECTION,
+            sites.SECTION,
+            beside_bench.SECTION,
+            all_calls.SECTION,
+        ),
     ),
     View(name="time", title="Timeline", sections=(timeline.SECTION, spans.SECTION, perf.SECTION)),
     View(name="setup", title="Setup", sections=(setup.SECTION, unknowns.SECTION, hta.SECTION, glossary.SECTION)),

@@ -4,6 +4,7 @@ Times are integer nanoseconds, sizes bytes, bandwidths decimal GB/s as nccl-test
 (https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md). `None` means "not known", never zero.
 """
 
+from traceana.report.beside_bench import BenchedCalls, BesideBench, UnbenchedCalls
 from traceana.report.causes import ExposedIs, HostPlace, IdleBy, UncoveredBy
 from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
@@ -33,6 +34,8 @@ SCHEMA_VERSION = 1
 
 __all__ = [
     "SCHEMA_VERSION",
+    "BenchedCalls",
+    "BesideBench",
     "Bucket",
     "BytesByRank",
     "CallSite",
@@ -77,6 +80,7 @@ __all__ = [
     "TimelineRow",
     "TimelineSlice",
     "TruncatedFile",
+    "UnbenchedCalls",
     "UncoveredBy",
     "UnevenSizes",
     "WhatIf",

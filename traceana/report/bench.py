@@ -6,6 +6,20 @@ Times are ns, bandwidths decimal GB/s as nccl-tests counts them; None means not 
 from dataclasses import dataclass
 
 BENCH_SCHEMA_VERSION = 1
+SIZED_OPERATIONS = (
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "broadcast",
+    "reduce",
+    "all_to_all",
+    "all_to_allv",
+    "send_recv",
+    "send_recv_pair",
+)
+"""What `traceana bench` measures by size alone."""
+DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}
+"""Element types that it measures, with their bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from traceana.report.beside_bench import BesideBench
 from traceana.report.coverage import Coverage, Noise
 from traceana.report.hta import HtaSection
 from traceana.report.late import LateRank
@@ -62,3 +63,5 @@ class RunReport:
     """Ranks that others waited for, the most waited for first, at most eight; empty where there is no GPU."""
     named_files: tuple[str, ...] = ()
     """The files of the run where they were named one by one: its folder may hold others."""
+    bench: BesideBench | None = None
+    """None without `analyze --bench`."""

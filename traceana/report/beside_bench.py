@@ -1,0 +1,53 @@
+"""A run's calls beside a bench of the same."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchedCalls:
+    """Steady calls of one kind beside a bench of that operation and size over as many ranks.
+
+    `share` is the bench's time over the run's median duration, waiting included: 1 where the run is as fast. Of what it
+    lacks, `waiting` is the share of the duration before the last rank arrived, and `contention` what the transfer takes
+    longer than the bench, below 0 where it takes less; both None where calls were not matched.
+    """
+
+    op: str
+    message_bytes: int
+    dtype: str | None
+    group_size: int
+    backend: str
+    count: int
+    duration_ns: int
+    transfer_ns: int | None
+    bench_backend: str
+    bench_ns: int
+    share: float
+    waiting: float | None
+    contention: float | None
+    fastest_backend: str
+    """The bench's fastest at this size, certain or not; `bench_backend` where there is no other."""
+    fastest_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnbenchedCalls:
+    """Calls that no given bench has, why, and the command that would measure them (None where bench has none)."""
+
+    op: str
+    message_bytes: int
+    dtype: str | None
+    group_size: int
+    backend: str
+    count: int
+    reason: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideBench:
+    """All calls of a run with a size; `notes` say where bench and run are not of the same machine or versions."""
+
+    benched: tuple[BenchedCalls, ...]
+    unbenched: tuple[UnbenchedCalls, ...]
+    notes: tuple[str, ...]
