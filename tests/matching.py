@@ -63,6 +63,8 @@ def collectives(calls: Sequence[Made]) -> Collectives:
         signatures=tuple(codes),
         site=np.full(len(ordered), -1, dtype=np.int64),
         sites=(),
+        module=np.full(len(ordered), -1, dtype=np.int64),
+        modules=(),
     )
 
 

@@ -110,6 +110,8 @@ def _calls(truth: Truth, transfer: Ints, wait: Ints) -> Calls:
         signature=np.tile(key.ravel(), RANKS),
         site=np.full(len(transfers), -1, dtype=np.int64),
         sites=(),
+        module=np.full(len(transfers), -1, dtype=np.int64),
+        modules=(),
         signatures=tuple(_signature(op, size) for op, size in KEYS),
     )
 

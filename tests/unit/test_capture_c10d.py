@@ -54,7 +54,7 @@ def test_a_call_on_the_host_is_noted_and_another_is_not(calls: Calls) -> None:
     issued.wrapped()(torch.ones(4, device="meta"))
     assert (issued.calls, calls.host) == (1, [])
     issued.wrapped()(tensor=torch.ones(6))
-    ((_, sent, received, number, thread, begin, end, begun),) = calls.host
+    ((_, sent, received, number, _, thread, begin, end, begun),) = calls.host
     assert (issued.calls, sent, received, number) == (2, 6, 6, None)
     assert begin <= end
     assert (thread, begun) == (threading.get_ident(), True)
@@ -75,7 +75,7 @@ def test_the_window_is_asked_before_the_first_call_that_is_too_many(calls: Calls
     calls.before, calls.unasked = lambda: asked.append(calls.seen), 2
     all_reduce = Issued().wrapped()
     for _ in range(4):
-        all_reduce(torch.ones(4))
+        all_reduce(torch.ones(8))
     assert asked == [2, 3]
 
 

@@ -24,7 +24,8 @@ def worker(claim: Claim, pid: int, rank: int, content: str | None = None, *, wor
     """A rank that exported; `content` replaces its good trace."""
     trace = claim.scratch / f"{pid}.json"
     trace.write_text(json.dumps({"traceEvents": EVENTS}) if content is None else content)
-    facts: dict[str, Any] = {name: [] for name in ("keys", "calls", "host", "graphs", "adapters", "pairs", "steps")}
+    lists = ("keys", "calls", "host", "graphs", "adapters", "pairs", "steps", "places", "modules")
+    facts: dict[str, Any] = {name: [] for name in lists}
     facts |= {"groups": {}, "since": 0, "until": 0}
     trace.with_suffix(".calls").write_text(json.dumps(facts))
     return Worker(pid=pid, rank=rank, world_size=world_size, host="host", backend="gloo", versions={}, trace=str(trace))

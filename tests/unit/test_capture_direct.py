@@ -35,7 +35,7 @@ def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calls]:
 
 def records(noted: Calls) -> list[dict[str, Any] | None]:
     facts = noted.export()
-    return [record(facts["keys"], call) if call else None for call in facts["calls"]]
+    return [record(facts["keys"], facts["modules"], call) if call else None for call in facts["calls"]]
 
 
 class CustomAllreduce:

@@ -80,7 +80,7 @@ def test_calls_of_a_capture_are_kept_even_before_the_window() -> None:
         calls.end_graph()
     facts = calls.export()
     assert facts["calls"] == []
-    assert [record(facts["keys"], call) for call in facts["graphs"][0]] == [noted("allreduce", 4)]
+    assert [record(facts["keys"], facts["modules"], call) for call in facts["graphs"][0]] == [noted("allreduce", 4)]
 
 
 # HTA's own use of pandas
@@ -88,7 +88,7 @@ def test_calls_of_a_capture_are_kept_even_before_the_window() -> None:
 def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> None:
     source = tmp_path / "1.json"
     source.write_bytes(gzip.decompress(REAL.read_bytes()))
-    graphs = [[at, *sizes, None] for at, sizes in enumerate(2 * [size] for _, size in CALLS)]
+    graphs = [[at, *sizes, None, -1] for at, sizes in enumerate(2 * [size] for _, size in CALLS)]
     facts = {
         "keys": [noted(*call) for call in CALLS],
         "calls": [],
@@ -100,6 +100,8 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
         "graphs": [graphs],
         "adapters": [],
         "pairs": [],
+        "places": [],
+        "modules": [],
     }
     source.with_suffix(".calls").write_text(json.dumps(facts))
     published = publish(source, tmp_path / "rank0.json.gz")

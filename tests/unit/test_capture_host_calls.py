@@ -6,6 +6,7 @@ import pytest
 from traceana_capture.launcher import flight
 from traceana_capture.launcher.flight import Entry, Group
 from traceana_capture.launcher.host_calls import Note, annotate_host
+from traceana_capture.launcher.modules import Places
 
 BASE = 1_790_000_000_000_000_000
 GROUP = {"Group size": 2, "Process Group Name": "0"}
@@ -43,7 +44,7 @@ def entry(
 
 def annotated(events: list[dict[str, Any]], notes: list[Note], entries: list[Entry]) -> list[dict[str, Any]]:
     trace = {"baseTimeNanoseconds": BASE, "traceEvents": list(events)}
-    annotate_host(trace, notes, entries, GROUPS)
+    annotate_host(trace, notes, entries, GROUPS, Places([], [], BASE))
     found: list[dict[str, Any]] = trace["traceEvents"]  # type: ignore[assignment]
     return found
 

@@ -44,7 +44,7 @@ def test_a_send_has_its_size_and_its_peer(calls: Calls) -> None:
     send = point_to_point._noted(issued.send, ("send", "Dst Rank"))
     assert send(dist.group.WORLD, tensors, 0, 5) == "work"
     assert issued.calls == [(tensors, 0, 5)]
-    ((keys, sent, received, number, _, begin, end, begun),) = calls.host
+    ((keys, sent, received, number, _, _, begin, end, begun),) = calls.host
     assert (keys["Collective name"], keys["Dst Rank"], keys["Group size"], keys["dtype"]) == ("send", 0, 1, "Float")
     assert (sent, received, number, begun, begin <= end) == (10, 10, None, True, True)
 

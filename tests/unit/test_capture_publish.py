@@ -51,7 +51,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         library.ncclRecv(0, 100, HALF, peer, comm)
     library.ncclGroupEnd()
     facts = fresh.export()
-    return [record(facts["keys"], call) for call in facts["calls"]]
+    return [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
 
 
 def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
@@ -82,7 +82,7 @@ def test_a_group_inside_a_group_is_one_call(monkeypatch: pytest.MonkeyPatch) -> 
     library.ncclSend(0, 50, HALF, 1, comm)
     library.ncclGroupEnd()
     facts = fresh.export()
-    (call,) = [record(facts["keys"], call) for call in facts["calls"]]
+    (call,) = [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
     assert (call["Collective name"], call["In msg nelems"]) == ("send", 150)
 
 

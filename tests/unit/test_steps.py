@@ -173,6 +173,8 @@ def test_calls_by_step_and_what_is_warm_up() -> None:
         seq=start,
         site=np.full(6, -1),
         sites=(),
+        module=np.full(6, -1),
+        modules=(),
         signature=np.zeros(6, dtype=np.int64),
         signatures=(),
     )

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.matched import Matching
 from traceana.analyze.steps import warm_up
-from traceana.trace.columns import Bools, Ints
+from traceana.trace.columns import Bools, Ints, ModuleName
 
+_Name = TypeVar("_Name", str, ModuleName)
 _IN_PARTS = ("all_gather", "reduce_scatter")
 
 
@@ -20,7 +22,7 @@ class Calls:
     `collective` numbers the collectives whose calls were found on all ranks, -1 elsewhere; those whose clocks could not
     be compared are not `matched`. `step` numbers the run's steps, -1 outside them and -2 before the first; `warm_up`
     are calls of the first step, the first of each kind, and their peers. `site` indexes `sites`, the innermost span or
-    module that issued the call, or is -1.
+    module that issued the call, and `module` indexes `modules`; or they are -1.
     """
 
     rank: Ints
@@ -38,6 +40,8 @@ class Calls:
     signatures: tuple[Signature, ...]
     site: Ints
     sites: tuple[str, ...]
+    module: Ints
+    modules: tuple[ModuleName, ...]
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -74,7 +78,8 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
     found = _found(ordered, matching)
     signature, signatures = _with_whole_messages(*_signatures(ordered), found.collective)
     step = np.concatenate([steps[rank] for rank, _ in ordered])
-    sites, site = _sites([calls for _, calls in ordered])
+    sites, site = _joint([(calls.sites, calls.site) for _, calls in ordered])
+    modules, module = _joint([(calls.modules, calls.module) for _, calls in ordered])
     return Calls(
         rank=of_rank,
         start_ns=start,
@@ -91,6 +96,8 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
         signatures=signatures,
         site=site,
         sites=sites,
+        module=module,
+        modules=modules,
     )
 
 
@@ -159,12 +166,12 @@ def _with_whole_messages(
     return found, tuple(list(codes)[code] for code in used.tolist())
 
 
-def _sites(ranks: Sequence[Collectives]) -> tuple[tuple[str, ...], Ints]:
-    """The ranks' sites under one numbering."""
-    codes: dict[str, int] = {}
+def _joint(ranks: Sequence[tuple[tuple[_Name, ...], Ints]]) -> tuple[tuple[_Name, ...], Ints]:
+    """The ranks' names and what points at them under one numbering."""
+    codes: dict[_Name, int] = {}
     columns = []
-    for calls in ranks:
+    for names, index in ranks:
         # The last entry is what -1 points at.
-        mine = [codes.setdefault(name, len(codes)) for name in calls.sites] + [-1]
-        columns.append(np.array(mine, dtype=np.int64)[calls.site])
+        mine = [codes.setdefault(name, len(codes)) for name in names] + [-1]
+        columns.append(np.array(mine, dtype=np.int64)[index])
     return tuple(codes), np.concatenate(columns)

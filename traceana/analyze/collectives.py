@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from traceana.analyze.attribution import Issued, Issuers, issue, one_call_each
-from traceana.analyze.frames import Sites, base_name, sites
+from traceana.analyze.frames import sites
 from traceana.analyze.launches import Launches
 from traceana.analyze.message_size import dtype_bytes, message_bytes
-from traceana.kernels import UNKNOWN, Kind, NameKind, backend_of_library, operation_of_call
-from traceana.trace.columns import Activities, CallMetadata, HostRows, Ints, RankTrace
-from traceana.trace.read import groups_by_name
+from traceana.analyze.modules import issuing_modules
+from traceana.axes import axis_of
+from traceana.kernels import UNKNOWN, NameKind, backend_of_library, operation_of_call
+from traceana.trace.columns import Activities, CallMetadata, HostRows, Ints, ModuleName, RankTrace
+from traceana.trace.header import Header, descriptions_by_name, groups_by_name
 
 C10D = "torch.distributed"
 DIRECT = "direct call"
@@ -40,6 +42,8 @@ class Signature:
     received_bytes: int | None = None
     sent_by_rank: tuple[int, ...] = ()
     """Bytes for each rank of the group, where splits are told."""
+    axis: str | None = None
+    """Along which the group divides the work, such as TP; None where its description does not tell."""
 
     def agrees_with(self, other: "Signature") -> bool:
         """Whether two ranks' calls can be the same collective: op, dtype and size are equal."""
@@ -50,8 +54,8 @@ class Signature:
 class Collectives:
     """One rank's calls in order of start.
 
-    `signature` indexes `signatures`, `site` indexes `sites` or is -1 where the call came from nowhere known, `seq` is
-    -1 where absent.
+    `signature` indexes `signatures`; `site` indexes `sites` and `module` indexes `modules`, or they are -1 where the
+    call came from nowhere known; `seq` is -1 where absent.
     """
 
     start_ns: Ints
@@ -64,6 +68,8 @@ class Collectives:
     sites: tuple[str, ...]
     of_activity: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """For each communication activity of the rank the row of its call; empty on a trace without a device."""
+    module: Ints
+    modules: tuple[ModuleName, ...]
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -76,36 +82,44 @@ def device_collectives(
     ops = [kinds[name].op or UNKNOWN for name in trace.activities.name[rows].tolist()]
     issued = issue(trace, issuers.launches, issuers.enclosing, rows, ops)
     signature, signatures = _signatures_of_rows(trace, kinds, rows, issued, issuers.launches)
-    launched = issuers.launches.row[rows]
-    found = sites(trace, *_issued(trace.launches, launched))
+    thread, at_ns = _issued(trace.launches, issuers.launches.row[rows])
+    found, modules = sites(trace, thread, at_ns), issuing_modules(trace, thread, at_ns, _said(issued))
     number = one_call_each(issued, rows, trace)
     first, start, end, exposed = _joined(number, trace.activities, rows, exposed_ns)
-    return _in_order(
+    return in_order(
         Collectives(
             start_ns=start,
             end_ns=end,
             exposed_ns=exposed,
-            seq=_seqs(issued.calls, issued.call)[first],
+            seq=sequence_numbers(issued.calls, issued.call)[first],
             signature=signature[first],
             signatures=signatures,
             site=found.index[first],
             sites=found.names,
             of_activity=np.unique(number, return_inverse=True)[1].astype(np.int64),
+            module=modules.index[first],
+            modules=modules.names,
         )
     )
+
+
+def _said(issued: Issued) -> list[list[CallMetadata]]:
+    """For each activity what is said of its call: by itself, and by the host's call around its launch."""
+    pairs = zip(issued.call.tolist(), issued.own.tolist(), strict=True)
+    return [[issued.calls[one] for one in pair if one >= 0] for pair in pairs]
 
 
 def _signatures_of_rows(
     trace: RankTrace, kinds: Sequence[NameKind], rows: Ints, issued: Issued, launches: Launches
 ) -> tuple[Ints, tuple[Signature, ...]]:
-    groups = groups_by_name(trace.header)
+    groups = Groups(trace.header)
     direct = (launches.row[rows] >= 0) & ~launches.graph[rows] & ~_launched_together(trace.activities.correlation[rows])
     signatures: dict[Signature, int] = {}
     codes = []
     columns = zip(issued.call.tolist(), trace.activities.name[rows].tolist(), direct.tolist(), issued.c10d, strict=True)
     for call, name, is_direct, c10d in columns:
         if call >= 0:
-            found = _signature(issued.calls[call], kinds[name], groups, issued.members[call])
+            found = signature_of(issued.calls[call], kinds[name], groups, issued.members[call])
         else:
             found = _bare_signature(kinds[name], C10D if c10d else DIRECT if is_direct else UNKNOWN)
         codes.append(signatures.setdefault(found, len(signatures)))
@@ -124,40 +138,8 @@ def _joined(call: Ints, activities: Activities, rows: Ints, exposed_ns: Ints) ->
     return first, start, end, exposed
 
 
-def host_collectives(trace: RankTrace, exposed_ns: Ints) -> Collectives:
-    """Calls of a trace without GPU: the host spans that are the communication."""
-    rows = trace.host_collectives
-    groups = groups_by_name(trace.header)
-    signatures: dict[Signature, int] = {}
-    calls = [trace.calls[key] for key in rows.key.tolist()]
-    kind = NameKind(kind=Kind.COMMUNICATION, library="gloo", op=UNKNOWN)
-    codes = [signatures.setdefault(_signature(call, kind, groups), len(signatures)) for call in calls]
-    found = _stated(calls, sites(trace, rows.thread, rows.start_ns))
-    return _in_order(
-        Collectives(
-            start_ns=rows.start_ns,
-            end_ns=rows.end_ns,
-            exposed_ns=exposed_ns,
-            seq=_seqs(trace.calls, rows.key),
-            signature=np.array(codes, dtype=np.int64),
-            signatures=tuple(signatures),
-            site=found.index,
-            sites=found.names,
-        )
-    )
-
-
-def _stated(calls: Sequence[CallMetadata], found: Sites) -> Sites:
-    """Where the trace says of a call where it was issued, that; a span of gloo's thread begins when the work does."""
-    codes = {name: code for code, name in enumerate(found.names)}
-    index = [
-        code if call.site is None else codes.setdefault(base_name(call.site), len(codes))
-        for call, code in zip(calls, found.index.tolist(), strict=True)
-    ]
-    return Sites(names=tuple(codes), index=np.array(index, dtype=np.int64))
-
-
-def _in_order(calls: Collectives) -> Collectives:
+def in_order(calls: Collectives) -> Collectives:
+    """The same calls in order of start."""
     order = np.argsort(calls.start_ns, kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -170,10 +152,12 @@ def _in_order(calls: Collectives) -> Collectives:
         signature=calls.signature[order],
         site=calls.site[order],
         of_activity=place[calls.of_activity],
+        module=calls.module[order],
     )
 
 
-def _seqs(calls: Sequence[CallMetadata], index: Ints) -> Ints:
+def sequence_numbers(calls: Sequence[CallMetadata], index: Ints) -> Ints:
+    """The calls' own numbers, -1 where they have none."""
     found = [calls[c].seq if c >= 0 else None for c in index.tolist()]
     return np.array([-1 if seq is None else seq for seq in found], dtype=np.int64)
 
@@ -201,10 +185,22 @@ def _bare_signature(kind: NameKind, otherwise: str) -> Signature:
     )
 
 
-def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, ...]], members: int = 1) -> Signature:
+class Groups:
+    """What the header says of process groups, by their names."""
+
+    def __init__(self, header: Header) -> None:
+        self.ranks, self.descriptions = groups_by_name(header), descriptions_by_name(header)
+
+    def axis(self, call: CallMetadata) -> str | None:
+        """The axis of the call's group; capture completes the header where torch was given no description."""
+        return axis_of(call.group_description) or axis_of(self.descriptions.get(call.group_name or ""))
+
+
+def signature_of(call: CallMetadata, kind: NameKind, groups: Groups, members: int = 1) -> Signature:
+    """What is known of a call by its description and by its kernel's name."""
     op = operation_of_call(call.name)
     op = op if op != UNKNOWN else kind.op or UNKNOWN
-    group = call.group_ranks or groups.get(call.group_name or "")
+    group = call.group_ranks or groups.ranks.get(call.group_name or "")
     size = call.group_size or (len(group) if group else None)
     return Signature(
         op=op,
@@ -221,6 +217,7 @@ def _signature(call: CallMetadata, kind: NameKind, groups: dict[str, tuple[int, 
         sent_bytes=_bytes(call.in_nelems, call.dtype),
         received_bytes=_bytes(call.out_nelems, call.dtype),
         sent_by_rank=_split_bytes(call),
+        axis=groups.axis(call),
     )
 
 

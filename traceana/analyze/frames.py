@@ -58,6 +58,24 @@ def innermost(frames: HostRows, thread: Ints, at_ns: Ints) -> Ints:
     return found
 
 
+def chains(frames: HostRows, rows: Ints) -> list[tuple[int, ...]]:
+    """For each of `rows` the frames that are open with it on its thread, the outermost first and itself last."""
+    outer = np.full(len(frames.key), -1, dtype=np.int64)
+    for owner in np.unique(frames.thread):
+        mine = np.flatnonzero(frames.thread == owner)
+        mine = mine[np.lexsort((-frames.end_ns[mine], frames.start_ns[mine]))]
+        around = _outer(frames.end_ns[mine])
+        outer[mine] = np.where(around >= 0, mine[around], -1)
+    return [_chain(outer, row) for row in rows.tolist()]
+
+
+def _chain(outer: Ints, row: int) -> tuple[int, ...]:
+    chain = [row]
+    while outer[chain[-1]] >= 0:
+        chain.append(int(outer[chain[-1]]))
+    return tuple(reversed(chain))
+
+
 def _last_open(begin: Ints, end: Ints, at_ns: Ints) -> Ints:
     outer = _outer(end)
     place = np.searchsorted(begin, at_ns, side="right") - 1

@@ -11,8 +11,9 @@ from traceana.analyze.causes.compared import RankTimes
 from traceana.analyze.causes.host import Stretches
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.causes.spent import Spent, spent
-from traceana.analyze.collectives import Collectives, device_collectives, host_collectives
+from traceana.analyze.collectives import Collectives, device_collectives
 from traceana.analyze.devices import activity_kinds, own_devices
+from traceana.analyze.host_collectives import host_collectives
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
 from traceana.analyze.work import RankWork, rank_work

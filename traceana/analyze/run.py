@@ -16,6 +16,7 @@ from traceana.analyze.causes.of_steps import with_causes
 from traceana.analyze.causes.spent import places
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.layers import axes
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
@@ -28,8 +29,8 @@ from traceana.analyze.timeline_calls import with_calls
 from traceana.analyze.uneven import uneven_sizes
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
+from traceana.trace.header import groups_by_name
 from traceana.trace.perf_dump import read_perf_dump
-from traceana.trace.read import groups_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ def analyze_run(
         host_calls=summarize.host_calls(result.host_calls for _, result in sorted(ranks.items()) if result.host_calls),
         uneven=uneven_sizes(collectives, matching),
         late=late_ranks(matching, calls, collectives, times, steps.names),
+        axes=axes(calls),
         timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
         coverage=_coverage(
             ranks,

@@ -9,6 +9,7 @@ from traceana.analyze.calls import Calls
 from traceana.analyze.causes.join import Causes
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.guide import EDGES
+from traceana.analyze.layers import layer_calls
 from traceana.analyze.matched import Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
@@ -62,7 +63,13 @@ def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> 
         exposed_is=exposed_is,
         uncovered_by=uncovered_by,
         steady=_steady(calls, signature, rows & ~calls.warm_up),
+        layers=layer_calls(calls, rows),
+        axes=tuple(sorted({axis for axis in _axes(calls, rows) if axis is not None})),
     )
+
+
+def _axes(calls: Calls, rows: Bools) -> set[str | None]:
+    return {calls.signatures[code].axis for code in np.unique(calls.signature[rows]).tolist()}
 
 
 def _steady(calls: Calls, signature: Signature, rows: Bools) -> SteadyCalls | None:

@@ -10,6 +10,7 @@ from traceana.report.comparison import Comparison, ComparisonRow, StepComparison
 from traceana.report.coverage import Coverage, Noise, TruncatedFile
 from traceana.report.hta import HtaSection, HtaTable
 from traceana.report.late import LateBy, LateKernel, Lateness, LateRank, LateStep
+from traceana.report.layers import AxisCalls, LayerCalls, ModuleCalls
 from traceana.report.operations import Bucket, BytesByRank, CallSite, HostCalls, Operation, SteadyCalls, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
@@ -34,6 +35,7 @@ SCHEMA_VERSION = 1
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AxisCalls",
     "BenchedCalls",
     "BesideBench",
     "Bucket",
@@ -56,8 +58,10 @@ __all__ = [
     "LateRank",
     "LateStep",
     "Lateness",
+    "LayerCalls",
     "MemoryCheckpoint",
     "MissingRank",
+    "ModuleCalls",
     "NcclLog",
     "Noise",
     "Operation",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from traceana.report.causes import ExposedIs, UncoveredBy
+from traceana.report.layers import LayerCalls
 from traceana.report.times import Distribution, Histogram
 
 
@@ -54,6 +55,10 @@ class Operation:
     """What `exposed_ns` was, and what left it uncovered; None where there is no GPU."""
     steady: SteadyCalls | None = None
     """None where all calls are warm-up."""
+    layers: tuple[LayerCalls, ...] = ()
+    """By the modules that issued the calls, as far as the trace tells; calls of no known module are in none."""
+    axes: tuple[str, ...] = ()
+    """Parallel axes of the calls' groups, such as TP; those that groups' descriptions do not tell are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

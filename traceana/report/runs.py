@@ -6,6 +6,7 @@ from traceana.report.beside_bench import BesideBench
 from traceana.report.coverage import Coverage, Noise
 from traceana.report.hta import HtaSection
 from traceana.report.late import LateRank
+from traceana.report.layers import AxisCalls
 from traceana.report.operations import Bucket, CallSite, HostCalls, Operation, UnevenSizes
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import PerfDump
@@ -65,3 +66,5 @@ class RunReport:
     """The files of the run where they were named one by one: its folder may hold others."""
     bench: BesideBench | None = None
     """None without `analyze --bench`."""
+    axes: tuple[AxisCalls, ...] = ()
+    """Empty in reports of before it was known, and where there is no communication."""

@@ -5,6 +5,7 @@ are not in it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import Signature
 from traceana.analyze.run import AnalyzedRun
-from traceana.trace.columns import Bools, Ints
+from traceana.trace.columns import Bools, Ints, ModuleName
 
 FILE = "collectives.parquet"
 _OF_SIGNATURE = pa.schema(
@@ -25,14 +26,17 @@ _OF_SIGNATURE = pa.schema(
         ("group_name", pa.string()),
         ("backend", pa.string()),
         ("library", pa.string()),
+        ("axis", pa.string()),
     ]
 )
+_OF_MODULE = pa.schema([("module", pa.string()), ("module_class", pa.string()), ("layer", pa.string())])
 SCHEMA = pa.schema(
     [
         ("run", pa.string()),
         ("rank", pa.int64()),
         *_OF_SIGNATURE,
         ("site", pa.string()),
+        *_OF_MODULE,
         ("seq", pa.int64()),
         ("collective", pa.int64()),
         ("step", pa.int64()),
@@ -46,6 +50,10 @@ SCHEMA = pa.schema(
 )
 
 
+# What earlier versions did not write.
+_ADDED = ("axis", *_OF_MODULE.names)
+
+
 def table(runs: Sequence[AnalyzedRun]) -> pa.Table:
     """All calls of `runs`, run after run."""
     return pa.concat_tables([_table(run) for run in runs])
@@ -53,9 +61,10 @@ def table(runs: Sequence[AnalyzedRun]) -> pa.Table:
 
 def calls(table: pa.Table, label: str) -> Calls:
     """The calls of the run of that label. Raises KeyError where a column is missing."""
-    mine = table.filter(pyarrow.compute.equal(table["run"], label))
+    mine = _completed(table.filter(pyarrow.compute.equal(table["run"], label)))
     signature, signatures = _signatures(mine)
     site = mine["site"].combine_chunks().dictionary_encode()
+    module, modules = _modules(mine)
     return Calls(
         rank=_ints(mine, "rank"),
         start_ns=_ints(mine, "start_ns"),
@@ -72,7 +81,16 @@ def calls(table: pa.Table, label: str) -> Calls:
         signatures=signatures,
         site=np.asarray(site.indices.fill_null(-1)).astype(np.int64),
         sites=tuple(site.dictionary.to_pylist()),
+        module=module,
+        modules=modules,
     )
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    for name in _ADDED:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), pa.string()))
+    return table
 
 
 def _table(run: AnalyzedRun) -> pa.Table:
@@ -80,7 +98,10 @@ def _table(run: AnalyzedRun) -> pa.Table:
     columns = {
         "run": pa.repeat(run.report.label, len(found)),
         "rank": found.rank,
-        "site": pa.array([*found.sites, None], pa.string()).take(pa.array(found.site % (len(found.sites) + 1))),
+        "site": _named(found.sites, found.site),
+        "module": _named([module.path for module in found.modules], found.module),
+        "module_class": _named([module.kind for module in found.modules], found.module),
+        "layer": _named([module.layer for module in found.modules], found.module),
         "seq": _known(found.seq, found.seq >= 0),
         "collective": _known(found.collective, found.collective >= 0),
         "step": _known(found.step, found.step >= 0),
@@ -98,6 +119,11 @@ def _table(run: AnalyzedRun) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
+def _named(names: Sequence[str | None], index: Ints) -> pa.Array:
+    """The names that `index` points at; -1 points at none."""
+    return pa.array([*names, None], pa.string()).take(pa.array(index % (len(names) + 1)))
+
+
 def _known(values: Ints, known: Bools) -> pa.Array:
     return pa.array(values, mask=~known)
 
@@ -108,9 +134,26 @@ def _ints(table: pa.Table, name: str, *, absent: int = -1) -> Ints:
 
 def _signatures(table: pa.Table) -> tuple[Ints, tuple[Signature, ...]]:
     """Calls of one kind share a signature."""
-    encoded = {name: table[name].combine_chunks().dictionary_encode() for name in _OF_SIGNATURE.names}
+    index, found = _distinct(table, _OF_SIGNATURE.names)
+    return index, tuple(Signature(group=None, **one) for one in found)
+
+
+def _modules(table: pa.Table) -> tuple[Ints, tuple[ModuleName, ...]]:
+    index, found = _distinct(table, _OF_MODULE.names)
+    known = [at for at, one in enumerate(found) if one["module"] is not None]
+    names = tuple(
+        ModuleName(path=found[at]["module"], kind=found[at]["module_class"], layer=found[at]["layer"]) for at in known
+    )
+    codes = np.full(len(found), -1, dtype=np.int64)
+    codes[known] = np.arange(len(known))
+    return codes[index], names
+
+
+def _distinct(table: pa.Table, columns: Sequence[str]) -> tuple[Ints, list[dict[str, Any]]]:
+    """The different rows of some columns, and for each row of the table which of them it is."""
+    encoded = {name: table[name].combine_chunks().dictionary_encode() for name in columns}
     codes = [np.asarray(column.indices.fill_null(-1)).astype(np.int64) for column in encoded.values()]
     kinds, index = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
     values = {name: [*column.dictionary.to_pylist(), None] for name, column in encoded.items()}
     found = [{name: values[name][code] for name, code in zip(values, kind, strict=True)} for kind in kinds.tolist()]
-    return index.reshape(-1), tuple(Signature(group=None, **one) for one in found)
+    return index.reshape(-1), found

@@ -1,7 +1,7 @@
 """What is read of an event's arguments.
 
-Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamCommsUtils`; "traceana backend" and
-"traceana library" are written by `traceana capture` beside them.
+Keys of `args` are those of Kineto's `output_json.cpp` and of c10d's `ParamCommsUtils`; those that begin with "traceana"
+are written by `traceana capture` beside them.
 """
 
 from math import prod
@@ -39,6 +39,12 @@ class Arguments(msgspec.Struct, gc=False):
     backend: str | None = msgspec.field(name="traceana backend", default=None)
     library: str | None = msgspec.field(name="traceana library", default=None)
     site: str | None = msgspec.field(name="traceana site", default=None)
+    module: str | None = msgspec.field(name="traceana module", default=None)
+    module_class: str | None = msgspec.field(name="traceana module class", default=None)
+    layer: str | None = msgspec.field(name="traceana layer", default=None)
+    group_description: str | None = msgspec.field(name="Process Group Description", default=None)
+    sequence: _Count = msgspec.field(name="Sequence number", default=-1)
+    forward_thread: _Count = msgspec.field(name="Fwd thread id", default=0)
     input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))
     input_types: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b"[]"))
 

@@ -18,6 +18,15 @@ WAITS = ("device", "stream", "event", "stream on event")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleName:
+    """An `nn.Module`: its path, its class, and the class of the numbered layer that it is in or is; None if unknown."""
+
+    path: str
+    kind: str | None
+    layer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallMetadata:
     """What a trace says about one collective call, in c10d's own words; None where it says nothing."""
 
@@ -40,6 +49,9 @@ class CallMetadata:
     out_split: tuple[int, ...] = ()
     site: str | None = None
     """Where the call was issued, written by capture for calls on the host, whose spans are on other threads."""
+    module: ModuleName | None = None
+    """The module that issued the call, written by capture."""
+    group_description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +97,10 @@ class RankTrace:
     """User annotations; `key` indexes names. c10d's own annotations are not among them."""
     modules: HostRows
     """Calls of `nn.Module`s, in traces with Python stacks; `key` indexes names."""
+    forward: HostRows
+    """Operators of the forward pass, in traces with Python stacks; `key` is autograd's sequence number."""
+    backward: HostRows
+    """Autograd's functions of the backward pass in such traces; `key` is the number of their forward's operator."""
     host_calls: HostRows
     """Host spans of collective calls; `key` indexes calls."""
     host_collectives: HostRows

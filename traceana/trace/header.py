@@ -12,7 +12,7 @@ from traceana.trace.lenient import number, ranks, struct_of
 MERGED = "traceana merge"
 """The top-level key that tells a merge of ranks from a rank's own file."""
 
-_KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_name", MERGED)
+_KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_name", "with_stack", MERGED)
 _NO_HOST = {"", "localhost", "unknown", "(none)"}
 # No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
 _MOST_RANKS = 1 << 20
@@ -58,6 +58,8 @@ class Header(msgspec.Struct, frozen=True):
     host: str | None = None
     merged: bool = False
     """Whether `traceana merge` wrote the file: it holds many ranks."""
+    stacks: bool = False
+    """Whether Python's stacks were recorded."""
 
     @property
     def rank(self) -> int | None:
@@ -72,6 +74,7 @@ class Header(msgspec.Struct, frozen=True):
             base_time_ns=other.base_time_ns if self.base_time_ns is None else self.base_time_ns,
             host=self.host or other.host,
             merged=self.merged or other.merged,
+            stacks=self.stacks or other.stacks,
         )
 
 
@@ -87,7 +90,20 @@ def decode_header(data: bytes) -> Header:
         base_time_ns=number(keys.get("baseTimeNanoseconds")),
         host=host.strip() if isinstance(host, str) and host.strip().lower() not in _NO_HOST else None,
         merged=MERGED in keys,
+        stacks=bool(number(keys.get("with_stack"))),
     )
+
+
+def descriptions_by_name(header: Header) -> dict[str, str]:
+    """What each process group's maker called it, by its name, from `distributedInfo`."""
+    configs = header.distributed.pg_config if header.distributed else []
+    return {config.pg_name: config.pg_desc for config in configs if config.pg_desc}
+
+
+def groups_by_name(header: Header) -> dict[str, tuple[int, ...]]:
+    """Ranks of each process group by its name, from `distributedInfo`."""
+    configs = header.distributed.pg_config if header.distributed else []
+    return {config.pg_name: tuple(config.ranks) for config in configs if config.ranks}
 
 
 def split_object(data: bytes) -> tuple[bytes, bytes]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from traceana.trace.arguments import Arguments, decode_arguments, first_input
+from traceana.trace.arguments import Arguments, decode_arguments
+from traceana.trace.call_metadata import call_metadata
 from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, HostRows, Ints, RankTrace
 from traceana.trace.events import Chunk, Event
 from traceana.trace.file import TraceFile
-from traceana.trace.header import Header
-from traceana.trace.lenient import number, ranks
+from traceana.trace.lenient import number
 
 _CATEGORY = {name: index for index, name in enumerate(GPU_CATEGORIES)}
 # How c10d names its own annotations: they repeat a collective, so they are no user spans.
@@ -22,6 +22,7 @@ _HOST_COMMUNICATION = ("gloo:", "mpi:", "ucc:")
 # How capture names a call that does not go through c10d; its kernels carry what is known of it.
 _DIRECT_PREFIX = "pynccl:"
 _MODULE_PREFIX = "nn.Module: "
+_AUTOGRAD_PREFIX = "autograd::engine::evaluate_function: "
 # Device events of accelerators whose form is not known here, by Kineto's and the vendors' categories.
 _FOREIGN = re.compile(r"(?:hpu|mtia|npu|xpu|privateuse1|glow|ascend|xla|tpu)(?!_(?:runtime|driver)$)", re.IGNORECASE)
 _LONGEST_US = float(1 << 43)
@@ -59,6 +60,9 @@ class _Reader:
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
         self.bare_calls = _Rows()
         self.c10d_spans, self.device_c10d_spans = _Rows(), _Rows()
+        # What ties the backward pass to modules, which only traces with stacks have.
+        self.stacks = False
+        self.forward, self.backward = _Rows(), _Rows()
         self.skipped = 0
         self.window_end: int | None = None
         self.handlers: dict[str, Callable[[Event, int, int], None]] = {
@@ -116,10 +120,19 @@ class _Reader:
 
     def operator(self, event: Event, start: int, duration: int) -> None:
         self.operators.add(start, duration, self._thread(event), self._host_name(event.name))
+        if self.stacks:
+            self._sequence(event, start, duration)
         if event.name == "record_param_comms":
             args = decode_arguments(event.args)
             rows = self.host_calls if args.collective else self.bare_calls
             rows.add(start, duration, self._thread(event), self._call(args))
+
+    def _sequence(self, event: Event, start: int, duration: int) -> None:
+        args = decode_arguments(event.args)
+        if args.sequence >= 0 and event.name.startswith(_AUTOGRAD_PREFIX):
+            self.backward.add(start, duration, self._thread(event), args.sequence)
+        elif args.sequence >= 0 and args.forward_thread == 0:
+            self.forward.add(start, duration, self._thread(event), args.sequence)
 
     def annotation(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
@@ -147,28 +160,7 @@ class _Reader:
         self.window_end = max(self.window_end or 0, start + duration)
 
     def _call(self, args: Arguments, name: str = "") -> int:
-        nelems, dtype = args.in_nelems, args.dtype
-        if args.collective is None:
-            nelems, dtype = first_input(args)
-        self.calls.append(
-            CallMetadata(
-                name=args.collective or name,
-                dtype=dtype,
-                in_nelems=nelems,
-                out_nelems=args.out_nelems,
-                group_size=args.group_size,
-                group_name=args.group_name,
-                group_ranks=ranks(args.group_ranks),
-                seq=args.seq,
-                backend=args.backend,
-                library=args.library,
-                sends_to=() if args.destination is None else (args.destination,),
-                receives_from=() if args.source is None else (args.source,),
-                in_split=ranks(args.in_split) or (),
-                out_split=ranks(args.out_split) or (),
-                site=args.site,
-            )
-        )
+        self.calls.append(call_metadata(args, name))
         self.call_external.append(args.external)
         return len(self.calls) - 1
 
@@ -190,6 +182,7 @@ def read_rank(path: Path) -> RankTrace:
     events = 0
     for chunk in file.chunks():
         events += len(chunk.events)
+        reader.stacks = file.header.stacks
         reader.add(chunk)
     file.damage.skipped_events += reader.skipped
     return _finish(reader, file, events)
@@ -220,6 +213,8 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         waits=reader.waits.finish(base_ns),
         spans=reader.spans.finish(base_ns),
         modules=reader.modules.finish(base_ns),
+        forward=reader.forward.finish(base_ns),
+        backward=reader.backward.finish(base_ns),
         host_calls=(reader.host_calls if reader.host_calls.flat else reader.bare_calls).finish(base_ns),
         host_collectives=reader.host_collectives.finish(base_ns),
         operators=reader.operators.finish(base_ns),
@@ -233,9 +228,3 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         call_external=np.array(reader.call_external, dtype=np.int64),
         window_end_ns=None if reader.window_end is None else reader.window_end + base_ns,
     )
-
-
-def groups_by_name(header: Header) -> dict[str, tuple[int, ...]]:
-    """Ranks of each process group by its name, from `distributedInfo`."""
-    configs = header.distributed.pg_config if header.distributed else []
-    return {config.pg_name: tuple(config.ranks) for config in configs if config.ranks}

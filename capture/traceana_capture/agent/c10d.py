@@ -16,7 +16,7 @@ import torch
 from torch.distributed import distributed_c10d
 
 from traceana_capture.agent import functional, point_to_point, routes
-from traceana_capture.agent.call_notes import CALLS, Call, kind
+from traceana_capture.agent.call_notes import CALLS, IDLE_BYTES, Call, kind
 from traceana_capture.agent.paired import PAIRS
 
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
@@ -35,8 +35,8 @@ COLLECTIVES: dict[str, tuple[str, int, int]] = {
 NEW_NAMES = {"all_gather_single", "reduce_scatter_single"}
 
 
-# Whether the call is on the host, and what it is.
-Described = tuple[bool, Call]
+# Whether the call is on the host, whether it is too short for a payload there, and what it is.
+Described = tuple[bool, bool, Call]
 
 
 def _describer(function: Callable[..., Any], names: tuple[str, int, int]) -> Callable[[Any, Any], Described | None]:
@@ -56,7 +56,8 @@ def _describer(function: Callable[..., Any], names: tuple[str, int, int]) -> Cal
             if sent != received:
                 results = _elements(args[received] if len(args) > received else kwargs[parameters[received]])
             its_group = args[group] if len(args) > group else kwargs.get("group")
-            return on_cpu, (kind(word, first.dtype, its_group, on_cpu), elements, results, None)
+            idle = on_cpu and max(elements, results) * first.element_size() <= IDLE_BYTES
+            return on_cpu, idle, (kind(word, first.dtype, its_group, on_cpu), elements, results, None)
         except Exception:  # whatever it is, c10d says it better
             return None
 
@@ -73,10 +74,15 @@ def _noted(function: Callable[..., Any], names: tuple[str, int, int]) -> Any:
         if CALLS.seen >= CALLS.unasked:
             CALLS.before()
         CALLS.seen += 1
-        described = describe(args, kwargs) if CALLS.recording or CALLS.capturing else None
-        if described is None:
+        if not (CALLS.recording or CALLS.capturing):
             return function(*args, **kwargs)
-        on_cpu, what = described
+        described = describe(args, kwargs)
+        if described is None:
+            with CALLS.placed():
+                return function(*args, **kwargs)
+        on_cpu, idle, what = described
+        if idle:
+            CALLS.uncount()
         if not on_cpu:
             with CALLS.inside, CALLS.span(*what):
                 return function(*args, **kwargs)

@@ -17,8 +17,11 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
+from traceana_capture.agent.modules import MODULES, NO_MODULE
+
 SPAN = "traceana::"
 C10D = "torch.distributed"
+DESCRIPTION = "Process Group Description"
 DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float64": "Double", "int32": "Int"} | {
     "int64": "Long",
     "uint8": "Byte",
@@ -27,13 +30,17 @@ DTYPES = {"float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "float6
 }
 # What a call is: the keys that it shares with others, elements sent, elements received, its number in its group.
 Call = tuple[dict[str, Any], int, int, int | None]
+# The same, and the module that issued it.
+Placed = tuple[dict[str, Any], int, int, int | None, int]
 # record_function goes through the dispatcher and costs ten times as much.
 _Span = torch._C._profiler._RecordFunctionFast
 # A call on the host, the thread that issued it, when it was called and when it returned, in nanoseconds since the
 # epoch, as Kineto counts them too, and whether gloo began with it before it returned.
-HostCall = tuple[dict[str, Any], int, int, int | None, int, int, int, bool]
+HostCall = tuple[dict[str, Any], int, int, int | None, int, int, int, int, bool]
 NEVER = sys.maxsize
 NO_SPAN = contextlib.nullcontext()
+# No more than this is sent on the host by a scheduler that tells its workers that there is no work.
+IDLE_BYTES = 16
 
 
 class _Inside(threading.local):
@@ -48,6 +55,31 @@ class _Inside(threading.local):
         self.call = False
 
 
+class _Latest(threading.local):
+    """The latest call of a thread: its span's number, or the graph that it belongs to."""
+
+    number = -1
+    graph: list[Placed | None] | None = None
+    call: Placed | None = None
+
+
+class _Place:
+    """Notes from when to when a call that others describe ran, and in which module."""
+
+    __slots__ = ("begin", "calls", "module")
+
+    def __init__(self, calls: "Calls") -> None:
+        self.calls = calls
+
+    def __enter__(self) -> None:
+        self.module, self.begin = MODULES.current(), time.time_ns()
+
+    def __exit__(self, *_: object) -> None:
+        if self.module != NO_MODULE and self.calls.recording:
+            thread = threading.get_native_id()
+            self.calls.places.append((thread, self.begin, time.time_ns(), self.module))
+
+
 class Calls:
     """The calls of this process's window, by span number, and those of each CUDA graph."""
 
@@ -58,18 +90,21 @@ class Calls:
         self.inside = _Inside()
         # Whether another backend may carry c10d's calls.
         self.routed = False
-        # Collectives that came, and before which one the window is asked.
+        # Collectives with a payload that came, and before which one the window is asked.
         self.seen, self.unasked = 0, NEVER
         self.before: Callable[[], None] = lambda: None
         # Has c10d's collectives come here: whether somebody wants to know of them, and whether another may carry them.
         self.tap: Callable[[bool, bool], None] = lambda *_: None
-        self.calls: dict[int, Call] = {}
+        self.calls: dict[int, Placed] = {}
         self.host: list[HostCall] = []
+        # Thread, begin and end in nanoseconds since the epoch, and module of calls that NCCL or the recorder describes.
+        self.places: list[tuple[int, int, int, int]] = []
         # The steps that were counted: number, thread, begin and end in nanoseconds since the epoch.
         self.steps: list[tuple[int, int, int, int]] = []
         # When the window began.
         self.since = 0
-        self.graphs: list[list[Call]] = []
+        self.graphs: list[list[Placed | None]] = []
+        self._latest = _Latest()
         self._numbers = itertools.count()
 
     def ask(self, unasked: int) -> None:
@@ -90,6 +125,14 @@ class Calls:
             self.before()
         self.seen += 1
 
+    def uncount(self) -> None:
+        """What came was no collective of the program's work."""
+        self.seen -= 1
+
+    def placed(self) -> Any:
+        """A context that notes which module issued the call in it, where something else tells what the call is."""
+        return _Place(self) if self.recording else NO_SPAN
+
     def begin_graph(self) -> None:
         """From here on, calls belong to a CUDA graph: nothing is launched, so they count at its replays."""
         self.graphs.append([])
@@ -105,31 +148,39 @@ class Calls:
         """There will be no window any more: note nothing, and keep nothing and no process group alive."""
         self.recording, self.over = False, True
         self.ask(NEVER)
-        self.calls, self.host, self.graphs, self.steps = {}, [], [], []
+        self.calls, self.host, self.graphs, self.steps, self.places = {}, [], [], [], []
+        MODULES.clear()
         forget_groups()
 
     def note(self, call: Call, begin: int, *, begun: bool) -> None:
         """A call on the host returned; `begun` where gloo is known to have begun with it."""
-        self.host.append((*call, threading.get_ident(), begin, time.time_ns(), begun))
+        end = time.time_ns()
+        self.host.append((*call, MODULES.current(), threading.get_ident(), begin, end, begun))
 
     def span(self, keys: dict[str, Any], sent: int, received: int, sequence: int | None) -> Any:
         """A profiler span that stands for the call; nothing outside the window and inside a CUDA graph's capture."""
+        latest = self._latest
+        latest.graph, latest.number = None, -1
         if self.capturing and not self.over:
-            self.graphs[-1].append((keys, sent, received, None))
+            latest.graph, latest.call = self.graphs[-1], (keys, sent, received, None, MODULES.current())
+            latest.graph.append(latest.call)
         if self.capturing or not self.recording:
             return NO_SPAN
-        number = next(self._numbers)
-        self.calls[number] = (keys, sent, received, sequence)
-        return _Span(f"{SPAN}{number}")
+        latest.number = next(self._numbers)
+        self.calls[latest.number] = (keys, sent, received, sequence, MODULES.current())
+        return _Span(f"{SPAN}{latest.number}")
 
     def take_back(self) -> None:
-        """The latest call did nothing."""
-        if self.over:
+        """This thread's latest call did nothing, and its caller issues it in another way."""
+        self.uncount()
+        latest = self._latest
+        if latest.graph is None:
+            self.calls.pop(latest.number, None)
             return
-        if self.capturing:
-            self.graphs[-1].pop()
-        elif self.calls:
-            self.calls.popitem()
+        # The place stays, because others may be adding to the graph.
+        at = next((row for row in reversed(range(len(latest.graph))) if latest.graph[row] is latest.call), None)
+        if at is not None:
+            latest.graph[at] = None
 
     def export(self) -> dict[str, Any]:
         """All calls, ready for JSON: shared keys are written once, and calls as short lists that begin with theirs.
@@ -139,7 +190,7 @@ class Calls:
         table: dict[int, int] = {}
         keys: list[dict[str, Any]] = []
 
-        def short(call: Call | HostCall | None) -> list[int | None] | None:
+        def short(call: Placed | HostCall | None) -> list[int | None] | None:
             if call is None:
                 return None
             shared, *numbers = call
@@ -149,9 +200,10 @@ class Calls:
             return [at, *numbers]
 
         calls = [short(self.calls.get(number)) for number in range(max(self.calls, default=-1) + 1)]
-        graphs = [list(map(short, graph)) for graph in self.graphs]
+        graphs = [[short(call) for call in graph if call is not None] for graph in self.graphs]
         host = list(map(short, self.host))
-        return {"calls": calls, "host": host, "graphs": graphs, "keys": keys, "steps": self.steps, "since": self.since}
+        found = {"calls": calls, "host": host, "graphs": graphs, "keys": keys, "steps": self.steps, "since": self.since}
+        return found | {"places": self.places, "modules": MODULES.names}
 
 
 CALLS = Calls()
@@ -163,7 +215,7 @@ def group_keys(group: Any) -> dict[str, Any]:
     return {
         "Group size": len(ranks),
         "Process Group Name": group.group_name,
-        "Process Group Description": group.group_desc,
+        DESCRIPTION: group.group_desc,
         "Process Group Ranks": str(ranks),
     }
 

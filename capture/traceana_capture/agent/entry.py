@@ -30,7 +30,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from traceana_capture.agent import adapters, c10d, direct, kills, sigterm
+    from traceana_capture.agent import adapters, c10d, direct, group_names, kills, sigterm
     from traceana_capture.agent.call_notes import CALLS
     from traceana_capture.agent.control import Control
     from traceana_capture.agent.paired import PAIRS
@@ -52,6 +52,7 @@ def _prepare(settings: dict[str, Any]) -> None:
         os.register_at_fork(after_in_child=forget)
     c10d.watch_c10d()
     direct.watch_symmetric_memory()
+    group_names.watch_meshes()
     _hello_after_init(torch, dist, control, window)
     PAIRS.choose(settings["paired"])
     PAIRS.held = window.held

@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
-from traceana_capture.agent.call_notes import group_keys
+from traceana_capture.agent import group_names
+from traceana_capture.agent.call_notes import DESCRIPTION, group_keys
 
 
 def write(path: Path) -> None:
@@ -33,9 +34,13 @@ def groups() -> dict[str, tuple[dict[str, Any], bool]]:
     They count the calls of gloo only, and a group may have another backend beside it.
     """
     found: dict[str, tuple[dict[str, Any], bool]] = {}
+    known = group_names.descriptions()
     for group, name in list(distributed_c10d._world.pg_names.items()):
         try:
-            found[str(name)] = group_keys(group), dist.get_backend(group) == "gloo"
+            keys = group_keys(group)
+            if keys[DESCRIPTION] in group_names.SILENT:
+                keys[DESCRIPTION] = known.get(str(name), keys[DESCRIPTION])
+            found[str(name)] = keys, dist.get_backend(group) == "gloo"
         except (AttributeError, KeyError, RuntimeError, ValueError):
             continue
     return found

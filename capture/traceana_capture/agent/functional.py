@@ -41,9 +41,11 @@ class Operator(torch._ops.OpOverloadPacket):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the operator."""
-        if not torch.compiler.is_compiling() and not CALLS.inside.call:
-            CALLS.come()
-        return super().__call__(*args, **kwargs)
+        if torch.compiler.is_compiling() or CALLS.inside.call:
+            return super().__call__(*args, **kwargs)
+        CALLS.come()
+        with CALLS.placed():
+            return super().__call__(*args, **kwargs)
 
 
 def _packets() -> list[tuple[Any, Any]]:

@@ -39,10 +39,12 @@ def _noted(original: Callable[..., Any], names: tuple[str, str]) -> Any:
             return original(group, tensors, *args, **kwargs)
         CALLS.come()
         what = _described(names, group, tensors, args[0] if args else None) if CALLS.recording else None
+        if what is None:
+            with CALLS.placed():
+                return original(group, tensors, *args, **kwargs)
         begin = time.time_ns()
         work = original(group, tensors, *args, **kwargs)
-        if what is not None:
-            CALLS.note(what, begin, begun=True)
+        CALLS.note(what, begin, begun=True)
         return work
 
     return call

@@ -8,6 +8,7 @@ import collections
 from typing import Any
 
 from traceana.kernels import nccl_name, operation_of_call, operation_of_kernel
+from traceana_capture.launcher import modules
 from traceana_capture.launcher.backends import ASKED, NCCL, carrier
 
 Event = dict[str, Any]
@@ -22,9 +23,21 @@ def annotate_replays(events: list[Event], graphs: list[list[Record]]) -> None:
         known.setdefault(_shape(grouped), []).append(grouped)
     for kernels in _replays(events):
         grouped = _by_operation([(_operation(k), k) for k in sorted(kernels, key=lambda k: float(k["ts"]))])
-        alike = known.get(_shape(grouped), [])
-        if alike and all(graph == alike[0] for graph in alike):
-            _copy(alike[0], grouped)
+        common = _common(known.get(_shape(grouped), []))
+        if common is not None:
+            _copy(common, grouped)
+
+
+def _common(alike: list[dict[str, list[Record]]]) -> dict[str, list[Record]] | None:
+    """What graphs of the same operations all say; None where they differ in more than the modules that issued them."""
+    if not alike or all(graph == alike[0] for graph in alike):
+        return alike[0] if alike else None
+    bare = [{name: list(map(_without_module, records)) for name, records in graph.items()} for graph in alike]
+    return bare[0] if all(graph == bare[0] for graph in bare) else None
+
+
+def _without_module(record: Record) -> Record:
+    return {key: value for key, value in record.items() if key not in modules.KEYS}
 
 
 def _copy(graph: dict[str, list[Record]], replay: dict[str, list[Event]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from traceana_capture.launcher import flight
 from traceana_capture.launcher.enclosing import Enclosing, Event, end
 from traceana_capture.launcher.flight import Entry, Group
+from traceana_capture.launcher.modules import Places
 
 # A collective takes several times as long to reach gloo.
 CLOCK_ERROR_US = 2
@@ -47,7 +48,9 @@ class HostCall:
     issued: Event | None
 
 
-def annotate_host(trace: Event, notes: Sequence[Note], entries: Sequence[Entry], groups: dict[str, Group]) -> None:
+def annotate_host(
+    trace: Event, notes: Sequence[Note], entries: Sequence[Entry], groups: dict[str, Group], places: Places
+) -> None:
     """Put each call's record and site onto gloo's span of it, or onto a span of ours where torch left none."""
     events, base = trace["traceEvents"], int(trace.get("baseTimeNanoseconds", 0))
     gloo, sites = _GlooSpans(events), _Sites(events)
@@ -60,7 +63,8 @@ def annotate_host(trace: Event, notes: Sequence[Note], entries: Sequence[Entry],
             span |= {"pid": process, "tid": process}
             events.append(span)
         site = sites.of(call)
-        span.setdefault("args", {}).update(call.record | ({"traceana site": site} if site else {}))
+        module = places.keys(call.issued["tid"], call.issued["ts"]) if call.issued else {}
+        span.setdefault("args", {}).update(module | call.record | ({"traceana site": site} if site else {}))
     _annotate_barriers(events, gloo)
 
 

@@ -16,6 +16,7 @@ from traceana_capture.launcher.backends import ASKED, NCCL, carrier, seen
 from traceana_capture.launcher.flight import Group
 from traceana_capture.launcher.graph_replays import annotate_replays
 from traceana_capture.launcher.host_calls import Note, annotate_host
+from traceana_capture.launcher.modules import Names, Places, module_keys
 from traceana_capture.launcher.overlaps import separate
 from traceana_capture.launcher.step_spans import add_steps
 
@@ -88,15 +89,18 @@ def publish(source: Path, target: Path) -> Published:
     facts = msgspec.json.decode(source.with_suffix(".calls").read_bytes())
     paired.write(facts["pairs"], source.with_suffix(".jsonl"), paired.beside(target))
     trace["traceEvents"] = paired.without_pairs(trace["traceEvents"])
-    full = functools.partial(record, facts["keys"])
+    full = functools.partial(record, facts["keys"], facts["modules"])
     annotate(trace, [full(call) if call else None for call in facts["calls"]])
     notes = [
-        Note(record=full(call[:4]), thread=call[4], begin_ns=call[5], returned_ns=call[6], begun=call[7])
+        Note(record=full(call[:5]), thread=call[5], begin_ns=call[6], returned_ns=call[7], begun=call[8])
         for call in facts["host"]
     ]
     entries = flight.read(source.with_suffix(".flight"), facts["since"], facts["until"])
     groups = {name: Group(keys=keys, numbered=numbered) for name, (keys, numbered) in facts["groups"].items()}
-    annotate_host(trace, notes, entries, groups)
+    describe_groups(trace, groups)
+    places = Places(facts["places"], facts["modules"], int(trace.get("baseTimeNanoseconds", 0)))
+    places.mark(trace["traceEvents"])
+    annotate_host(trace, notes, entries, groups, places)
     add_steps(trace, facts["steps"])
     annotate_replays(trace["traceEvents"], [list(map(full, graph)) for graph in facts["graphs"]])
     # The profiler put the scratch folder's path here.
@@ -112,11 +116,20 @@ def publish(source: Path, target: Path) -> Published:
     )
 
 
-def record(keys: list[dict[str, Any]], call: list[int | None]) -> dict[str, Any]:
-    """The standard keys of a call: those it shares, the elements that it sent and received, and its number."""
-    at, sent, received, sequence = call
+def describe_groups(trace: dict[str, Any], groups: dict[str, Group]) -> None:
+    """Say in the trace's list of groups what they are for, where torch was not told."""
+    for group in trace.get("distributedInfo", {}).get("pg_config", []):
+        known = groups.get(str(group.get("pg_name")))
+        if known is not None and group.get("pg_desc") in (None, "", "undefined", "default_pg"):
+            group["pg_desc"] = known.keys["Process Group Description"]
+
+
+def record(keys: list[dict[str, Any]], modules: list[Names], call: list[int | None]) -> dict[str, Any]:
+    """The keys of a call: those it shares, the elements that it sent and received, its number, and its module."""
+    at, sent, received, sequence, module = call
     full = keys[at or 0] | {"In msg nelems": sent, "Out msg nelems": received, "Seq": sequence}
-    return {key: value for key, value in full.items() if value is not None}
+    known = {key: value for key, value in full.items() if value is not None}
+    return known | module_keys(modules, -1 if module is None else module)
 
 
 def write(trace: dict[str, Any], partial: Path, target: Path) -> None:
