@@ -80,6 +80,8 @@ def calls_of(works: Mapping[int, RankWork]) -> Calls:
         signatures=(signature(),),
         site=nothing,
         sites=("",),
+        module=nothing - 1,
+        modules=(),
     )
 
 
