@@ -52,7 +52,7 @@ def levels(findings: list[Finding]) -> dict[str, str]:
 def test_a_machine_in_order_has_nothing_to_say() -> None:
     found = gpus.findings(machine(GPU, replace(GPU, index=1)))
     assert set(levels(found).values()) == {"ok"}
-    assert "NVLink between all 1 pairs" in [finding.evidence for finding in found]
+    assert "NVLink between 1 pair, which is all" in [finding.evidence for finding in found]
 
 
 @pytest.mark.parametrize(("bit", "level"), [(0x1, "ok"), (0x4, "warning"), (0x40, "failure"), (0x80, "failure")])
@@ -88,8 +88,13 @@ def test_little_room_is_a_failure_and_some_room_a_warning() -> None:
 
 def test_inherited_variables_are_named_and_harmless_ones_are_not() -> None:
     planted = {"NCCL_P2P_DISABLE": "1", "CUDA_LAUNCH_BLOCKING": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
-    found = levels(host.environment({**planted, "NCCL_DEBUG": "WARN", "NCCL_SHM_DISABLE": "0"}))
-    assert found == {"CUDA_LAUNCH_BLOCKING": "failure", "NCCL_P2P_DISABLE": "warning", "capture": "failure"}
+    found = host.environment({**planted, "NCCL_DEBUG": "WARN", "NCCL_SHM_DISABLE": "0"})
+    told = {finding.evidence.partition("=")[0]: finding.level for finding in found}
+    assert told == {
+        "CUDA_LAUNCH_BLOCKING": "failure",
+        "NCCL_P2P_DISABLE": "warning",
+        "TORCH_DEVICE_BACKEND_AUTOLOAD": "failure",
+    }
     assert levels(host.environment({"PATH": "/bin"})) == {"environment": "ok"}
 
 
@@ -213,7 +218,8 @@ def test_the_command_prints_json_and_fails_with_one(tmp_path: Path, monkeypatch:
     code, stdout, _ = run("doctor", "--quick", "--format", "json", "-o", tmp_path)
     findings = json.loads(stdout)["findings"]
     assert code == 1
-    assert [one["check"] for one in findings if one["level"] == "failure"] == ["CUDA_LAUNCH_BLOCKING"]
+    failing = [one["evidence"] for one in findings if one["level"] == "failure"]
+    assert [evidence.partition("=")[0] for evidence in failing] == ["CUDA_LAUNCH_BLOCKING"]
     assert not failed(Finding(**one) for one in findings if one["level"] != "failure")
 
 
@@ -221,3 +227,15 @@ def test_the_command_checks_a_recorded_run() -> None:
     stdout = traceana("doctor", Path(__file__).parents[1] / "traces" / "h200" / "torch-2r")
     assert "144 of 144 calls were matched" in stdout
     assert "→" in stdout
+
+
+def test_an_nvml_that_lacks_a_name_or_answers_badly_tells_nothing_of_it() -> None:
+    class Nvml:
+        NVMLError = RuntimeError
+
+        @staticmethod
+        def refused(*_: object) -> None:
+            raise RuntimeError("not supported")
+
+    assert gpus._asked(Nvml, "refused", 1) is None
+    assert gpus._asked(Nvml, "absent") is None

@@ -1,11 +1,13 @@
 """The machine's GPUs as NVML tells them: which, in what state, and how they are linked."""
 
+import ctypes
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traceana import units
 from traceana.doctor.findings import Finding, failure, ok, unknown, warning
 
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -17,6 +19,8 @@ _HELD_BACK = {
     0x80: "power brake",
 }
 _LIMITED = {0x2: "application clocks are set", 0x4: "power cap", 0x10: "sync boost", 0x100: "display clocks are set"}
+# nvmlGpuP2PCapsIndex_t of nvml.h; some versions of nvidia-ml-py give the first as a tuple.
+_READ, _NVLINK = 0, 2
 _OCCUPIED = 0.10
 
 
@@ -94,7 +98,7 @@ def _links(links: Sequence[Link]) -> list[Finding]:
         return [unknown("GPU links", "NVML does not tell of links between these GPUs", "see `nvidia-smi topo -m`")]
     over = sum(link.nvlink is True for link in links)
     if over == len(links):
-        return [ok("GPU links", f"NVLink between all {len(links)} pairs")]
+        return [ok("GPU links", f"NVLink between {units.plural(len(links), 'pair')}, which is all")]
     return [ok("GPU links", f"NVLink between {over} of {len(links)} pairs, the others over PCIe")]
 
 
@@ -173,9 +177,7 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
 
 def _link(nvml: Any, first: tuple[int, Any], second: tuple[int, Any]) -> Link:
     asked = ("nvmlDeviceGetP2PStatus", first[1], second[1])
-    read, nvlink = (
-        _asked(nvml, *asked, kind) for kind in (nvml.NVML_P2P_CAPS_INDEX_READ, nvml.NVML_P2P_CAPS_INDEX_NVLINK)
-    )
+    read, nvlink = (_asked(nvml, *asked, kind) for kind in (_READ, _NVLINK))
     fine = nvml.NVML_P2P_STATUS_OK
     return Link(
         first=first[0],
@@ -189,5 +191,5 @@ def _asked(nvml: Any, function: str, *arguments: Any) -> Any:
     """NVML's answer; None where this GPU or driver has none."""
     try:
         return getattr(nvml, function)(*arguments)
-    except nvml.NVMLError:
+    except (nvml.NVMLError, AttributeError, ctypes.ArgumentError):
         return None

@@ -85,12 +85,14 @@ def network(folder: Path = _INFINIBAND) -> list[Finding]:
 def environment(variables: Mapping[str, str]) -> list[Finding]:
     """Variables that a command started here would inherit, and that change what it measures."""
     found = [
-        failure(name, f"{name}={variables[name]}: {what}", f"unset {name}")
+        failure("environment", f"{name}={variables[name]}: {what}", f"unset {name}")
         for name, what in _NO_TIMES.items()
         if variables.get(name, "0") not in _HARMLESS
     ]
     found += [
-        warning(name, f"{name}={variables[name]}: {what}", f"unset {name}, unless this is what is to be measured")
+        warning(
+            "environment", f"{name}={variables[name]}: {what}", f"unset {name}, unless this is what is to be measured"
+        )
         for name, what in _CHANGES.items()
         if variables.get(name, "0").upper() not in _HARMLESS or (name == "NCCL_NVLS_ENABLE" and name in variables)
     ]
