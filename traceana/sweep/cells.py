@@ -1,5 +1,6 @@
 """From a plan to its cells: every combination of the axes that the constraints allow."""
 
+import hashlib
 import itertools
 import re
 import shlex
@@ -10,10 +11,10 @@ from traceana_capture.launcher.nccl_settings import PRESETS
 
 from traceana.errors import TraceanaError
 from traceana.sweep.expressions import evaluate
-from traceana.sweep.plan import BACKEND, ENVIRONMENT, NCCL, PLACEHOLDER, PLAIN, UNSET, Choice, Plan
+from traceana.sweep.plan import BACKEND, ENVIRONMENT, KEPT, NCCL, PLACEHOLDER, PLAIN, UNSET, Choice, Plan
 
 _LONGEST_NAME = 60
-_MOST_CELLS = 1000
+MOST_CELLS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +47,15 @@ def label(settings: Sequence[tuple[str, str]]) -> str:
     return " ".join(f"{name}={value or 'none'}" for name, value in settings)
 
 
-def cells(plan: Plan) -> tuple[Cell, ...]:
+def cells(plan: Plan, most: int = MOST_CELLS) -> tuple[Cell, ...]:
     """In the order of the axes, the last one changing first. Raises TraceanaError where there are none, or too many."""
     found: list[Cell] = []
     for chosen in itertools.product(*(axis.choices for axis in plan.axes)):
         pairs = dict(zip((axis.name for axis in plan.axes), chosen, strict=True))
         if _allowed(plan, pairs):
-            found.append(_cell(plan, pairs, [cell.name for cell in found]))
-        if len(found) > _MOST_CELLS:
-            raise TraceanaError(f"the plan has more than {_MOST_CELLS} cells; take values or axes out")
+            found.append(_cell(plan, pairs))
+        if len(found) > most:
+            raise TraceanaError(f"the plan has more than {most} cells; take values or axes out")
     if not found:
         raise TraceanaError(
             f"no cell fulfils the constraints {' and '.join(plan.constraints)}; change them or the axes"
@@ -95,14 +96,18 @@ def _allowed(plan: Plan, chosen: Mapping[str, Choice]) -> bool:
     return all(evaluate(constraint, texts) for constraint in plan.constraints)
 
 
-def _cell(plan: Plan, chosen: Mapping[str, Choice], taken: Sequence[str]) -> Cell:
+def _cell(plan: Plan, chosen: Mapping[str, Choice]) -> Cell:
     texts = _texts(plan, chosen)
     settings = tuple((name, choice.label) for name, choice in chosen.items())
     presets = tuple(name for name in texts.get(NCCL, PLAIN).split("+") if name != PLAIN)
     variables = [(key, value) for name in presets for key, value in PRESETS[name].variables.items()]
-    own = [(name.removeprefix(ENVIRONMENT), text) for name, text in texts.items() if name.startswith(ENVIRONMENT)]
+    own = [
+        (name.removeprefix(ENVIRONMENT), text)
+        for name, text in texts.items()
+        if name.startswith(ENVIRONMENT) and text != KEPT
+    ]
     return Cell(
-        name=_folder_name(settings, taken),
+        name=_folder_name(settings),
         settings=settings,
         argv=fill(plan.command, texts),
         environment=(*variables, *((key, None if text == UNSET else text) for key, text in own)),
@@ -121,10 +126,10 @@ def _gpus(plan: Plan, texts: Mapping[str, str]) -> int | None:
     return int(found)
 
 
-def _folder_name(settings: Sequence[tuple[str, str]], taken: Sequence[str]) -> str:
-    """Plain and short; without dots, because NAME.1 is the first repeat of NAME."""
+def _folder_name(settings: Sequence[tuple[str, str]]) -> str:
+    """Plain and short, with a hash where that lost something; without dots, because NAME.1 is a repeat of NAME."""
     text = "_".join(f"{name.removeprefix(ENVIRONMENT)}-{value or 'none'}" for name, value in settings)
-    plain = re.sub(r"[^\w+]+", "-", text, flags=re.ASCII).strip("-_")[:_LONGEST_NAME] or "cell"
-    plain = plain if plain[0].isalnum() else f"c{plain}"
-    numbered = (f"{plain}-n{number}" for number in itertools.count(2))
-    return plain if plain not in taken else next(name for name in numbered if name not in taken)
+    plain = re.sub(r"[^A-Za-z0-9_+]+", "-", text).strip("-")
+    if plain == text and len(plain) <= _LONGEST_NAME:
+        return plain
+    return f"{plain[:_LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -11,7 +11,8 @@ from traceana.errors import TraceanaError
 from traceana.sweep import expressions
 
 BACKEND, NCCL, ENVIRONMENT = "backend", "nccl", "env."
-PLAIN, UNSET = "plain", "unset"
+PLAIN, UNSET, KEPT = "plain", "unset", "asis"
+"""No preset; a variable taken away; a variable as it is."""
 RUN_NAMES = ("out", "perf_dump")
 """Placeholders that each run fills for itself: its folder for images, and its file for sglang's perf dump."""
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")

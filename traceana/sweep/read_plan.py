@@ -85,7 +85,12 @@ def text_of(name: str) -> str:
 
 def plan_of(name: str | None, flags: Flags) -> Plan:
     """The plan to run. Raises TraceanaError for what is no plan."""
-    return checked(changed(_empty() if name is None else parse(text_of(name), name), flags))
+    return checked(unchecked_plan_of(name, flags))
+
+
+def unchecked_plan_of(name: str | None, flags: Flags) -> Plan:
+    """The plan as it was given, which may lack its axes yet. Raises TraceanaError for what cannot be read."""
+    return changed(_empty() if name is None else parse(text_of(name), name), flags)
 
 
 def parse(text: str, name: str) -> Plan:

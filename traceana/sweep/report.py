@@ -116,6 +116,28 @@ class ExpectedGain(Struct, frozen=True, kw_only=True):
     """as expected, more, less, or cannot tell."""
 
 
+class SearchRound(Struct, frozen=True, kw_only=True):
+    """One round of a search: the settings that ran, and those that were kept, the fastest first."""
+
+    ran: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+class Searched(Struct, frozen=True, kw_only=True):
+    """What `traceana tune` did before it confirmed the cells of the report.
+
+    `settings` is how many the space has, `tried` how many ran. `left_out` says in words what was never run and why.
+    `ceiling` is the part of the time that is exposed communication, which no setting can gain more than; None where
+    no trace tells it.
+    """
+
+    settings: int
+    tried: int
+    ceiling: float | None
+    left_out: tuple[str, ...]
+    rounds: tuple[SearchRound, ...]
+
+
 class SweepReport(Struct, frozen=True, kw_only=True):
     """A sweep. `cells` are in order of their place, those that failed last."""
 
@@ -137,3 +159,5 @@ class SweepReport(Struct, frozen=True, kw_only=True):
     expected: tuple[ExpectedGain, ...]
     versions: tuple[tuple[str, str], ...]
     hardware: tuple[str, ...]
+    search: Searched | None = None
+    """None for a sweep."""

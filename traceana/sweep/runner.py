@@ -110,12 +110,14 @@ class Runner:
 
 def run_folder(folder: Path, turn: Turn) -> Path:
     """Where a run's output is kept."""
-    return folder / RUNS / turn.cell.name / (turn.kind.value if turn.kind is Kind.TRACED else str(turn.repeat))
+    number = {Kind.TRACED: "traced", Kind.SEARCH: f"search-{turn.repeat}"}.get(turn.kind, str(turn.repeat))
+    return folder / RUNS / turn.cell.name / number
 
 
 def trace_name(turn: Turn) -> str:
     """The folder of its traces: the cell's, or the repeat's where each one is traced."""
-    return turn.cell.name if turn.kind is Kind.TRACED else f"{turn.cell.name}.{turn.repeat}"
+    number = f"search.{turn.repeat}" if turn.kind is Kind.SEARCH else str(turn.repeat)
+    return turn.cell.name if turn.kind is Kind.TRACED else f"{turn.cell.name}.{number}"
 
 
 def read_trace(folder: Path) -> RunReport:

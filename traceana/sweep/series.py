@@ -33,7 +33,7 @@ class Known:
         failures = Counter(record.key for record in records if record.failure)
         self.succeeded = {record.key for record in records if not record.failure}
         self.given_up = {key for key, count in failures.items() if count >= ATTEMPTS}
-        self.failed_cells = frozenset(cell for cell, kind, _ in self.given_up if kind == Kind.TIMED)
+        self.failed_cells = frozenset(cell for cell, kind, _ in self.given_up if kind != Kind.TRACED)
         self._times: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for record in records:
             if not record.failure:

@@ -4,12 +4,13 @@ import math
 
 from traceana import units
 from traceana.render.text.tables import TextTable
-from traceana.sweep.report import Cause, Effect, SweepCell, SweepReport, Verdict
+from traceana.sweep.report import Cause, Effect, Searched, SweepCell, SweepReport, Verdict
 
 
 def tables(report: SweepReport) -> list[TextTable]:
     """The answer, the cells by place, what axes were worth, what was expected, and what failed."""
-    found = [_answer(report), _cells(report), _effects(report), _expected(report), _causes(report), _failed(report)]
+    found = [_answer(report), _cells(report), *([_search(report.search)] if report.search else [_effects(report)])]
+    found += [_expected(report), _causes(report), _failed(report)]
     return [table for table in found if table.rows or table.notes]
 
 
@@ -142,6 +143,28 @@ def _effects(report: SweepReport) -> TextTable:
         text_columns=2,
         notes=("means over pairs of cells that differ in nothing else",) if report.effects else (),
     )
+
+
+def _search(search: Searched) -> TextTable:
+    return TextTable(
+        title=f"The search: {search.tried} of {units.plural(search.settings, 'setting')} ran",
+        columns=("round", "kept, the fastest first", "of"),
+        rows=tuple(
+            (str(number), ", ".join(one.kept), str(len(one.ran))) for number, one in enumerate(search.rounds, start=1)
+        ),
+        text_columns=2,
+        notes=search_notes(search),
+    )
+
+
+def search_notes(search: Searched) -> tuple[str, ...]:
+    """What no setting can gain more than, and what was never run."""
+    ceiling = (
+        (f"exposed communication is {units.percent(search.ceiling, 1)} of the time: no setting can gain more",)
+        if search.ceiling is not None
+        else ()
+    )
+    return (*ceiling, *(f"not run: {text}" for text in search.left_out))
 
 
 def _expected(report: SweepReport) -> TextTable:

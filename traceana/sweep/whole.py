@@ -10,16 +10,17 @@ from traceana_capture.launcher.backends import check_machine
 from traceana import units
 from traceana.errors import TraceanaError
 from traceana.sweep import journal, metric
-from traceana.sweep.cells import baseline, cells
+from traceana.sweep.cells import Cell, baseline, cells
 from traceana.sweep.conclude import conclude
 from traceana.sweep.journal import Head, Journal, Record
-from traceana.sweep.order import turns
+from traceana.sweep.order import Turn, turns
 from traceana.sweep.plan import Plan, placeholders
 from traceana.sweep.report import SweepReport
 from traceana.sweep.runner import Runner
 from traceana.sweep.series import Known, Progress, Run, run_all
 
 REPORT, PAGE = "report.json", "report.html"
+INTERRUPTED = "interrupted; the same command goes on here"
 Say = Callable[[str], None]
 
 
@@ -38,11 +39,8 @@ class Sweep:
 
     @property
     def head(self) -> Head:
-        """What must be the same for a sweep to go on: all but how often, how long and in which order."""
-        plan = self.plan
-        asked = (plan.command, [(axis.name, axis.choices) for axis in plan.axes], plan.values, plan.constraints)
-        content = msgspec.json.encode((asked, plan.metric, plan.gpus))
-        return Head(command=plan.command, identity=hashlib.sha256(content).hexdigest())
+        """What must be the same for a sweep to go on."""
+        return head(self.plan, "sweep")
 
     def preview(self) -> list[str]:
         """Cells, order and expected time, as lines."""
@@ -57,46 +55,73 @@ class Sweep:
 
     def go(self, say: Say, run: Run | None = None) -> SweepReport:
         """Run what is left, and write the report. Raises TraceanaError where that cannot be."""
-        for backend in {cell.backend for cell in self.cells}:
-            check_machine(backend, ())
+        check_backends(self.cells)
         with journal.opened(self.folder, self.head) as book:
-            stopped = self._run(book, run or self._runner(book), say)
-            return self._conclude(book.records, stopped)
+            run = run or runner(self.plan, self.metric, self.cells, self.folder, self.capture, book)
+            try:
+                stopped = run_all(self.turns, book, spoken(run, say), self.plan.limits, announced(say))
+            except KeyboardInterrupt:
+                stopped = INTERRUPTED
+            folder = self.folder.absolute()
+            report = conclude(self.plan, self.metric, self.cells, self.baseline, book.records, folder, stopped)
+            publish(report, self.folder)
+            return report
 
-    def _runner(self, book: Journal) -> Runner:
-        return Runner(
-            self.folder,
-            self.metric,
-            adapted=any(cell.backend != "asis" for cell in self.cells),
-            capture=self.capture,
-            timeout_s=self.plan.limits.run_s,
-            journal=[book.descriptor],
-        )
 
-    def _run(self, book: Journal, run: Run, say: Say) -> str | None:
-        """None, or why it ended before its time; Ctrl-C ends with what there is."""
+def head(plan: Plan, kind: str) -> Head:
+    """All of a plan but how often, how long and in which order."""
+    asked = (plan.command, [(axis.name, axis.choices) for axis in plan.axes], plan.values, plan.constraints)
+    content = msgspec.json.encode((kind, asked, plan.metric, plan.gpus))
+    return Head(command=plan.command, identity=hashlib.sha256(content).hexdigest())
 
-        def told(turn: object) -> Record:
-            record = run(turn)  # type: ignore[arg-type]
-            say(f"  {_outcome(record)}")
-            return record
 
-        def about(progress: Progress) -> None:
-            left = "" if progress.left_ns is None else f"; about {units.duration(progress.left_ns)} left"
-            say(f"run {progress.number} of {progress.of}: {progress.turn.title}{left}")
+def check_backends(cells: Sequence[Cell]) -> None:
+    """Raises TraceanaError where this machine cannot run one of them."""
+    for backend in {cell.backend for cell in cells}:
+        check_machine(backend, ())
 
-        try:
-            return run_all(self.turns, book, told, self.plan.limits, about)
-        except KeyboardInterrupt:
-            return "interrupted; the same command goes on here"
 
-    def _conclude(self, records: Sequence[Record], stopped: str | None) -> SweepReport:
-        from traceana.sweep.page import render
+def runner(
+    plan: Plan, asked: metric.Metric, cells: Sequence[Cell], folder: Path, capture: Sequence[str], book: Journal
+) -> Runner:
+    """What runs the cells for real."""
+    return Runner(
+        folder,
+        asked,
+        adapted=any(cell.backend != "asis" for cell in cells),
+        capture=capture,
+        timeout_s=plan.limits.run_s,
+        journal=[book.descriptor],
+    )
 
-        report = conclude(self.plan, self.metric, self.cells, self.baseline, records, self.folder.absolute(), stopped)
-        write(self.folder / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-        write(self.folder / PAGE, render(report).encode())
-        return report
+
+def spoken(run: Run, say: Say) -> Run:
+    """Runs, and says what came of it."""
+
+    def told(turn: Turn) -> Record:
+        record = run(turn)
+        say(f"  {_outcome(record)}")
+        return record
+
+    return told
+
+
+def announced(say: Say) -> Callable[[Progress], None]:
+    """Says what runs next, and how long all will take."""
+
+    def about(progress: Progress) -> None:
+        left = "" if progress.left_ns is None else f"; about {units.duration(progress.left_ns)} left"
+        say(f"run {progress.number} of {progress.of}: {progress.turn.title}{left}")
+
+    return about
+
+
+def publish(report: SweepReport, folder: Path) -> None:
+    """Write report.json and report.html. Raises TraceanaError."""
+    from traceana.sweep.page import render
+
+    write(folder / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    write(folder / PAGE, render(report).encode())
 
 
 def write(path: Path, content: bytes) -> None:
