@@ -130,7 +130,7 @@ document.addEventListener("focusout", () => (tip.hidden = true));
 document.addEventListener("scroll", () => (tip.hidden = true), { passive: true });
 
 // An element is dimmed when it belongs to another operation or rank than the picked one.
-const pickers = { op: document.getElementById("pick-op"), rank: document.getElementById("pick-rank") };
+const pickers = Object.fromEntries(["op", "rank"].map((key) => [key, document.getElementById(`pick-${key}`)]).filter(([, picker]) => picker));
 
 function highlight() {
   for (const element of document.querySelectorAll("[data-op], [data-rank]")) {

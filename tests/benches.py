@@ -1,6 +1,7 @@
 """Benches for the tests of what reads them: all rows of one backend, 10 % slower with each further backend."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from traceana.report.bench import BenchReport, BenchRow
 
@@ -31,17 +32,21 @@ def row(
     )
 
 
-def bench(rows: Sequence[BenchRow] | None = None, *, ranks: int = 2, device: str = "NVIDIA H200") -> BenchReport:
-    slower = ("pynccl", "torch")
+def bench(
+    rows: Sequence[BenchRow] | None = None, *, ranks: int = 2, device: str = "NVIDIA H200", **more: Any
+) -> BenchReport:
     made = [
-        row(op, size, round(ns * (1 + 0.1 * i)), name) for (op, size), ns in NS.items() for i, name in enumerate(slower)
+        row(op, size, round(ns * (1 + 0.1 * slower)), name)
+        for (op, size), ns in NS.items()
+        for slower, name in enumerate(("pynccl", "torch"))
     ]
-    return BenchReport(
-        ranks=ranks,
-        machine=(("torch", "2.11.0"), ("NCCL", "2.28.9"), ("device", device)),
-        backends=(("pynccl", "libnccl 2.28.9"), ("torch", "torch 2.11.0 NCCL 2.28.9")),
-        rows=tuple(made if rows is None else rows),
-        verdicts=(),
-        crossovers=(),
-        not_measured=(),
-    )
+    fields: dict[str, Any] = {
+        "ranks": ranks,
+        "machine": (("torch", "2.11.0"), ("NCCL", "2.28.9"), ("device", device)),
+        "backends": (("pynccl", "libnccl 2.28.9"), ("torch", "torch 2.11.0 NCCL 2.28.9")),
+        "rows": tuple(made if rows is None else rows),
+        "verdicts": (),
+        "crossovers": (),
+        "not_measured": (),
+    }
+    return BenchReport(**fields | more)

@@ -55,6 +55,14 @@ def test_a_change_lies_where_the_lines_between_sizes_cross() -> None:
     assert 1 << 20 < change.low_bytes < change.at_bytes < change.high_bytes < 1 << 24
 
 
+def test_a_change_to_a_backend_that_has_not_all_sizes_lies_somewhere_between() -> None:
+    rows = [row("custom", size, 10_000, size) for size in (1 << 10, 1 << 12)]
+    rows += [row("torch", 1 << 12, 20_000, 4), row("torch", 1 << 16, 30_000, 5), row("pynccl", 1 << 16, 40_000, 6)]
+    rows += [row("pynccl", 1 << 10, 20_000, 7)]
+    (change,) = judged(rows).crossovers
+    assert (change.from_bytes, change.to_bytes, change.at_bytes) == (1 << 12, 1 << 16, 1 << 14)
+
+
 @pytest.mark.parametrize(
     ("pynccl_ns", "verdict"), [(20_000, "below"), (16_000, "within"), (8_000, "above"), (18_100, "cannot tell")]
 )

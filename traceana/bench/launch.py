@@ -26,6 +26,14 @@ def started_as_rank() -> bool:
     return "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
 
 
+def world_size(ranks: int) -> int:
+    """Of torchrun or srun where one of them started this process, else `ranks`."""
+    for name in ("WORLD_SIZE", "SLURM_NTASKS") if started_as_rank() else ():
+        if name in os.environ:
+            return int(os.environ[name])
+    return ranks
+
+
 def run(plan: Plan, ranks: int) -> BenchReport:
     """Run `ranks` processes here and return rank 0's report. Raises TraceanaError where a rank fails."""
     with tempfile.TemporaryDirectory(prefix="traceana-bench-") as folder:

@@ -10,7 +10,7 @@ import torch
 
 from traceana.analyze.message_size import bus_factor
 from traceana.bench import beside, hardware
-from traceana.bench.backends import Backend, Call, load
+from traceana.bench.backends import Backend, Call, Unavailable, load
 from traceana.bench.buffers import allocate, elements, fill, is_right
 from traceana.bench.plan import Message, Plan
 from traceana.bench.timing import Block, Timer
@@ -49,6 +49,7 @@ def measure(plan: Plan, world: World) -> BenchReport:
     found = judged(rows)
     return BenchReport(
         ranks=world.size,
+        hosts=world.hosts(),
         machine=(*hardware.machine(world.device), *before, *hardware.state(world.device, after=True)),
         backends=tuple((name, backend.detail) for name, backend in backends.items()),
         rows=tuple(rows),
@@ -106,7 +107,10 @@ def _variants(plan: Plan, world: World, message: Message, backend: Backend) -> l
         if number == 0:
             fill(buffers, world)
             call.load()
-            call.run()
+            try:
+                call.run()
+            except Unavailable as reason:
+                return str(reason)
             call.unload()
             world.synchronize()
             if world.anywhere(not is_right(buffers, world)):

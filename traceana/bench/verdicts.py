@@ -31,11 +31,17 @@ class Judged:
 
 def judged(rows: Sequence[BenchRow]) -> Judged:
     """Verdicts of each operation and size, the sizes where they change, and what the guide expects beside them."""
+    places = by_place(rows)
+    found = verdicts(places)
+    return Judged(verdicts=found, crossovers=crossovers(found, places), guide=guide_checks(places))
+
+
+def by_place(rows: Sequence[BenchRow]) -> _Rows:
+    """The rows of each operation, size and graph by their backend."""
     places: dict[_Place, dict[str, BenchRow]] = defaultdict(dict)
     for row in rows:
         places[row.op, row.message_bytes, row.graph][row.backend] = row
-    found = verdicts(places)
-    return Judged(verdicts=found, crossovers=crossovers(found, places), guide=guide_checks(places))
+    return places
 
 
 def verdicts(places: _Rows) -> tuple[BenchVerdict, ...]:
@@ -79,8 +85,7 @@ def _crossover(a: BenchVerdict, b: BenchVerdict, places: _Rows) -> Crossover:
             middle.append(one.log_ratio)
             reach.append(math.log(one.interval()[1]) - one.log_ratio)
     at, bounds = np.array(middle), np.array(reach)
-    # The last size at which a line still lies below 0: what came before may be noise.
-    low, here, high = (_crosses(sizes, line) for line in (at + bounds, at, at - bounds))
+    low, here, high = (_crosses(sizes, line, a, b) for line in (at + bounds, at, at - bounds))
     return Crossover(
         op=a.op,
         graph=a.graph,
@@ -94,15 +99,18 @@ def _crossover(a: BenchVerdict, b: BenchVerdict, places: _Rows) -> Crossover:
     )
 
 
-def _crosses(log_sizes: Sequence[float], line: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> int:
+def _crosses(
+    log_sizes: Sequence[float], line: "np.ndarray[tuple[int], np.dtype[np.float64]]", a: BenchVerdict, b: BenchVerdict
+) -> int:
+    """Where the line last passes 0 from below, as what came before may be noise."""
     below = np.flatnonzero(line < 0)
-    if not len(below):
-        return round(math.exp(log_sizes[0]))
-    last = int(below[-1])
-    if last == len(line) - 1:
-        return round(math.exp(log_sizes[-1]))
-    share = -line[last] / (line[last + 1] - line[last])
-    return round(math.exp(log_sizes[last] + share * (log_sizes[last + 1] - log_sizes[last])))
+    last = int(below[-1]) if len(below) else -1
+    if 0 <= last < len(line) - 1:
+        share = -line[last] / (line[last + 1] - line[last])
+        return round(math.exp(log_sizes[last] + share * (log_sizes[last + 1] - log_sizes[last])))
+    # Not all of these sizes have both, so somewhere between what is known and the next one's.
+    known = math.exp(log_sizes[last]) if len(below) else a.message_bytes
+    return round(math.sqrt(known * b.message_bytes))
 
 
 def guide_checks(places: _Rows) -> tuple[GuideCheck, ...]:

@@ -1,6 +1,7 @@
 """A rank among the bench's ranks: its device, and the process group that all backends are given."""
 
 import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,6 +33,12 @@ class World:
     def anywhere(self, wrong: bool) -> bool:
         """Whether it is so on any rank."""
         return bool(self.slowest(torch.tensor([int(wrong)])).item())
+
+    def hosts(self) -> int:
+        """How many machines the ranks are on."""
+        names: list[str | None] = [None] * self.size
+        dist.all_gather_object(names, socket.gethostname())
+        return len(set(names))
 
     def synchronize(self) -> None:
         """Wait for the device, and then for all ranks."""

@@ -14,8 +14,8 @@ Examples:
   traceana bench --ranks 2
   traceana bench --ranks 2 --op all_reduce,all_to_all -b 1M -e 256M
   traceana bench --ranks 4 --model wan-1.3b --resolution 832x480 --frames 81
-  torchrun --nproc-per-node 8 -m traceana bench --op all_reduce --under-compute
-  traceana bench --ranks 2 --format json -o bench.json
+  torchrun --nproc-per-node 8 -m traceana bench --under-compute
+  traceana bench --ranks 2 -o bench.json --emit dispatch=dispatch.json
 """
 _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_recv"
 
@@ -50,7 +50,18 @@ _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of turns.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON here.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the JSON here, and beside it a page of it.",
+)
+@click.option(
+    "--emit",
+    metavar="KIND=FILE",
+    multiple=True,
+    help="Write what follows: tuner (for NCCL_TUNER_CONFIG_FILE), dispatch (JSON by size), shell; may be repeated.",
+)
 def command(
     ranks: int,
     ops: str,
@@ -73,22 +84,28 @@ def command(
     seed: int,
     form: str,
     output: Path | None,
+    emit: tuple[str, ...],
 ) -> None:
     """Measure and print."""
     import msgspec
     import torch
 
     from traceana.bench.backends import chosen
-    from traceana.bench.launch import join, run, started_as_rank
-    from traceana.bench.models import described
+    from traceana.bench.emit import parse_emit, write
+    from traceana.bench.launch import join, run, started_as_rank, world_size
+    from traceana.bench.models import described, messages
+    from traceana.render.bench_page import write_page
     from traceana.render.text.bench import bench_tables
     from traceana.render.text.tables import show
     from traceana.saved.bench import write_bench
 
+    used = chosen(backends)
+    emitted = [parse_emit(text, used) for text in emit]
     elements = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
+    world = world_size(ranks)
     plan = Plan(
-        messages=_of_model(model, resolution, frames, ranks, elements) if model else _swept(ops, first, last, factor),
-        backends=chosen(backends),
+        messages=messages(model, resolution, frames, world, elements) if model else _swept(ops, first, last, factor),
+        backends=used,
         dtype=elements,
         graphs={"off": (False,), "on": (True,), "both": (False, True)}[graphs],
         in_place=in_place,
@@ -99,17 +116,20 @@ def command(
         warm_cache=warm_cache,
         seed=seed,
         peak_gbps=peak_gbps,
-        shape=described(model, resolution, frames, ranks) if model else None,
+        shape=described(model, resolution, frames, world) if model else None,
     )
     report = join(plan) if started_as_rank() else run(plan, ranks)
     if report is None:
         return
     if output:
         write_bench(report, output)
+        write_page(report, output.with_suffix(".html"))
     if form == "json":
         click.echo(msgspec.json.encode(report).decode())
     else:
         show(bench_tables(report))
+    for kind, path in emitted:
+        write(report, kind, path)
 
 
 def _swept(ops: str, first: str, last: str, factor: int) -> tuple[Message, ...]:
@@ -120,9 +140,3 @@ def _swept(ops: str, first: str, last: str, factor: int) -> tuple[Message, ...]:
         )
     found = sizes(parse_size(first), parse_size(last), factor)
     return tuple(Message(op=op, message_bytes=size) for op in ops.split(",") for size in found)
-
-
-def _of_model(model: str, resolution: str, frames: int, ranks: int, dtype: str) -> tuple[Message, ...]:
-    from traceana.bench.models import messages
-
-    return messages(model, resolution, frames, ranks, dtype)

@@ -6,7 +6,7 @@ the script whose hashes it carries, so a name that slipped through still could n
 
 from markupsafe import Markup
 
-from traceana.render.page.environment import asset, environment, hash_source
+from traceana.render.page.environment import asset, environment, policy
 from traceana.render.page.marks import baseline_first, marked_runs, side_marks
 from traceana.render.page.section import View
 from traceana.render.sections import (
@@ -64,14 +64,9 @@ def render(report: Report) -> str:
         report=report,
         style=Markup(style),
         script=Markup(script),
-        policy=_policy(style, script),
+        policy=policy(style, script),
         runs=marked_runs(report),
         sides=side_marks(report),
         first=(headline.SECTION, headline.SECTION.view(report)),
         views=[(view, sections) for view, sections in views if sections],
     )
-
-
-def _policy(style: str, script: str) -> str:
-    sources = f"style-src {hash_source(style)}; script-src {hash_source(script)}"
-    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"

@@ -140,6 +140,7 @@ class BenchReport:
     crossovers: tuple[Crossover, ...]
     not_measured: tuple[NotMeasured, ...]
     guide: tuple[GuideCheck, ...] = ()
+    hosts: int = 1
     peak: Peak | None = None
     """None where it is not known."""
     shape: str | None = None

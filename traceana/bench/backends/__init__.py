@@ -52,11 +52,14 @@ def names() -> tuple[str, ...]:
 
 
 def chosen(text: str | None) -> tuple[str, ...]:
-    """The backends of a list with commas, all installed ones for None. Raises TraceanaError for one that is not."""
+    """The backends of a list with commas, all installed ones for None; NAME:SETTING is one made with a setting.
+
+    Raises TraceanaError for one that is not installed.
+    """
     installed = names()
     found = tuple(text.split(",")) if text else installed
     for name in found:
-        if name not in installed:
+        if name.partition(":")[0] not in installed:
             raise TraceanaError(f"--backend {name}: there is no such backend; there are {', '.join(installed)}")
     return found
 
@@ -66,9 +69,10 @@ def load(wanted: Sequence[str], world: World) -> tuple[dict[str, Backend], dict[
     points = {point.name: point for point in entry_points(group=GROUP)}
     found: dict[str, Backend] = {}
     missing: dict[str, str] = {}
-    for name in wanted:
+    for name in dict.fromkeys(wanted):
+        kind, _, setting = name.partition(":")
         try:
-            found[name] = points[name].load()(world)
+            found[name] = points[kind].load()(world, *([setting] if setting else []))
         except Unavailable as reason:
             missing[name] = str(reason)
     return found, missing

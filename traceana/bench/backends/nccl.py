@@ -5,7 +5,9 @@ kept their form since NCCL 2.7. vLLM's and sglang's PyNcclCommunicator call the 
 """
 
 import ctypes
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,11 +28,14 @@ class _UniqueId(ctypes.Structure):
 
 
 class PyNccl:
-    """One communicator over all ranks; calls go onto torch's current stream."""
+    """One communicator over all ranks; calls go onto torch's current stream.
+
+    A `setting` such as ring/ll holds it to an algorithm and a protocol, as NCCL_ALGO and NCCL_PROTO do.
+    """
 
     name = "pynccl"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, setting: str = "") -> None:
         if not world.on_gpu:
             raise Unavailable("NCCL needs a GPU for each rank of a host; there are fewer here")
         self.world = world
@@ -38,7 +43,17 @@ class PyNccl:
         version = ctypes.c_int()
         self._do("ncclGetVersion", ctypes.byref(version))
         self.detail = f"libnccl {version.value // 10000}.{version.value // 100 % 100}.{version.value % 100} by ctypes"
-        self._communicator = self._connect()
+        if not setting:
+            self._communicator = self._connect()
+            return
+        algorithm, slash, protocol = setting.partition("/")
+        if not (algorithm and slash and protocol):
+            raise Unavailable("name an algorithm and a protocol of NCCL, as in pynccl:ring/ll")
+        self.name = f"pynccl:{setting}"
+        self.detail += f", {algorithm} with {protocol}"
+        # NCCL reads them whenever a communicator is made.
+        with _environment(NCCL_ALGO=algorithm, NCCL_PROTO=protocol):
+            self._communicator = self._connect()
 
     def call(self, buffers: Buffers) -> Call | str:
         """See Backend."""
@@ -112,6 +127,21 @@ class PyNccl:
         if code:
             self._nccl.ncclGetErrorString.restype = ctypes.c_char_p
             raise Unavailable(f"{function}: {self._nccl.ncclGetErrorString(code).decode()}")
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set the variables, and put back what there was."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _library() -> ctypes.CDLL:
