@@ -46,6 +46,11 @@ class Lateness:
     late_ns: int
     """By how much it was later than the mean of its peers, summed over these calls."""
     by: LateBy
+    rooted_ns: int
+    """`wait_caused_ns` followed on: with what was waited elsewhere for ranks that waited for this one before, in a call
+    of another group, and without what it waited for others. Over all calls of a run it adds up to the same."""
+    rooted_by: LateBy
+    """Together `rooted_ns`."""
     kernels: tuple[LateKernel, ...]
     """The kernels with the largest parts of `by.compute_ns`, at most five."""
     host: tuple[HostPlace, ...]
@@ -54,8 +59,9 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateStep:
-    """The same within one step, by its name."""
+    """The same within one step, by its place in the run's `steps`, and its name."""
 
+    number: int
     step: str
     wait_caused_ns: int
     late_ns: int

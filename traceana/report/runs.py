@@ -61,7 +61,7 @@ class RunReport:
     uneven: tuple[UnevenSizes, ...] = ()
     """Collectives whose sizes differ by rank."""
     late: tuple[LateRank, ...] = ()
-    """Ranks that others waited for, the most waited for first, at most eight; empty where there is no GPU."""
+    """Ranks that others waited for, most `rooted_ns` first, at most eight; empty where there is no GPU."""
     named_files: tuple[str, ...] = ()
     """The files of the run where they were named one by one: its folder may hold others."""
     bench: BesideBench | None = None

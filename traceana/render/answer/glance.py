@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from traceana import units
 from traceana.render.answer.causes import Explained
 from traceana.render.answer.figures import exposed_share
+from traceana.render.answer.late import late_of
 from traceana.render.answer.overview import MOST_COSTLY, Overview, overview
 from traceana.report import Report
 
@@ -25,7 +26,9 @@ class Glance:
 def glance(report: Report) -> Glance:
     """Step, exposed share and its causes, the operations that cost most, and the late rank; facts that any run has."""
     found = [overview(run) for run in report.runs[:MOST_RUNS]]
+    late = [late_of([run]) for run in report.runs[:MOST_RUNS]]
     rows = [(name, tuple(value(one) for one in found)) for name, value in _FACTS]
+    rows.append(("late because", tuple(one.cause if one and one.cause else units.UNKNOWN for one in late)))
     return Glance(
         labels=tuple(one.label for one in found),
         rows=tuple((name, values) for name, values in rows if set(values) - {units.UNKNOWN}),

@@ -1,11 +1,13 @@
 """The rank of a side that was late, by how much a step, and what it did meanwhile, in words."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.answer.figures import Figure
 from traceana.render.answer.overview import late_rank
+from traceana.render.page.marks import shorten
 from traceana.report import LateBy, Lateness, RunReport
 
 LATE_BY: tuple[tuple[str, Callable[[LateBy], int]], ...] = (
@@ -17,6 +19,8 @@ LATE_BY: tuple[tuple[str, Callable[[LateBy], int]], ...] = (
     ("its recording began later", lambda by: by.window_late_ns),
     ("not explained", lambda by: by.unexplained_ns),
 )
+
+_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +76,23 @@ def _lateness(run: RunReport, rank: int) -> Lateness | None:
 
 
 def _cause(lateness: Lateness) -> str:
-    name, ns = max(((name, ns(lateness.by)) for name, ns in LATE_BY), key=lambda part: part[1])
+    name, ns = max(((name, ns(lateness.rooted_by)) for name, ns in LATE_BY), key=lambda part: part[1])
     if not ns:
         return ""
     if name == "its host is behind" and lateness.host and lateness.host[0].kind not in ("nothing", "rest"):
-        return f"{name}, in {lateness.host[0].name}"
+        return f"{name}, in {shorten(lateness.host[0].name, _LONGEST)}"
     if name == "it computes longer" and lateness.kernels:
-        return f"{name}, in {lateness.kernels[0].name}"
+        return f"{name}, in {kernel_name(lateness.kernels[0].name)}"
     return name
+
+
+def kernel_name(name: str) -> str:
+    """A kernel's own name, without namespaces, template arguments and parameters."""
+    bare = name.replace("(anonymous namespace)::", "").removeprefix("void ")
+    own, *rest = re.split(r"[<(,>]", bare)
+    # CUTLASS calls every kernel so: its first argument tells them apart.
+    told = rest[0] if rest and own in ("cutlass::Kernel", "cutlass::Kernel2") else own
+    return shorten(told.rpartition("::")[2].strip() or name, _LONGEST)
 
 
 def late_unknown(runs: Sequence[RunReport]) -> Figure:

@@ -69,10 +69,14 @@ def _key(operation: Operation) -> tuple[str, int | None]:
 
 
 def late_rank(run: RunReport) -> Straggler | None:
-    """The rank that cost its peers most, where the clocks are good enough to tell."""
+    """The rank that cost its peers most, where the clocks are good enough to tell.
+
+    Where waits are followed on, what counts is what began with it.
+    """
     told = [
         one
         for one in run.stragglers
         if one.steady_wait_caused_ns and is_certain(one.steady_wait_caused_ns / one.steady_times_last, run.clock)
     ]
-    return max(told, key=lambda one: one.steady_wait_caused_ns, default=None)
+    rooted = {one.rank: one.steady.rooted_ns for one in run.late if one.steady}
+    return max(told, key=lambda one: rooted.get(one.rank, 0) if rooted else one.steady_wait_caused_ns, default=None)
