@@ -221,7 +221,16 @@ def test_one_run_names_the_rank_that_its_peers_wait_for_and_why() -> None:
         unexplained_ns=0,
     )
     place = HostPlace(kind="operator", name="aten::copy_", ns=20_000_000)
-    lateness = Lateness(times_last=10, wait_caused_ns=30_000_000, late_ns=12_000_000, by=by, kernels=(), host=(place,))
+    lateness = Lateness(
+        times_last=10,
+        wait_caused_ns=30_000_000,
+        late_ns=12_000_000,
+        by=by,
+        rooted_ns=30_000_000,
+        rooted_by=by,
+        kernels=(),
+        host=(place,),
+    )
     told = replace(late, late=(LateRank(rank=2, calls=lateness, steady=lateness, steps=()),))
     assert "Late rank 2 10.0 ms a step that its peers wait together" in Page(render(reports.report(late))).text
     assert (
