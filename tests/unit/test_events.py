@@ -1,6 +1,7 @@
 import pytest
+from traceana_capture.reading import DECODE_ERRORS
 
-from traceana.trace.events import DecodeError, decode_events, nanoseconds
+from traceana.trace.events import decode_events, nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,8 @@ def test_absolute_time_stamps_are_read_digit_by_digit() -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b'{"ph":"X","ts":NaN}', b'{"ph":"X","name":"\xff"}', b'{"ph":"X",', b'{"ts":1e300}']
+    "damage", [b'{"ph":"X","ts":NaN}', b'{"ph":"X","name":"\xff"}', b'{"ph":"X",', b'{"ts":1e300}', b'{"ts":"nan"}']
 )
 def test_malformed_events_raise(damage: bytes) -> None:
-    with pytest.raises(DecodeError):
+    with pytest.raises(DECODE_ERRORS):
         decode_events(damage)

@@ -151,3 +151,11 @@ def test_arguments_that_are_none_cost_no_kernel(tmp_path: Path) -> None:
     (tmp_path / "rank0.json").write_bytes(base.compact(content))
     result = measure_rank(tmp_path / "rank0.json")
     assert (result.kernels, result.damage.skipped_events) == (base.KERNELS, 0)
+
+
+def test_bad_utf8_in_arguments_costs_no_kernel(tmp_path: Path) -> None:
+    (tmp_path / "rank0.json").write_bytes(
+        base.compact(base.good()).replace(b'"registers per', b'"odd":"\xff","registers')
+    )
+    result = measure_rank(tmp_path / "rank0.json")
+    assert (result.kernels, result.damage.skipped_events) == (base.KERNELS, 0)

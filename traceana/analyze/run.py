@@ -227,6 +227,7 @@ def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
         for result in ranks.values()
         if result.damage.other_traces
     ]
+    notes += [f"{one.path.name}: {note}" for _, one in sorted(ranks.items()) for note in one.damage.notes]
     notes += [note for _, result in sorted(ranks.items()) for note in result.notes]
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:

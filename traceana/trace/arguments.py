@@ -56,6 +56,8 @@ def decode_arguments(data: msgspec.Raw) -> Arguments:
     """The arguments of an event; one of an odd type costs no other. Raises msgspec.MsgspecError where it is no JSON."""
     try:
         return _decoder.decode(data)
+    except UnicodeDecodeError:
+        return decode_arguments(msgspec.Raw(bytes(data).decode("utf-8", "replace").encode()))
     except msgspec.ValidationError:
         return decode_struct(data, _decoder)
 

@@ -7,22 +7,27 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from traceana.errors import TraceanaError
-from traceana.trace.events import Chunk, Decode, DecodeError, decode_events
-from traceana.trace.header import Header, decode_header, split_object
-from traceana.trace.salvage import last_boundary, salvage
-from traceana.trace.stream import ByteStream
+from traceana_capture.reading import DECODE_ERRORS
 
-_HEADER_LIMIT = 64 << 20
+from traceana.errors import TraceanaError
+from traceana.trace.events import Chunk, Decode, decode_events
+from traceana.trace.header import Header, decode_header, split_object
+from traceana.trace.salvage import events_in, salvage
+from traceana.trace.stream import ByteStream
+from traceana.trace.stretches import Stretches
+
+_LIMIT = 64 << 20
 _BARE_ARRAY_LIMIT = 1 << 10
 _EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
 # The end of the events is a `]` after an object, with keys, the end of the file or another trace behind it; lists of
 # objects inside args look alike, so several are tried.
-_EVENTS_END = re.compile(rb'\}(?=\s*,?\s*\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*\}?\s*(?:$|[^\s,}\]])))')
+_EVENTS_END = re.compile(rb'\}(?=\s*(?:,\s*)?\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*(?:\}\s*)?(?:$|[^\s,}\]])))')
 _MOST_ENDS = 16
 _OTHER_START = re.compile(rb'"traceEvents"\s*:\s*\[|[\]}]\s*\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
 _WHITE = b"\0 \t\r\n"
+_BAD_CHECKSUM = "what gzip unpacked is not what its checksum is of: some values may be damaged"
+_LONG_TAIL = f"more than {_LIMIT >> 20} MiB follow its events, and were left out"
 
 
 class NotATraceError(TraceanaError):
@@ -34,12 +39,22 @@ class Damage:
     """What was wrong with a file. `cut_short` says how it ends early, or is None.
 
     `other_traces` says that more follows the trace's end, as when two processes export to one path; it is left out.
+    `notes` are of what may be wrong.
     """
 
     skipped_events: int = 0
     repaired_events: int = 0
     cut_short: str | None = None
     other_traces: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def in_words(self) -> list[str]:
+        """A line for each kind of damage."""
+        lines = [f"ends early: {self.cut_short}"] if self.cut_short else []
+        lines += [f"{self.skipped_events} damaged events were left out"] if self.skipped_events else []
+        lines += [f"{self.repaired_events} damaged events were repaired"] if self.repaired_events else []
+        lines += ["holds more than one trace, of which the first is read"] if self.other_traces else []
+        return lines + self.notes
 
 
 class _Part(NamedTuple):
@@ -75,21 +90,24 @@ class TraceFile:
         """All whole events in file order."""
         stream = ByteStream(self.path)
         pending, blocks = self._read_head(stream)
+        stretches = Stretches(pending, _LIMIT)
         ended = pending.lstrip().startswith(b"]")
         for block in blocks if not ended else ():
-            pending += block
-            cut = last_boundary(pending)
-            if cut is None:
-                continue
-            chunk, pending, ended = self._decode(pending[:cut], pending[cut:].lstrip(b", \t\r\n"))
-            yield chunk
+            part = self._part(stretches, block)
+            if part is not None:
+                chunk, stretches.pending, ended = part
+                yield chunk
             if ended:
                 break
+        pending = stretches.pending
         if not ended:
             chunk, pending, _ = self._ending(pending) or self._salvage_last(pending)
             yield chunk
         self._read_tail(pending, blocks)
+        self.damage.skipped_events += stretches.overlong
         self.damage.cut_short = stream.cut_short or self.damage.cut_short
+        if stream.bad_checksum:
+            self.damage.notes.append(_BAD_CHECKSUM)
 
     def _blocks(self, stream: ByteStream) -> Iterator[bytes]:
         try:
@@ -120,10 +138,20 @@ class TraceFile:
             f"{self.path}: holds no traceEvents; name a Chrome trace of torch.profiler (.json or .json.gz)"
         )
 
+    def _part(self, stretches: Stretches, block: bytes) -> _Part | None:
+        """The events that a block completes, or None where it completes none."""
+        body = stretches.add(block)
+        if body:
+            return self._decode(body, stretches.pending)
+        last = self._ending(stretches.pending) if stretches.is_overlong else None
+        if stretches.is_overlong and last is None:
+            stretches.leave_out()
+        return last
+
     def _decode(self, body: bytes, rest: bytes) -> _Part:
         try:
             return _Part(self.decode(body), rest, ended=False)
-        except DecodeError:
+        except DECODE_ERRORS:
             # Either the events end in here or one of them is damaged.
             return self._ending(body + b"," + rest) or self._salvage(body, rest)
 
@@ -132,7 +160,7 @@ class TraceFile:
         for end in islice(_EVENTS_END.finditer(data), _MOST_ENDS):
             try:
                 return _Part(self.decode(data[: end.end()]), data[end.end() :], ended=True)
-            except DecodeError:
+            except DECODE_ERRORS:
                 continue
         return None
 
@@ -154,7 +182,8 @@ class TraceFile:
         cut = ends[-1].end() if ends else len(data)
         result = salvage(data[:cut], at_end=True, decode=self.decode)
         lost = len(result.unfinished.strip(b"] \t\r\n"))
-        self._count(result.skipped + bool(ends and lost), result.repaired)
+        left_out = max(events_in(result.unfinished), 1) if ends and lost else 0
+        self._count(result.skipped + left_out, result.repaired)
         if not ends:
             self.damage.cut_short = f"the JSON ends among its events; {lost} bytes of an unfinished one were left out"
         return _Part(result.chunk, data[cut:], ended=True)
@@ -166,7 +195,10 @@ class TraceFile:
     def _read_tail(self, tail: bytes, blocks: Iterator[bytes]) -> None:
         """Complete `header` by the keys after the events; what follows them is passed over."""
         for block in blocks:
-            tail += block if len(tail) <= _HEADER_LIMIT else b""
+            tail += block if len(tail) <= _LIMIT else b""
+        if len(tail) > _LIMIT:
+            self.damage.notes.append(_LONG_TAIL)
+            return
         keys, others = split_object(b"{" + tail.lstrip(b"], \t\r\n"))
         self.damage.other_traces |= bool(others.strip(b"}]," + _WHITE))
         self.header = self.header.completed_by(decode_header(keys))
@@ -175,4 +207,4 @@ class TraceFile:
 def _may_begin_trace(head: bytes) -> bool:
     """Whether events may still follow these first bytes."""
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    return (first in b"{" and len(head) <= _HEADER_LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
+    return (first in b"{" and len(head) <= _LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)

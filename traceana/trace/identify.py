@@ -24,7 +24,9 @@ _OVERLAP = 256
 _FIRST_BYTES = 1 << 20
 _RECORD_BYTES = 4 << 10
 
-_TIME = re.compile(rb'"ph"\s*:\s*"X"[^{}]{0,4096}?"ts"\s*:\s*"?(-?[\d.]{1,24}(?:[eE][-+]?\d{1,2})?)')
+_COMPLETE = re.compile(rb'"ph"\s*:\s*"X"')
+_TIME = re.compile(rb'"ts"\s*:\s*"?(-?[\d.]{1,24}(?:[eE][-+]?\d{1,2})?)')
+_TIME_BEHIND = 4 << 10
 _GROUP_RANKS = re.compile(rb'"Process Group Ranks"\s*:\s*"?\[([\d\s,]{1,1000})\]')
 _MERGE = re.compile(
     rb'"pid"\s*:\s*"(?:\[[^\]"]{1,80}\]|[^"]{0,40}\b(?:rank|TP|DP|PP|EP)[-_ :]?\d)[^"]{0,80}"', re.IGNORECASE
@@ -114,8 +116,18 @@ def _peers(first: bytes) -> frozenset[int]:
     return frozenset(rank for group in groups for rank in ranks(group.decode()) or ())
 
 
+def _first_time(first: bytes) -> re.Match[bytes] | None:
+    """The time of the first complete event that has one, before its arguments."""
+    for phase in _COMPLETE.finditer(first, 0, _FIRST_BYTES):
+        between, key, _ = first[phase.end() : phase.end() + _TIME_BEHIND].partition(b'"ts"')
+        at = phase.end() + len(between)
+        if key and b"{" not in between and b"}" not in between and (time := _TIME.match(first, at)):
+            return time
+    return None
+
+
 def _start(first: bytes, header: Header) -> int | None:
-    found = _TIME.search(first, 0, _FIRST_BYTES)
+    found = _first_time(first)
     try:
         return (header.base_time_ns or 0) + round(float(found[1]) * 1000) if found else None
     except ValueError:
@@ -131,7 +143,7 @@ def _tail(path: Path) -> bytes:
 
 
 def _not_of_torch(path: Path, first: bytes) -> ForeignTraceError:
-    if not _TIME.search(first, 0, _FIRST_BYTES):
+    if not _first_time(first):
         return ForeignTraceError(f"{path}: holds no whole event: nothing was recorded, or the file was cut off at once")
     return ForeignTraceError(f"{path}: is a trace of another program: it holds no events of torch.profiler")
 

@@ -2,59 +2,68 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from zlib_ng import zlib_ng
+from traceana_capture.reading import open_regular
+
+from traceana.trace.gunzip import GZIP_MAGIC, Gunzip
 
 CHUNK_BYTES = 8 << 20
-GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_WINDOW = 31
 
 
 class ByteStream:
     """Iterates over the decompressed bytes of `path`; after that, `cut_short` says why it ended early, or is None.
 
     Gzip is told by its first bytes, not by the file's name. A damaged or truncated gzip stream yields all that could
-    be decompressed. Raises OSError where the file cannot be opened or read.
+    be decompressed; `bad_checksum` says that all could, but that some of it may be damaged. Raises OSError where the
+    file cannot be opened or read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.cut_short: str | None = None
+        self.bad_checksum = False
 
     def __iter__(self) -> Iterator[bytes]:
-        with self.path.open("rb") as file:
-            if file.peek(2)[:2] == GZIP_MAGIC:
-                yield from self._decompress(iter(lambda: file.read(CHUNK_BYTES // 8), b""))
+        with open_regular(self.path) as file:
+            if _is_gzip(file):
+                yield from _gathered(self._decompress(file))
             else:
                 yield from iter(lambda: file.read(CHUNK_BYTES), b"")
 
-    def _decompress(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        member = zlib_ng.decompressobj(wbits=_GZIP_WINDOW)
-        for block in blocks:
-            pending = block
-            while pending:
-                if member.eof:
-                    # Concatenated members are one stream; zero padding after the last one is allowed (RFC 1952, 2.2).
-                    pending = pending.lstrip(b"\0")
-                    member = zlib_ng.decompressobj(wbits=_GZIP_WINDOW)
-                    continue
-                try:
-                    data = member.decompress(pending, CHUNK_BYTES)
-                except zlib_ng.error as error:  # type: ignore[misc]  # its stub says object
-                    self.cut_short = f"damaged gzip data ({error})"
-                    return
-                yield data
-                pending = member.unused_data if member.eof else member.unconsumed_tail
-        # All input may be consumed while output is still held back by the limit above.
-        yield member.flush()
-        if not member.eof:
-            self.cut_short = "the gzip stream ends before its end mark"
+    def _decompress(self, file: BinaryIO) -> Iterator[bytes]:
+        gunzip = Gunzip()
+        while gunzip.cut_short is None and (block := file.read(CHUNK_BYTES // 8)):
+            yield from gunzip.feed(block, CHUNK_BYTES)
+        yield from gunzip.finish()
+        self.cut_short, self.bad_checksum = gunzip.cut_short, gunzip.bad_checksum
+
+
+def _is_gzip(file: BinaryIO) -> bool:
+    first = file.read(len(GZIP_MAGIC))
+    file.seek(0)
+    return first == GZIP_MAGIC
+
+
+def _gathered(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """What comes in small parts, in larger ones: a block costs its reader a search."""
+    held: list[bytes] = []
+    size = 0
+    for part in parts:
+        if part:
+            held.append(part)
+        size += len(part)
+        if size >= CHUNK_BYTES // 8:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def last_bytes(path: Path, count: int) -> bytes:
     """The last `count` decompressed bytes of a file; of gzip all of it has to be read. Raises OSError."""
-    with path.open("rb") as file:
-        if file.peek(2)[:2] != GZIP_MAGIC:
+    with open_regular(path) as file:
+        if not _is_gzip(file):
             file.seek(max(path.stat().st_size - count, 0))
             return file.read()
     tail = b""

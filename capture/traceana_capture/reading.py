@@ -1,0 +1,27 @@
+"""What every reader of files from elsewhere shares: what may be opened, and what decoding may raise."""
+
+import os
+import stat
+from decimal import InvalidOperation
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, InvalidOperation, OverflowError, RecursionError, ValueError)
+"""Damaged text, whatever decodes it; MemoryError is none of these: the text may be good."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; raises OSError, also for what is no file: a pipe would keep its reader waiting."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", closefd=True)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(None, "is no regular file")
+
+
+def read_regular(path: Path) -> bytes:
+    """All of a file; raises OSError as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
