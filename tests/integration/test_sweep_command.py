@@ -1,6 +1,7 @@
 """`traceana sweep` with real commands: each a shell that takes no time."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -45,6 +46,20 @@ def test_a_cell_that_fails_is_named_with_its_last_lines(tmp_path: Path) -> None:
     assert len((tmp_path / "ran").read_text().splitlines()) == 6
 
 
+def test_a_run_that_fails_on_a_full_disk_is_no_fault_of_its_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = os.statvfs(tmp_path)
+    full = os.statvfs_result((*free[:4], 10, *free[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda folder: full)
+    code, _, stderr = sweep(tmp_path / "s", tmp_path / "ran", "--axis", "size=13,1")
+    assert code == 2
+    assert "the disk is full, so the last run does not count" in stderr
+    monkeypatch.undo()
+    assert all(record.failure is None for record in read(tmp_path / "s"))
+    assert sweep(tmp_path / "s", tmp_path / "ran", "--axis", "size=13,1")[0] == 0
+
+
 def test_the_words_of_strangers_stay_words_on_the_page(tmp_path: Path) -> None:
     job = "echo '<script>alert(1)</script>'; exit 3"
     run("sweep", "-o", tmp_path, "--axis", "size=<b>x</b>,2", "--no-traces", "--", "sh", "-c", job, "{size}")
@@ -70,7 +85,8 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     code, stdout, _ = run(
         "sweep", "-o", tmp_path, "--axis", "env.A=1", "--timeout", "0.2s", "--no-traces", "--", "sh", "-c", job
     )
-    assert code == 0
+    assert code == 1
+    assert "No cell ran through." in stdout
     assert "it ran longer than --timeout allows" in stdout
 
 

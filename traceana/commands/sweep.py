@@ -1,5 +1,6 @@
 """`traceana sweep PLAN -- CMD …`: one command under many settings, measured in random turns, ranked."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,7 @@ def command(
     """Run CMD with every combination of the axes' values, each several times in random turns, and rank them.
 
     PLAN is a YAML file, or flux-tp, wan-sp, wan-usp or wan-cfg, whose command CMD continues. In CMD, {out} and
-    {perf_dump} are each run's own folder and file.
+    {perf_dump} are each run's own folder and file. Exits with 1 where no cell ran through with the right output.
     """
     import shlex
 
@@ -138,7 +139,10 @@ def command(
     if dry_run:
         click.echo("\n".join(sweep.preview()))
         return
-    show(sweep.go(lambda text: click.echo(text, err=True)), form, output)
+    report = sweep.go(lambda text: click.echo(text, err=True))
+    show(report, form, output)
+    if report.winner is None:
+        sys.exit(1)
 
 
 def show(report: "SweepReport", form: str, output: Path) -> None:

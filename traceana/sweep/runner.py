@@ -24,6 +24,7 @@ RUNS, TRACES, SCRATCH = "runs", "traces", ".scratch"
 LOG, DUMP, OUT = "output.log", "perf.json", "out"
 NO_RANK = (-1,)
 """Ranks to record where none is: the backend's adapter works, and no profiler does."""
+_LEAST_ROOM = 1 << 20
 _LAST_LINES = 20
 _LONGEST_LINE = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -85,6 +86,8 @@ class Runner:
                 value = self._value(turn, place, ended, dump)
             except TraceanaError as error:
                 failure = str(error)
+        if failure is not None:
+            refuse_full_disk(place)
         return Record(
             cell=turn.cell.label,
             kind=turn.kind.value,
@@ -128,6 +131,15 @@ def read_trace(folder: Path) -> RunReport:
         return read_runs([folder], Settings(workers=1), lambda _done, _total, _name: None)[0][0].report
     except TraceanaError as error:
         raise NoValue(f"its trace cannot be read: {error}") from error
+
+
+def refuse_full_disk(folder: Path) -> None:
+    """Raise TraceanaError where a run may have failed because it could not write: that is no fault of its cell."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < _LEAST_ROOM:
+        raise TraceanaError(
+            f"{folder}: the disk is full, so the last run does not count; make room, then the same command goes on here"
+        )
 
 
 def last_lines(log: Path) -> tuple[str, ...]:
