@@ -9,10 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.warm import ALL, PIPE, Process
+
+Launched = subprocess.Popen[str] | Process
 WORKLOAD = str(Path(__file__).with_name("ulysses_block.py"))
 LIMIT_S = 60
 
@@ -31,18 +34,22 @@ def launch(
     folder: Path,
     command: list[str],
     *options: str,
-    wrapper: Iterable[str] = (),
-    stdin: int = subprocess.PIPE,
-    stderr: int = subprocess.PIPE,
-) -> subprocess.Popen[str]:
-    argv = [*wrapper, sys.executable, "-m", "traceana", "capture", "-o", str(folder), *options, "--", *command]
+    launcher: tuple[str, str] = ("-m", "traceana"),
+    generations: int = ALL,
+    stdin: int = PIPE,
+    stderr: int = PIPE,
+) -> Launched:
+    """Start the launcher. So many generations of Pythons, of which it is the first, are forks of the tests' node."""
+    words = [*launcher, "capture", "-o", str(folder), *options, "--", *command]
     # The marker is inherited by every process of the run, so that a survivor can be found by it.
     environment = {**os.environ, "TRACEANA_TEST_RUN": str(folder)}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(argv, stdin=stdin, stdout=pipe, stderr=stderr, text=True, env=environment)
+    if generations:
+        return Process(words, env=environment, generations=generations, stdin=stdin, stderr=stderr)
+    argv = [sys.executable, *words]
+    return subprocess.Popen(argv, stdin=stdin, stdout=PIPE, stderr=stderr, text=True, env=environment)
 
 
-def finish(process: subprocess.Popen[str], folder: Path, stdin: str | None = None) -> tuple[int, str, str]:
+def finish(process: Launched, folder: Path, stdin: str | None = None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr; a run that goes on for too long is killed, and fails the test with its output."""
     try:
         stdout, stderr = process.communicate(stdin, timeout=LIMIT_S)
@@ -51,12 +58,14 @@ def finish(process: subprocess.Popen[str], folder: Path, stdin: str | None = Non
         for pid in named:
             os.kill(pid, signal.SIGKILL)
         raise AssertionError((named, process.communicate())) from None
-    return process.returncode, stdout, stderr
+    return process.wait(), stdout, stderr
 
 
-def run(folder: Path, command: list[str], *options: str, stdin: str | None = None) -> tuple[int, str, str]:
+def run(
+    folder: Path, command: list[str], *options: str, stdin: str | None = None, generations: int = ALL
+) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
-    return finish(launch(folder, command, *options), folder, stdin)
+    return finish(launch(folder, command, *options, generations=generations), folder, stdin)
 
 
 def survivors(folder: Path) -> dict[int, str]:

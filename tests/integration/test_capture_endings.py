@@ -65,7 +65,7 @@ ENDINGS = {
     "SIGTERM to the launcher": Ending(command=lambda: ranks("wait"), code=128 + signal.SIGTERM, send=signal.SIGTERM),
     "hang, then SIGINT": Ending(command=lambda: ranks("hang"), code=128 + signal.SIGINT, send=signal.SIGINT),
     "hang, then a timeout": Ending(
-        command=lambda: ranks("hang"), code=TIMED_OUT, capture=("--timeout", "15", "--all-threads")
+        command=lambda: ranks("hang"), code=TIMED_OUT, capture=("--timeout", "5", "--all-threads")
     ),
     "killed after the window": Ending(
         command=lambda: workload("--start=fork", "--die=sigkill", "--delay-rank=0", "--delay-ms=2000"),
@@ -202,8 +202,15 @@ def test_a_file_in_the_place_of_a_folder_is_refused_and_kept(tmp_path: Path, nam
     assert {path.name: path.is_file() and path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 
 
+WITH_SMALL_FILES = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10))
+runpy.run_module("traceana", run_name="__main__", alter_sys=True)
+"""
+
+
 def test_files_that_may_not_grow_leave_a_reason(tmp_path: Path) -> None:
-    process = launch(tmp_path, workload("--start=fork"), wrapper=["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"])
+    process = launch(tmp_path, workload("--start=fork"), launcher=("-c", WITH_SMALL_FILES))
     code, _, stderr = finish(process, tmp_path)
     entries = check(tmp_path, stderr)
     assert code == 0

@@ -6,26 +6,32 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
-from traceana_capture.launcher.captured_run import capture
-from traceana_capture.launcher.options import Options
 
 from tests.analysis import Outcome, analyze
-from tests.capturing import LIMIT_S, free_port
+from tests.capturing import finish, free_port, launch
 from tests.integration import paired_ranks
 from traceana.trace.paired import read_paired_calls
 
 CALLS = paired_ranks.CALLS
 
 
+# Where no GPU is needed.
+CAPTURE = """
+import runpy
+from unittest import mock
+with mock.patch("traceana_capture.launcher.backends.check_machine"):
+    runpy.run_module("traceana", run_name="__main__", alter_sys=True)
+"""
+
+
 def captured(folder: Path, *how: str) -> Path:
-    argv = (sys.executable, "-m", paired_ranks.__name__, free_port(), *how)
-    paired = ("all_reduce", "all_to_all")
-    options = Options(argv=argv, nccl={}, backend="torch", paired=paired, timeout_s=LIMIT_S)
-    with mock.patch("traceana_capture.launcher.backends.check_machine"):
-        assert capture(options, folder, "run") == 0
+    command = [sys.executable, "-m", paired_ranks.__name__, free_port(), *how]
+    options = ("--backend", "torch", "--paired", "all_reduce", "--paired", "all_to_all")
+    process = launch(folder, command, *options, launcher=("-c", CAPTURE))
+    code, _, stderr = finish(process, folder)
+    assert code == 0, stderr
     return folder / "run"
 
 

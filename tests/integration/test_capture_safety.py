@@ -3,7 +3,6 @@
 import gzip
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -13,8 +12,9 @@ import torch
 from traceana_capture.launcher.inject import inject
 from traceana_capture.launcher.options import Options
 
+from tests import warm
+from tests.capturing import run
 from tests.integration.gloo_tensor import TENSOR
-from tests.warm_node import Node
 
 BEGIN = f"""
 import json, os, sys, threading, time
@@ -26,28 +26,20 @@ def work(n=5):
 """
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    made = Node()
-    yield made
-    made.close()
-
-
 class Runs:
     """Runs programs in the test's folder."""
 
-    def __init__(self, node: Node, folder: Path) -> None:
-        self.node = node
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def alone(self, program: str) -> CompletedProcess[str]:
         """The program without capture."""
-        return self.node.run(self.folder, sys.executable, "-c", BEGIN + program)
+        return warm.run("-c", BEGIN + program)
 
     def captured(self, program: str, *options: str) -> CompletedProcess[str]:
         """The program under capture."""
         command = [sys.executable, "-c", BEGIN + program, str(self.folder)]
-        return self.node.run(self.folder, "capture", "-o", str(self.folder / "traces"), *options, "--", *command)
+        return CompletedProcess(command, *run(self.folder / "traces", command, *options))
 
     def ranks(self) -> list[dict[str, Any]]:
         """Those of run.json."""
@@ -74,8 +66,8 @@ class Runs:
 
 
 @pytest.fixture
-def capture(node: Node, tmp_path: Path) -> Runs:
-    return Runs(node, tmp_path)
+def capture(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
 
 
 def test_gives_way_to_the_programs_own_profiler(capture: Runs, tmp_path: Path) -> None:
@@ -190,7 +182,7 @@ work()
 graph = object.__new__(kind)
 graph._tracker = None
 graph.capture_begin()
-while time.monotonic() < begin + 3: work(1)
+while time.monotonic() < begin + 1.5: work(1); time.sleep(0.01)
 show()
 print("threads", threading.active_count() < 10)
 graph.capture_end()

@@ -5,22 +5,24 @@ import gzip
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.capturing import WORKLOAD, check, complete, finish, free_port, launch, run, run_file, workload
 from tests.integration.gloo_tensor import TENSOR
 
+# The launcher and the program are the tests' forks, and what the program starts begins with an import of torch.
+PROGRAM = 2
 COLLECTIVES_PER_STEP = 11  # broadcast, all-gather, and in each of 3 layers two all-to-alls and an all-reduce
 
 
 @pytest.mark.parametrize("start", ["spawn", "fork", "forkserver"])
 def test_every_collective_has_its_size(tmp_path: Path, start: str) -> None:
-    code, stdout, stderr = run(tmp_path, workload("--steps", "2", "--start", start))
+    code, stdout, stderr = run(tmp_path, workload("--steps", "2", "--start", start), generations=PROGRAM)
     assert code == 0
     assert stdout == "generated: 2 steps on 2 ranks, backend torch, cpu\n"
     assert complete(check(tmp_path, stderr)) == (0, 1)
@@ -49,16 +51,12 @@ def as_module(folder: Path) -> list[str]:
     return [sys.executable, "-m", "one_rank"]
 
 
-def as_script(folder: Path) -> list[str]:
-    """As pip installs them."""
+def as_script_in_a_shell(folder: Path) -> list[str]:
+    """A script as pip installs them."""
     script = folder / "one-rank"
     script.write_text(f"#!{sys.executable}\nimport one_rank\n")
     script.chmod(0o755)
-    return [str(script)]
-
-
-def as_shell_script(folder: Path) -> list[str]:
-    (folder / "run.sh").write_text(f"cd {folder}\n{sys.executable} one_rank.py\n")
+    (folder / "run.sh").write_text(f"cd {folder}\n./one-rank\n")
     return ["bash", str(folder / "run.sh")]
 
 
@@ -67,7 +65,7 @@ def through_accelerate(folder: Path) -> list[str]:
     return [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=1", f"{folder}/one_rank.py"]
 
 
-@pytest.mark.parametrize("command", [as_module, as_script, as_shell_script, through_accelerate])
+@pytest.mark.parametrize("command", [as_module, as_script_in_a_shell, through_accelerate])
 def test_one_rank_in_any_wrapping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Path], list[str]]
 ) -> None:
@@ -75,7 +73,7 @@ def test_one_rank_in_any_wrapping(
     program.mkdir()
     (program / "one_rank.py").write_text(ONE_RANK)
     monkeypatch.setenv("PYTHONPATH", str(program))
-    code, stdout, stderr = run(tmp_path / "traces", command(program), stdin="passed\nthrough")
+    code, stdout, stderr = run(tmp_path / "traces", command(program), stdin="passed\nthrough", generations=0)
     assert stdout == "passed\nthrough"
     assert code == (1 if command is through_accelerate else 3)
     assert complete(check(tmp_path / "traces", stderr)) == (0,)
@@ -97,7 +95,7 @@ def test_ranks_that_the_run_does_not_have_are_named(tmp_path: Path) -> None:
 
 def test_torchrun(tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-    code, stdout, stderr = run(tmp_path, [*torchrun, WORKLOAD, "--torchrun", "--seq", "64"])
+    code, stdout, stderr = run(tmp_path, [*torchrun, WORKLOAD, "--torchrun", "--seq", "64"], generations=PROGRAM)
     assert "generated: 6 steps on 2 ranks" in stdout
     assert code == 0
     assert complete(check(tmp_path, stderr)) == (0, 1)
@@ -233,9 +231,7 @@ print(codes, [thread.name for thread in threading.enumerate()])
 
 def test_two_captures_in_one_process(tmp_path: Path) -> None:
     program = ONE_RANK.replace("sys.stdin.read()", '""')
-    done = subprocess.run(
-        [sys.executable, "-c", TWICE, str(tmp_path), program], check=True, capture_output=True, text=True
-    )
+    done = warm.run("-c", TWICE, str(tmp_path), program)
     assert done.stdout == "[3, 3] ['MainThread']\n"
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("rank*")) == [
         "one/rank0.json.gz",

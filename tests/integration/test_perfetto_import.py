@@ -2,9 +2,6 @@
 
 import gzip
 import json
-import socket
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import pytest
 from traceana_capture.launcher.overlaps import separate
 
+from tests import capturing
 from tests.commands import traceana
 from tests.perfetto import imported, query, skip_without_trace_processor
 from tests.synthetic import Call, Run, write_run
@@ -20,14 +18,7 @@ skip_without_trace_processor()
 
 TRACES = Path(__file__).parents[1] / "traces"
 H200 = TRACES / "h200"
-WORKLOAD = Path(__file__).parents[1] / "ulysses_block.py"
 RUNS = sorted(path.parent for path in TRACES.glob("h[12]00/*/rank0.json.gz"))
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def events_of(path: Path) -> list[dict[str, Any]]:
@@ -113,9 +104,7 @@ def test_many_ranks_on_hosts_with_their_own_clocks(tmp_path: Path) -> None:
 
 
 def test_a_capture_of_gloo_and_its_merge(tmp_path: Path) -> None:
-    workload = [sys.executable, str(WORKLOAD), "--port", free_port(), "--seq", "64", "--steps", "2"]
-    capture = [sys.executable, "-m", "traceana", "capture", "-o", str(tmp_path), "--", *workload]
-    subprocess.run(capture, check=True, capture_output=True, timeout=120)
+    assert capturing.run(tmp_path, capturing.workload("--steps", "2", "--start", "fork"))[0] == 0
     for rank in (0, 1):
         found = imported(tmp_path / "run" / f"rank{rank}.json.gz")
         assert found.errors == []
