@@ -73,10 +73,10 @@ def _dask(engine: str) -> Iterator[Executor]:
         raise TraceanaError("--executor dask: needs Dask; pip install 'traceana[dask]'") from error
     address = engine.removeprefix(DASK)
     try:
-        client = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise TraceanaError(f"--executor {engine}: no scheduler answers there ({error})") from error
-    with client, client.get_executor(pure=False) as pool:  # type: ignore[no-untyped-call]
+    with client, client.get_executor(pure=False) as pool:
         yield pool
 
 

@@ -21,7 +21,7 @@ def main(path: Path) -> None:
         started = [_start("scheduler", "--host", "127.0.0.1", "--port", str(_PORT), "--dashboard-address", ":0")]
         started += [_start("worker", _ADDRESS, "--nthreads", "1", "--no-dashboard", "--no-nanny") for _ in range(2)]
         try:
-            with Client(_ADDRESS, timeout="30s") as client:  # type: ignore[no-untyped-call]
+            with Client(_ADDRESS, timeout="30s") as client:
                 client.wait_for_workers(2)
                 engine = _analyze(path, Path(scratch, "engine"), f"--executor=dask:{_ADDRESS}")
                 while not any(client.processing().values()):
