@@ -122,12 +122,70 @@ function placeTip(target, x, y) {
   tip.style.top = `${below ? y + 16 : y - height - 12}px`;
 }
 document.addEventListener("pointermove", (event) => placeTip(event.target, event.clientX, event.clientY));
-document.addEventListener("focusin", (event) => {
-  const { left, bottom } = event.target.getBoundingClientRect();
-  placeTip(event.target, left, bottom - 12);
-});
+const tipBelow = (element) => {
+  const { left, width, bottom } = element.getBoundingClientRect();
+  placeTip(element, Math.max(0, Math.min(left + width / 2, innerWidth)), bottom - 12);
+};
+document.addEventListener("focusin", (event) => tipBelow(event.target));
 document.addEventListener("focusout", () => (tip.hidden = true));
 document.addEventListener("scroll", () => (tip.hidden = true), { passive: true });
+
+// Charts and tables take the focus once; arrows lead through what has a tooltip in them, rows by up and down.
+function pointAt(holder, key) {
+  const tipped = [...holder.querySelectorAll("[data-tip]:not(a)")];
+  const at = tipped.indexOf(holder.querySelector(".pointed"));
+  const row = (element) => element?.closest("g[data-rank], tr, g");
+  const rows = [...new Set(tipped.map(row))];
+  const firstOf = (place) => tipped.findIndex((element) => row(element) === rows[Math.max(0, Math.min(place, rows.length - 1))]);
+  const targets = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tipped.length - 1, ArrowDown: firstOf(rows.indexOf(row(tipped[at])) + 1), ArrowUp: firstOf(rows.indexOf(row(tipped[at])) - 1) };
+  if (!(key in targets)) return false;
+  tipped[at]?.classList.remove("pointed");
+  const next = tipped[Math.max(0, Math.min(targets[key], tipped.length - 1))];
+  next.classList.add("pointed");
+  next.scrollIntoView({ block: "nearest", inline: "nearest" });
+  requestAnimationFrame(() => tipBelow(next));
+  return true;
+}
+
+const holders = new Set();
+for (const element of document.querySelectorAll("[data-tip]:not(a, button)")) {
+  const holder = element.closest("svg.plot, table");
+  if (holder) holders.add(holder);
+  else element.tabIndex = 0;
+}
+for (const holder of holders) {
+  holder.tabIndex = 0;
+  holder.addEventListener("keydown", (event) => event.target === holder && pointAt(holder, event.key) && event.preventDefault());
+  holder.addEventListener("blur", () => holder.querySelector(".pointed")?.classList.remove("pointed"));
+}
+
+// The strips of the timeline: which step, and how much of it; all are magnified and moved together.
+const strips = [...document.querySelectorAll(".zoom")];
+const pickStep = document.getElementById("pick-step");
+function chooseStep() {
+  for (const strip of document.querySelectorAll(".strip")) strip.classList.toggle("chosen", !pickStep?.value || strip.dataset.choice === pickStep.value);
+}
+pickStep?.addEventListener("change", chooseStep);
+chooseStep();
+
+let magnified = 1;
+function magnify(times) {
+  const shown = strips.find((strip) => strip.clientWidth) ?? strips[0];
+  const middle = (shown.scrollLeft + shown.clientWidth / 2) / shown.scrollWidth;
+  magnified = Math.max(1, Math.min(64, times));
+  for (const strip of strips) {
+    strip.firstElementChild.style.width = `${100 * magnified}%`;
+    strip.classList.toggle("magnified", magnified >= 4);
+    strip.scrollLeft = middle * strip.scrollWidth - strip.clientWidth / 2;
+  }
+}
+for (const strip of strips) {
+  strip.addEventListener("scroll", () => strips.forEach((other) => other !== strip && (other.scrollLeft = strip.scrollLeft)), { passive: true });
+  strip.addEventListener("wheel", (event) => event.ctrlKey && (event.preventDefault(), magnify(magnified * (event.deltaY < 0 ? 1.25 : 0.8))));
+}
+document.getElementById("zoom-in")?.addEventListener("click", () => magnify(magnified * 2));
+document.getElementById("zoom-out")?.addEventListener("click", () => magnify(magnified / 2));
+document.getElementById("zoom-none")?.addEventListener("click", () => magnify(1));
 
 // An element is dimmed when it belongs to another operation or rank than the picked one.
 const pickers = Object.fromEntries(["op", "rank"].map((key) => [key, document.getElementById(`pick-${key}`)]).filter(([, picker]) => picker));

@@ -3,9 +3,7 @@
 from dataclasses import replace
 
 from tests import reports
-from traceana.report import (
-    Report,
-)
+from traceana.report import Report, Timeline
 
 
 def without_calls() -> Report:
@@ -21,6 +19,19 @@ def without_calls() -> Report:
         coverage=reports.coverage(0),
     )
     return reports.report(empty)
+
+
+def with_other_steps(report: Report) -> Report:
+    """The same runs, with a slowest and a fastest step beside the middle one on the timeline."""
+
+    def others(timeline: Timeline | None) -> tuple[Timeline, ...]:
+        assert timeline is not None
+        return tuple(
+            replace(timeline, title=f"denoise_step {number}", choice=choice)
+            for number, choice in ((2, "slowest"), (3, "fastest"))
+        )
+
+    return replace(report, runs=tuple(replace(run, other_timelines=others(run.timeline)) for run in report.runs))
 
 
 def many_runs() -> Report:

@@ -35,6 +35,7 @@ from traceana.report import (
     StepTime,
     Straggler,
     Timeline,
+    TimelineCall,
     TimelineRow,
     TimelineSlice,
     TruncatedFile,
@@ -497,8 +498,25 @@ def _spans(source: random.Random, ranks: int, speed: float) -> tuple[Span, ...]:
 
 
 def _timeline(source: random.Random, ranks: int, speed: float) -> Timeline:
-    rows = tuple(TimelineRow(rank=rank, slices=tuple(_slices(source, speed))) for rank in range(ranks))
+    slices = {rank: tuple(_slices(source, speed)) for rank in range(ranks)}
+    rows = tuple(TimelineRow(rank=rank, slices=found, calls=_calls(found)) for rank, found in slices.items())
     return Timeline(title="denoise_step 1", duration_ns=max(row.slices[-1].end_ns for row in rows) + 400_000, rows=rows)
+
+
+def _calls(slices: tuple[TimelineSlice, ...]) -> tuple[TimelineCall, ...]:
+    """Of the first few stretches of communication."""
+    return tuple(
+        TimelineCall(
+            start_ns=one.start_ns,
+            end_ns=one.end_ns,
+            op="all_to_all",
+            message_bytes=4 * MIB,
+            group_size=2,
+            wait_ns=(one.end_ns - one.start_ns) // 4,
+            transfer_ns=(one.end_ns - one.start_ns) * 3 // 4,
+        )
+        for one in [one for one in slices if one.kind == "comm"][:3]
+    )
 
 
 def _slices(source: random.Random, speed: float) -> list[TimelineSlice]:

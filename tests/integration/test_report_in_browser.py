@@ -2,15 +2,18 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import reports
 from tests.browser import chromium, skip_without_browser
+from tests.report_variants import with_other_steps
 from traceana.render.html import VIEWS, render
-from traceana.report import Report
+from traceana.report import RankWait, Report
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
 
@@ -88,6 +91,17 @@ class ReportPage:
         cells = self.driver.find_elements(By.CSS_SELECTOR, f"{table} tbody tr > :nth-child({number})")
         return [cell.text for cell in cells if cell.is_displayed()]
 
+    def tip(self) -> str:
+        """The tooltip that is shown."""
+        tip = self.driver.find_element(By.ID, "tip")
+        WebDriverWait(self.driver, 20).until(lambda _: tip.is_displayed())
+        return tip.text.replace("\xa0", " ")
+
+    def shown_steps(self) -> list[str]:
+        """The steps that the timeline shows, in order."""
+        heads = self.driver.find_elements(By.CSS_SELECTOR, ".strip h3")
+        return [found[0] for head in heads if (found := re.search(r"denoise_step \d+", head.text))]
+
     def body(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
@@ -124,7 +138,7 @@ def test_every_table_has_its_button(page: ReportPage) -> None:
     page.show(reports.two_runs())
     tables = page.driver.find_elements(By.TAG_NAME, "table")
     names = [table.get_attribute("data-csv") for table in tables]
-    assert len(page.driver.find_elements(By.CSS_SELECTOR, ":not(.place) > button")) == len(tables)
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, "button:has(+ .scroll)")) == len(tables)
     assert len(set(names)) == len(names)
     assert None not in names
 
@@ -174,18 +188,20 @@ def test_hostile_names_show_as_text(page: ReportPage) -> None:
 def test_a_tooltip_shows_a_definition(page: ReportPage) -> None:
     page.show(reports.two_runs())
     term = page.driver.find_element(By.CSS_SELECTOR, ".figure .term")
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", term)
     webdriver.ActionChains(page.driver).move_to_element(term).perform()
-    assert "while no compute ran on the same device" in page.driver.find_element(By.ID, "tip").text
+    assert "while no compute ran on the same device" in page.tip()
 
 
 def test_the_page_stands_without_scripts(page: ReportPage) -> None:
     page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    page.show(reports.two_runs())
+    page.show(with_other_steps(reports.two_runs()))
     text = page.body()
     for heading in ("Comparison", "Where the time goes", "Who waits for whom", "Glossary"):
         assert heading in text
     assert "every operation" not in text
-    assert page.driver.find_elements(By.TAG_NAME, "button") == []
+    assert not any(button.is_displayed() for button in page.driver.find_elements(By.TAG_NAME, "button"))
+    assert all(strip.is_displayed() for strip in page.driver.find_elements(By.CLASS_NAME, "strip"))
 
 
 def test_one_view_shows_at_a_time_and_a_link_opens_its_own(page: ReportPage) -> None:
@@ -212,3 +228,98 @@ def test_the_page_is_no_wider_than_the_screen(page: ReportPage, width: int) -> N
     for view in VIEWS:
         page.go(f"view-{view.name}")
         assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_arrows_lead_a_keyboard_through_the_tooltips_of_a_chart(page: ReportPage) -> None:
+    page.show(reports.two_runs(), at="timeline")
+    strip = page.driver.find_element(By.CSS_SELECTOR, "#timeline .zoomed svg.plot")
+    page.driver.execute_script("arguments[0].focus({focusVisible: true})", strip)
+    told = []
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_UP):
+        webdriver.ActionChains(page.driver).send_keys(key).perform()
+        told.append(page.tip())
+    assert told[0].startswith("rank 0: about compute")
+    assert re.fullmatch("rank 0: all_to_all 4 MiB among 2 ranks, .* here, waits .*, transfers .*", told[1])
+    assert [text[:7] for text in told[2:]] == ["rank 1:", "rank 0:"]
+    page.go("comparison")
+    table = page.driver.find_element(By.CSS_SELECTOR, "#comparison table")
+    page.driver.execute_script("arguments[0].focus()", table)
+    webdriver.ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
+    assert "95 % interval" in page.tip()
+
+
+def test_strips_are_magnified_and_moved_together(page: ReportPage) -> None:
+    page.show(reports.two_runs(), at="timeline")
+    fine = page.driver.find_element(By.CSS_SELECTOR, "#timeline .tick.fine")
+    assert not fine.is_displayed()
+    for _ in range(2):
+        page.driver.find_element(By.ID, "zoom-in").click()
+    shares = "return [...document.querySelectorAll('.zoom')].map(one => one.scrollWidth / one.clientWidth)"
+    assert page.driver.execute_script(shares) == pytest.approx([4, 4], rel=0.05)
+    assert fine.is_displayed()
+    page.driver.execute_script("document.querySelector('.zoom').scrollLeft = 321")
+    lefts = "return [...document.querySelectorAll('.zoom')].map(one => Math.round(one.scrollLeft))"
+    WebDriverWait(page.driver, 20).until(lambda driver: driver.execute_script(lefts) == [321, 321])
+    page.driver.find_element(By.ID, "zoom-none").click()
+    assert page.driver.execute_script(shares) == pytest.approx([1, 1], rel=0.05)
+
+
+def test_a_step_is_chosen_for_all_runs(page: ReportPage) -> None:
+    page.show(with_other_steps(reports.two_runs()), at="timeline")
+    assert page.shown_steps() == ["denoise_step 1"] * 2
+    pick = Select(page.driver.find_element(By.ID, "pick-step"))
+    pick.select_by_value("slowest")
+    assert page.shown_steps() == ["denoise_step 2"] * 2
+    pick.select_by_visible_text("all")
+    assert len(page.shown_steps()) == 6
+
+
+def test_everything_is_printed(page: ReportPage) -> None:
+    page.show(with_other_steps(reports.two_runs()))
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    hidden = """
+        const apart = ".needs-script, button, .definitions, .minor, .fine";
+        const unseen = (one) => !one.checkVisibility({contentVisibilityAuto: true}) && !one.closest(apart);
+        return [...document.querySelectorAll("main *")].filter(unseen).map((one) => one.outerHTML.slice(0, 80));
+    """
+    try:
+        assert page.driver.execute_script(hidden) == []
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_the_first_column_stays_where_a_table_scrolls(page: ReportPage) -> None:
+    metrics = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.show(reports.two_runs())
+    for section, name in (("spans", "spans"), ("sites", "call-sites"), ("comparison", "comparison-1")):
+        page.go(section)
+        table = page.driver.find_element(By.CSS_SELECTOR, f'[data-csv="{name}"]')
+        moved = """
+            const [table] = arguments, box = table.parentElement, first = table.tBodies[0].rows[0].cells[0];
+            const lefts = () => [first, first.nextElementSibling].map((one) => one.getBoundingClientRect().left);
+            const before = lefts();
+            box.scrollLeft = 60;
+            return lefts().map((left, index) => Math.round(before[index] - left));
+        """
+        assert page.driver.execute_script(moved, table) == [0, 60], name
+
+
+def test_the_first_key_leads_past_the_links(page: ReportPage) -> None:
+    page.show(reports.one_run())
+    page.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    skip = page.driver.switch_to.active_element
+    assert (skip.text, str(skip.get_attribute("href")).partition("#")[2]) == ("Skip to the answer", "headline")
+    assert skip.rect["x"] >= 0
+
+
+def test_a_wait_matrix_of_64_ranks_begins_with_the_outliers_and_sorts(page: ReportPage) -> None:
+    waits = tuple(
+        RankWait(rank=rank, op="all_reduce", calls=1, wait_ns=9_000_000 if rank in (40, 7) else 100_000 + rank)
+        for rank in range(64)
+    )
+    (run,) = reports.one_run(64).runs
+    page.show(reports.report(replace(run, waits=waits)), at="waits")
+    assert page.column("#waits .heat", 1)[:2] == ["7", "40"]
+    page.driver.find_element(By.CSS_SELECTOR, "#waits .heat thead th").click()
+    assert page.column("#waits .heat", 1)[0] == "63"

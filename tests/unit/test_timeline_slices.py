@@ -7,7 +7,7 @@ from tests.traces.base import START_NS, add_kernel, finish
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.steps import NO_STEPS
-from traceana.analyze.timeline import timeline
+from traceana.analyze.timeline import timelines
 from traceana.report import Clock, TimelineSlice
 
 ONE_CLOCK = ClockOffsets(offset_ns={}, clock=Clock(method="shared", residual_ns=None))
@@ -21,8 +21,8 @@ def slices(folder: Path, *kernels: tuple[int, int]) -> list[TimelineSlice]:
         add_kernel(writer, START_NS + start, end - start)
     write_document(folder / "rank0.json", finish(writer))
     result: RankResult = measure_rank(folder / "rank0.json")
-    strip = timeline({0: result}, ONE_CLOCK, NO_STEPS)
-    assert strip
+    (strip,) = timelines({0: result}, ONE_CLOCK, NO_STEPS)
+    assert strip.choice == "window"
     assert strip.duration_ns == WHOLE_NS
     return list(strip.rows[0].slices)
 

@@ -24,7 +24,7 @@ from traceana.analyze.noise import noise
 from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.steps import Executions
-from traceana.analyze.timeline import timeline
+from traceana.analyze.timeline import timelines
 from traceana.analyze.timeline_calls import with_calls
 from traceana.analyze.uneven import uneven_sizes
 from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
@@ -65,6 +65,8 @@ def analyze_run(
     backends = backends_by_time(calls)
     times = {rank: known for rank, result in ranks.items() if (known := result.times)}
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()}, world_size)
+    drawn = timelines(ranks, matching.clocks, steps if len(steps) else requests)
+    strips = tuple(with_calls(strip, calls) for strip in drawn)
     report = RunReport(
         label=files.label,
         side=files.side,
@@ -91,7 +93,8 @@ def analyze_run(
         uneven=uneven_sizes(collectives, matching),
         late=late_ranks(matching, calls, collectives, times, steps.names),
         axes=axes(calls),
-        timeline=with_calls(timeline(ranks, matching.clocks, steps if len(steps) else requests), calls),
+        timeline=strips[0] if strips else None,
+        other_timelines=strips[1:],
         coverage=_coverage(
             ranks,
             calls,

@@ -14,40 +14,58 @@ from traceana.trace.columns import Bools, Ints
 KINDS = ("", "compute", "comm", "overlapped", "memory")
 """Of a stretch of time; the first is idleness, which is no slice."""
 _PIXELS = 600
+_MOST_RANKS = 16
+"""Of more, one strip is as much as a report holds."""
 _MOST_STRETCHES = 2400
 """A row of more changes than this is gathered, which bounds the report's size."""
 
 
-def timeline(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Executions) -> Timeline | None:
-    """The middle one of `steps`, or the whole window where there is none; None without activity.
+def timelines(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Executions) -> tuple[Timeline, ...]:
+    """The middle one of `steps`, and where ranks are few the slowest and the fastest steady one beside it.
 
-    Of the ranks whose clocks can be compared with the lowest one's.
+    The whole window where there is no step; none without activity. Of the ranks whose clocks can be compared with the
+    lowest one's.
     """
     active = [rank for rank, result in sorted(ranks.items()) if result.split.span_ns]
     shown = {rank: ranks[rank] for rank in active if clocks.comparable((active[0], rank))}
+    windows = _windows(shown, clocks, steps)
+    if len(windows):
+        chosen = _chosen(windows, steps, others=len(shown) <= _MOST_RANKS)
+        return tuple(
+            _strip(shown, clocks, steps.names[index], windows[index], choice) for choice, index in chosen.items()
+        )
     if not shown:
-        return None
-    title, start, end = _window(shown, clocks, steps)
-    window = np.array([start, end], dtype=np.int64)
+        return ()
+    common = np.stack([clocks.common(rank, _extent(result)) for rank, result in shown.items()])
+    return (_strip(shown, clocks, "whole window", np.array([common[:, 0].min(), common[:, 1].max()]), "window"),)
+
+
+def _chosen(windows: Ints, steps: Executions, *, others: bool) -> dict[str, int]:
+    """Steps by what they are chosen for; the first one is warm-up, those cut short are not whole."""
+    middle = len(steps) // 2
+    steady = [index for index in range(1, len(windows)) if not steps.cut_short[index]] if others else []
+    by_length = sorted(steady, key=lambda index: int(windows[index, 1] - windows[index, 0]))
+    ends = {"slowest": by_length[-1], "fastest": by_length[0]} if by_length else {}
+    return {"middle": middle, **{choice: index for choice, index in ends.items() if index != middle}}
+
+
+def _strip(ranks: Mapping[int, RankResult], clocks: ClockOffsets, title: str, window: Ints, choice: str) -> Timeline:
+    start, end = window.tolist()
     rows = tuple(
         TimelineRow(rank=rank, slices=_slices(result, *clocks.own(rank, window).tolist()))
-        for rank, result in shown.items()
+        for rank, result in ranks.items()
     )
-    return Timeline(title=title, duration_ns=end - start, rows=rows, start_ns=start)
+    return Timeline(title=title, duration_ns=end - start, rows=rows, start_ns=start, choice=choice)
 
 
-def _window(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Executions) -> tuple[str, int, int]:
-    """From the first start of the step on any rank to its last end, on the common clock."""
-    middle = len(steps) // 2
-    extents = {
-        rank: np.array([start[middle], steps.end_ns[rank][middle]])
-        for rank, start in steps.start_ns.items()
-        if rank in ranks
-    }
-    title = steps.names[middle] if extents else "whole window"
-    extents = extents or {rank: _extent(result) for rank, result in ranks.items()}
-    common = np.stack([clocks.common(rank, extent) for rank, extent in extents.items()])
-    return title, int(common[:, 0].min()), int(common[:, 1].max())
+def _windows(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Executions) -> Ints:
+    """A row a step, from its first start on any rank to its last end, on the common clock; none without steps."""
+    having = [rank for rank in steps.start_ns if rank in ranks]
+    if not having or not len(steps):
+        return np.zeros((0, 2), dtype=np.int64)
+    starts = np.stack([clocks.common(rank, steps.start_ns[rank][: len(steps)]) for rank in having])
+    ends = np.stack([clocks.common(rank, steps.end_ns[rank][: len(steps)]) for rank in having])
+    return np.stack([starts.min(axis=0), ends.max(axis=0)], axis=1)
 
 
 def _extent(result: RankResult) -> Ints:

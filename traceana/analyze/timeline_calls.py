@@ -14,9 +14,9 @@ _THINNEST = 2000
 """A call shorter than this part of the strip cannot be pointed at."""
 
 
-def with_calls(strip: Timeline | None, calls: Calls) -> Timeline | None:
+def with_calls(strip: Timeline, calls: Calls) -> Timeline:
     """The strip with the longest calls of each rank that lie in it."""
-    if strip is None or strip.start_ns is None:
+    if strip.start_ns is None:
         return strip
     most = max(1, _MOST_CALLS // max(1, len(strip.rows)))
     return replace(strip, rows=tuple(_row(row, strip.start_ns, strip.duration_ns, calls, most) for row in strip.rows))

@@ -145,3 +145,6 @@ class Timeline:
     rows: tuple[TimelineRow, ...]
     start_ns: int | None = None
     """The strip's start on the common clock."""
+    choice: str = "middle"
+    """What the step was chosen for: middle (of the run's steps in their order), slowest or fastest (of the steady
+    ones); window, where there is no step."""

@@ -62,6 +62,8 @@ class RunReport:
     """Collectives whose sizes differ by rank."""
     late: tuple[LateRank, ...] = ()
     """Ranks that others waited for, most `rooted_ns` first, at most eight; empty where there is no GPU."""
+    other_timelines: tuple[Timeline, ...] = ()
+    """The slowest and the fastest steady step, where they are others than `timeline`'s; of up to 16 ranks."""
     named_files: tuple[str, ...] = ()
     """The files of the run where they were named one by one: its folder may hold others."""
     bench: BesideBench | None = None

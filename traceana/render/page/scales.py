@@ -14,11 +14,15 @@ SHARP_STEPS = (1, 2, 5, 10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A labelled place on an axis; `minor` ticks lose their label first where room is short."""
+    """A labelled place on an axis; `minor` ticks lose their label first where room is short.
+
+    `fine` ones show where the chart is magnified.
+    """
 
     at: float
     label: str
     minor: bool = False
+    fine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

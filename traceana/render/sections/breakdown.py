@@ -7,7 +7,7 @@ from traceana.render.page.activities import ACTIVITIES
 from traceana.render.page.drawn_ranks import drawn_ranks
 from traceana.render.page.host import device
 from traceana.render.page.marks import RunMark, marked_runs
-from traceana.render.page.scales import Axis, LinearScale, linear_scale, time_axis
+from traceana.render.page.scales import Axis, LinearScale, Tick, linear_scale, time_axis
 from traceana.render.page.section import Section
 from traceana.render.page.stack import stack
 from traceana.report import RankReport, Report
@@ -20,11 +20,13 @@ LABEL_HEIGHT = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One part of a bar; `at` and `width` in percent."""
+    """One part of a bar; `at` and `width` in percent of the axis, `share_at` and `share` in percent of the window."""
 
     kind: str
     at: float
     width: float
+    share_at: float
+    share: float
     title: str
 
 
@@ -48,9 +50,13 @@ class RankLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakdown:
-    """The whole chart; sizes in pixels. `left_out` counts ranks that are in the table only."""
+    """The whole chart, by time and beside it by share of each window; sizes in pixels.
+
+    `left_out` counts ranks that are in the table only.
+    """
 
     axis: Axis
+    share_axis: Axis
     bars: tuple[Bar, ...]
     labels: tuple[RankLabel, ...]
     bar_height: int
@@ -71,6 +77,10 @@ def breakdown(report: Report) -> Breakdown:
     stride = -(-LABEL_HEIGHT * len(by_rank) // max(placed.height, 1)) or 1
     return Breakdown(
         axis=time_axis(scale, "time in the window"),
+        share_axis=Axis(
+            title="share of the window (%)",
+            ticks=tuple(Tick(at=at, label=f"{at}", minor=at % 50 != 0) for at in range(0, 101, 25)),
+        ),
         bars=tuple(_bar(mark, rank, y, scale) for group in placed.groups for y, (mark, rank) in group.rows),
         labels=tuple(
             RankLabel(rank=number, y=group.middle)
@@ -98,7 +108,17 @@ def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:
     for (kind, legend), ns in zip(ACTIVITIES, _parts(rank), strict=True):
         if ns > 0:
             title = f"{mark.label}, rank {rank.rank}: {legend} {units.duration(ns)}, {units.percent(ns, rank.span_ns)}"
-            segments.append(Segment(kind=kind, at=scale.at(start), width=scale.at(ns), title=title))
+            whole = max(rank.span_ns, 1)
+            segments.append(
+                Segment(
+                    kind=kind,
+                    at=scale.at(start),
+                    width=scale.at(ns),
+                    share_at=100 * start / whole,
+                    share=100 * ns / whole,
+                    title=title,
+                )
+            )
         start += ns
     return Bar(run=mark, rank=rank.rank, y=y, segments=tuple(segments))
 

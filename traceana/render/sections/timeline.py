@@ -1,4 +1,4 @@
-"""One step of all ranks on a common clock, as coloured strips."""
+"""Steps of all ranks on a common clock, as coloured strips: the middle one, and the slowest and the fastest."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,11 @@ from traceana.report import Timeline as TimelineData
 
 CELLS = 2000
 """A strip is drawn on a grid this fine: as wide as a large screen, and it bounds the file's size."""
+
+MOST_ROWS = 64
+"""Of more, a run has the middle step alone."""
+FINER = 8
+"""Ticks between two that have room where nothing is magnified."""
 
 STYLES = {"compute": "compute", "comm": "exposed", "overlapped": "overlapped", "memory": "memory"}
 
@@ -47,10 +52,11 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One run's step."""
+    """One run's step; `choice` is what it was chosen for."""
 
     run: RunMark
     title: str
+    choice: str
     duration: str
     command: str | None
     """Opens the step in Perfetto."""
@@ -59,19 +65,25 @@ class Timeline:
 
 
 def timelines(report: Report) -> tuple[Timeline, ...]:
-    """A timeline per run that has one; all share the longest's axis, so lengths can be compared."""
-    found = [
-        (mark, run, run.timeline) for mark, run in marked_runs(report) if run.timeline and run.timeline.duration_ns > 0
-    ]
-    longest = max((data.duration_ns for _, _, data in found), default=0)
+    """The timelines of every run that has any; all share the longest's axis, so lengths can be compared."""
     drawn = drawn_ranks(report)
-    return tuple(_timeline(mark, run, data, longest, drawn) for mark, run, data in found)
+    every = [(mark, run, data) for mark, run in marked_runs(report) for data in _of_run(run)]
+    if sum(len(data.rows) for _, _, data in every) > MOST_ROWS:
+        every = [(mark, run, data) for mark, run, data in every if data is run.timeline]
+    longest = max((data.duration_ns for _, _, data in every), default=0)
+    return tuple(_timeline(mark, run, data, longest, drawn) for mark, run, data in every)
+
+
+def _of_run(run: RunReport) -> list[TimelineData]:
+    found = [run.timeline, *run.other_timelines] if run.timeline else []
+    return [data for data in found if data.duration_ns > 0]
 
 
 def _timeline(mark: RunMark, run: RunReport, data: TimelineData, longest_ns: int, drawn: frozenset[int]) -> Timeline:
     return Timeline(
         run=mark,
         title=data.title,
+        choice=data.choice,
         duration=units.duration(data.duration_ns),
         command=open_at.of_numbered_span(run, data.title),
         axis=_axis(longest_ns),
@@ -80,13 +92,18 @@ def _timeline(mark: RunMark, run: RunReport, data: TimelineData, longest_ns: int
 
 
 def _axis(longest_ns: int) -> Axis:
-    """Ticks at round times; unlike a chart's, the strip's end need not be round."""
+    """Ticks at round times, fine ones for a magnified strip; its end need not be round."""
     unit = units.time_unit(longest_ns)
-    step = round_step(longest_ns / unit.scale / 6)
-    places = range(int(longest_ns / unit.scale / step) + 1)
+    coarse, fine = (round_step(longest_ns / unit.scale / parts) for parts in (6, 6 * FINER))
+    every = round(coarse / fine)
     ticks = tuple(
-        Tick(at=100 * place * step * unit.scale / longest_ns, label=units.tick(place * step), minor=place % 2 == 1)
-        for place in places
+        Tick(
+            at=100 * place * fine * unit.scale / longest_ns,
+            label=units.tick(place * fine),
+            minor=place % (2 * every) != 0,
+            fine=place % every != 0,
+        )
+        for place in range(int(longest_ns / unit.scale / fine) + 1)
     )
     return Axis(title=f"time in the step ({unit.name})", ticks=ticks)
 
@@ -160,15 +177,19 @@ def _outline(cells: list[str], kind: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timelines:
-    """All runs' steps, drawn on a grid of `cells`."""
+    """All runs' steps, drawn on a grid of `cells`; `choices` are what they were chosen for, where that is several."""
 
     timelines: tuple[Timeline, ...]
+    choices: tuple[str, ...]
     cells: int
 
 
 def _timelines(report: Report) -> Timelines | None:
     found = timelines(report)
-    return Timelines(timelines=found, cells=CELLS) if found else None
+    if not found:
+        return None
+    choices = tuple(dict.fromkeys(one.choice for one in found))
+    return Timelines(timelines=found, choices=choices if len(choices) > 1 else (), cells=CELLS)
 
 
 SECTION = Section(name="timeline", title="One step, all ranks", view=_timelines)
