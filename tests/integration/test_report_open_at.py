@@ -19,12 +19,17 @@ CALLS = (
 )
 
 
+def open_commands(page: str) -> list[list[str]]:
+    """The words of every command of a page that opens the timeline."""
+    found = [shlex.split(unescape(code)) for code in re.findall(r'<span class="place"><code>(.*?)</code>', page)]
+    return [words for words in found if words[1] == "open"]
+
+
 def test_every_command_of_a_report_finds_its_place(tmp_path: Path) -> None:
     folder = tmp_path / "it's a run"
     write_run(folder, Run(world_size=2, calls=CALLS, steps=5))
     analyze(tmp_path / "out", folder)
-    page = (tmp_path / "out" / "report.html").read_text()
-    commands = [shlex.split(unescape(found)) for found in re.findall(r'<span class="place"><code>(.*?)</code>', page)]
+    commands = open_commands((tmp_path / "out" / "report.html").read_text())
     assert {tuple(command[:4]) for command in commands} == {("traceana", "open", str(folder), "--at")}
     places = [command[4] for command in commands]
     assert set(places) >= {"worst-wait", "worst-wait all_to_all", "worst-wait all_reduce", "denoise_step 2"}
@@ -38,9 +43,7 @@ def test_a_file_s_report_names_the_file_and_opens_it_there(tmp_path: Path) -> No
     write_run(tmp_path / "run", Run(world_size=2, calls=CALLS, steps=5))
     file = tmp_path / "run" / "rank0.json.gz"
     outcome = analyze(tmp_path / "out", file)
-    commands = [
-        shlex.split(unescape(found)) for found in re.findall(r'<span class="place"><code>(.*?)</code>', outcome.html)
-    ]
+    commands = open_commands(outcome.html)
     assert {tuple(command[:4]) for command in commands} == {("traceana", "open", str(file), "--at")}
     for command in commands:
         place = shown_file(file, command[4], 1).place
