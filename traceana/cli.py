@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": "Measure collectives by operation, size and backend.",
     "sweep": "Run a command under many settings, in random turns, and rank them.",
     "tune": "Search NCCL's variables on a job, and name what is certainly better.",
+    "measure": "Measure traces where they are, for analyze to join.",
     "merge": "Put all ranks into one Chrome trace for Perfetto.",
     "open": "Show a run in Perfetto, all ranks on one timeline.",
     "doctor": "Check what this machine, a command or a run can tell.",

@@ -21,9 +21,14 @@ from traceana.kernels import KernelPattern
 from traceana.pool import Progress, each
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.report.bench import BenchReport
+from traceana.saved import parts
 from traceana.saved.cache import cached, measure_and_keep
+from traceana.saved.parts import Measured, is_part
 from traceana.trace.discover import Discovery, RunFiles, discover, named_together
 from traceana.trace.paired import read_paired_calls
+from traceana.trace.perf_dump import read_perf_dump
+
+_ALL = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +72,41 @@ def read_runs(
     paths: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
     """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
+    if all(is_part(path) for path in paths):
+        if settings.own_patterns:
+            raise TraceanaError(f"{paths[0]} is measured already; give --comm-kernel to `traceana measure`")
+        part = parts.read(paths)
+        _check_baseline(part.found, settings.baseline)
+    else:
+        part = measure(paths, settings, progress, meanwhile)
+    found = part.found
+    read = [_join(files, part, settings) for files in found.runs]
+    return in_order(found.runs, read, part.results), found.passed_over
+
+
+def measure(
+    paths: Sequence[Path],
+    settings: Settings,
+    progress: Progress,
+    meanwhile: Callable[[], None] = lambda: None,
+    share: tuple[int, int] = _ALL,
+) -> Measured:
+    """Measure the traces below `paths`, or the n-th of m shares of them. Raises TraceanaError where there are none."""
     found = discover(paths)
     _check_baseline(found, settings.baseline)
-    results = _measure(found, settings, progress, meanwhile)
-    read = [_join(files, results, settings) for files in found.runs]
-    return in_order(found.runs, read, results), found.passed_over
+    return _measured(found, settings, progress, meanwhile, share)
+
+
+def _measured(
+    found: Discovery, settings: Settings, progress: Progress, meanwhile: Callable[[], None], share: tuple[int, int]
+) -> Measured:
+    files = [file.path for run in found.runs for file in run.ranks]
+    return Measured(
+        found=found,
+        results=_measure(files[share[0] - 1 :: share[1]], settings, progress, meanwhile),
+        perf_dumps={path: read_perf_dump(path) for run in found.runs for path in run.perf_dumps},
+        paired={run.folder: tuple(read_paired_calls(run.folder)) for run in found.runs},
+    )
 
 
 def read_one(path: Path, workers: int, progress: Progress) -> tuple[AnalyzedRun, dict[int, RankResult]]:
@@ -81,10 +116,10 @@ def read_one(path: Path, workers: int, progress: Progress) -> tuple[AnalyzedRun,
         labels = ", ".join(run.label for run in found.runs)
         raise TraceanaError(f"{path}: holds {len(found.runs)} runs ({labels}); name the folder of one of them")
     settings = Settings(workers=workers)
-    results = _measure(found, settings, progress, lambda: None)
+    part = _measured(found, settings, progress, lambda: None, _ALL)
     (files,) = found.runs
-    ranks = {file.rank: result for file in files.ranks if isinstance(result := results[file.path], RankResult)}
-    return _join(files, results, settings), ranks
+    ranks = {file.rank: result for file in files.ranks if isinstance(result := part.results[file.path], RankResult)}
+    return _join(files, part, settings), ranks
 
 
 def conclude(runs: Sequence[AnalyzedRun], baseline: str | None, passed_over: tuple[str, ...] = ()) -> Analysis:
@@ -127,9 +162,8 @@ def _check_baseline(found: Discovery, baseline: str | None) -> None:
 
 
 def _measure(
-    found: Discovery, settings: Settings, progress: Progress, meanwhile: Callable[[], None]
+    files: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None]
 ) -> dict[Path, RankResult | TraceanaError]:
-    files = [file.path for run in found.runs for file in run.ranks]
     known = _known(files, settings) if settings.cache else {}
     measure = partial(measure_and_keep if settings.cache else measure_rank, own_patterns=settings.own_patterns)
     new = [file for file in files if file not in known]
@@ -144,20 +178,21 @@ def _known(files: Sequence[Path], settings: Settings) -> dict[Path, RankResult]:
         return {file: result for file, result in zip(files, found, strict=True) if result is not None}
 
 
-def _join(files: RunFiles, results: dict[Path, RankResult | TraceanaError], settings: Settings) -> AnalyzedRun:
+def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:
     ranks: dict[int, RankResult] = {}
     failed: list[str] = []
     for file in files.ranks:
-        result = results[file.path]
+        result = part.results[file.path]
         if isinstance(result, TraceanaError):
             failed.append(str(result))
         else:
             ranks[file.rank] = result
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
-    run = analyze_run(files, ranks, failed, settings.edges, _hta(ranks) if settings.hta else None)
+    dumps = [part.perf_dumps[path] for path in files.perf_dumps]
+    run = analyze_run(files, ranks, failed, dumps, settings.edges, _hta(ranks) if settings.hta else None)
     bench = beside_bench(run.report, settings.benches) if settings.benches else None
-    paired = paired_rows(read_paired_calls(files.folder))
+    paired = paired_rows(part.paired[files.folder])
     return replace(run, report=replace(run.report, paired=paired, bench=bench))
 
 

@@ -27,10 +27,9 @@ from traceana.analyze.steps import Executions
 from traceana.analyze.timeline import timelines
 from traceana.analyze.timeline_calls import with_calls
 from traceana.analyze.uneven import uneven_sizes
-from traceana.report import Coverage, HtaSection, RankReport, RunReport, TruncatedFile
+from traceana.report import Coverage, HtaSection, PerfDump, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
 from traceana.trace.header import groups_by_name
-from traceana.trace.perf_dump import read_perf_dump
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +49,7 @@ def analyze_run(
     files: RunFiles,
     ranks: Mapping[int, RankResult],
     failed: Sequence[str],
+    perf_dumps: Sequence[PerfDump],
     edges: Sequence[int],
     hta: HtaSection | None = None,
 ) -> AnalyzedRun:
@@ -103,7 +103,7 @@ def analyze_run(
         ),
         steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), steps, why.ranks),
         requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), requests, why.ranks),
-        perf_dumps=tuple(read_perf_dump(path) for path in files.perf_dumps),
+        perf_dumps=tuple(perf_dumps),
         noise=noise(occupied, steps),
         hta=hta,
         named_files=tuple(path.as_posix() for path in files.named),

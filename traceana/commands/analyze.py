@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from traceana.analyze.guide import EDGES
+from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.pipeline import Analysis, Settings, analyze
@@ -52,20 +53,7 @@ Examples:
     show_default=True,
     help="Edges of the message-size buckets.",
 )
-@click.option(
-    "--comm-kernel",
-    "comm_kernels",
-    metavar="NAME=REGEX",
-    multiple=True,
-    help="Count kernels whose name matches as communication of library NAME; may be repeated.",
-)
-@click.option(
-    "--compute-kernel",
-    "compute_kernels",
-    metavar="REGEX",
-    multiple=True,
-    help="Count kernels whose name matches as compute, whatever it looks like; may be repeated.",
-)
+@kernel_options
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
 )
@@ -105,7 +93,6 @@ def command(
     open_report: bool,
 ) -> None:
     """Analyze and say what was found."""
-    from traceana.kernels import parse_comm_kernel, parse_compute_kernel
     from traceana.saved.bench import read_bench
 
     settings = Settings(
@@ -114,10 +101,7 @@ def command(
         engine=engine,
         cache=not no_cache,
         edges=parse_edges(buckets),
-        own_patterns=(
-            *(parse_compute_kernel(text) for text in compute_kernels),
-            *(parse_comm_kernel(text) for text in comm_kernels),
-        ),
+        own_patterns=own_patterns(comm_kernels, compute_kernels),
         hta=hta,
         benches=tuple(map(read_bench, benches)),
     )

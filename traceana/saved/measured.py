@@ -21,13 +21,13 @@ _KINDS = "biuf"
 
 def encode(result: RankResult) -> bytes:
     """The result as bytes; `decode` gives it back."""
-    return msgspec.msgpack.encode(result, enc_hook=_plain)
+    return msgspec.msgpack.encode(result, enc_hook=plain)
 
 
 def decode(content: bytes) -> RankResult:
     """The result that `encode` was given. Raises TraceanaError for anything else."""
     try:
-        return msgspec.msgpack.decode(content, type=RankResult, dec_hook=_whole)
+        return msgspec.msgpack.decode(content, type=RankResult, dec_hook=whole)
     except (msgspec.MsgspecError, ValueError, TypeError, re.error) as error:
         raise TraceanaError(f"no measured rank of this version of traceana ({error})") from error
 
@@ -44,7 +44,8 @@ def version() -> str:
     return digest.hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What msgspec does not know by itself, as what it knows."""
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
     if isinstance(value, re.Pattern):
@@ -56,7 +57,8 @@ def _plain(value: Any) -> Any:
     raise NotImplementedError(f"{type(value)} is no part of a measured rank")
 
 
-def _whole(kind: Any, value: Any) -> Any:
+def whole(kind: Any, value: Any) -> Any:
+    """The way back from `plain`. Raises ValueError for an array of anything but numbers."""
     origin = getattr(kind, "__origin__", kind)
     if origin is np.ndarray:
         name, shape, content = value

@@ -1,0 +1,32 @@
+"""The options by which a user says what kernels of their own are."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from traceana.kernels import KernelPattern, parse_comm_kernel, parse_compute_kernel
+
+
+def kernel_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --comm-kernel and --compute-kernel to a command."""
+    comm = click.option(
+        "--comm-kernel",
+        "comm_kernels",
+        metavar="NAME=REGEX",
+        multiple=True,
+        help="Count kernels whose name matches as communication of library NAME; may be repeated.",
+    )
+    compute = click.option(
+        "--compute-kernel",
+        "compute_kernels",
+        metavar="REGEX",
+        multiple=True,
+        help="Count kernels whose name matches as compute, whatever it looks like; may be repeated.",
+    )
+    return comm(compute(command))
+
+
+def own_patterns(comm_kernels: Sequence[str], compute_kernels: Sequence[str]) -> tuple[KernelPattern, ...]:
+    """What the options say. Raises TraceanaError for a pattern that is none."""
+    return (*map(parse_compute_kernel, compute_kernels), *map(parse_comm_kernel, comm_kernels))

@@ -1,0 +1,145 @@
+"""Measured runs as folders of parts: what `traceana measure` writes where the traces are, and `analyze` joins.
+
+A part holds `part.json`, which tells the runs as they were found and what became of each file, and one file of columns
+a rank. Everything that an analysis needs is in it, so that the traces can stay where they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from traceana.analyze.measure import RankResult
+from traceana.errors import TraceanaError
+from traceana.report import PerfDump
+from traceana.saved import measured
+from traceana.trace.discover import Discovery, RankFile, RunFiles
+from traceana.trace.paired import PairedCall
+
+INDEX = "part.json"
+_COLUMNS = "rank{}.measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Runs, and what was found in each of their files: a rank's result or why there is none; by path."""
+
+    found: Discovery
+    results: Mapping[Path, RankResult | TraceanaError]
+    perf_dumps: Mapping[Path, PerfDump]
+    paired: Mapping[Path, tuple[PairedCall, ...]]
+    """By the folder of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Index:
+    """`part.json`. `version` is of what measured; `columns` and `failed` are by path."""
+
+    version: str
+    found: Discovery
+    columns: dict[str, str]
+    failed: dict[str, str]
+    perf_dumps: dict[str, PerfDump]
+    paired: dict[str, tuple[PairedCall, ...]]
+
+
+def is_part(path: Path) -> bool:
+    """Whether `path` is a folder that `write` made."""
+    return (path / INDEX).is_file()
+
+
+def write(folder: Path, part: Measured) -> None:
+    """Write the part; its index comes last, so that a part that was cut off is none. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    columns, failed = {}, {}
+    for number, (path, result) in enumerate(part.results.items()):
+        if isinstance(result, TraceanaError):
+            failed[str(path)] = str(result)
+        else:
+            columns[str(path)] = _COLUMNS.format(number)
+            (folder / columns[str(path)]).write_bytes(measured.encode(result))
+    index = _Index(
+        version=measured.version(),
+        found=part.found,
+        columns=columns,
+        failed=failed,
+        perf_dumps={str(path): dump for path, dump in part.perf_dumps.items()},
+        paired={str(path): calls for path, calls in part.paired.items()},
+    )
+    (folder / INDEX).write_bytes(msgspec.json.encode(index, enc_hook=measured.plain))
+
+
+def read(folders: Sequence[Path]) -> Measured:
+    """All parts as one. Raises TraceanaError where one is damaged, of another version, or two measured one rank."""
+    indices = {folder: _index(folder) for folder in folders}
+    results: dict[Path, RankResult | TraceanaError] = {}
+    for folder, index in indices.items():
+        for path, name in index.columns.items():
+            _once(path, results, folder)
+            results[Path(path)] = _columns(folder, name)
+        for path, reason in index.failed.items():
+            _once(path, results, folder)
+            results[Path(path)] = TraceanaError(reason)
+    found = _joined([index.found for index in indices.values()])
+    absent = (file.path for run in found.runs for file in run.ranks if file.path not in results)
+    missing = {path: TraceanaError(f"{path}: in none of these parts; name the one that measured it") for path in absent}
+    return Measured(
+        found=found,
+        results={**results, **missing},
+        perf_dumps={Path(path): one for index in indices.values() for path, one in index.perf_dumps.items()},
+        paired={Path(path): one for index in indices.values() for path, one in index.paired.items()},
+    )
+
+
+def _index(folder: Path) -> _Index:
+    try:
+        index = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Index, dec_hook=measured.whole)
+    except OSError as error:
+        raise TraceanaError(f"{folder}: cannot be read ({error.strerror}); measure its traces again") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise TraceanaError(f"{folder}: no part of this version ({error}); measure its traces again") from error
+    if index.version != measured.version():
+        raise TraceanaError(f"{folder}: another version of traceana measured it; measure its traces again")
+    return index
+
+
+def _columns(folder: Path, name: str) -> RankResult:
+    try:
+        return measured.decode((folder / Path(name).name).read_bytes())
+    except (OSError, TraceanaError) as error:
+        raise TraceanaError(f"{folder / name}: cannot be read ({error}); measure its traces again") from error
+
+
+def _once(path: str, results: Mapping[Path, object], folder: Path) -> None:
+    if Path(path) in results:
+        raise TraceanaError(f"{folder}: {path} is in another part too; name each part once")
+
+
+def _joined(found: Sequence[Discovery]) -> Discovery:
+    runs: dict[tuple[Path, str], RunFiles] = {}
+    for discovery in found:
+        for run in discovery.runs:
+            key = (run.folder, run.label)
+            runs[key] = _with_ranks(runs[key], run) if key in runs else run
+    passed_over = dict.fromkeys(reason for discovery in found for reason in discovery.passed_over)
+    return Discovery(runs=tuple(runs.values()), passed_over=tuple(passed_over))
+
+
+def _with_ranks(run: RunFiles, other: RunFiles) -> RunFiles:
+    """A node that sees its own ranks alone tells the same run as the others."""
+    ranks: dict[int, RankFile] = {file.rank: file for file in run.ranks}
+    for file in other.ranks:
+        if ranks.setdefault(file.rank, file).path != file.path:
+            raise TraceanaError(
+                f"{ranks[file.rank].path} and {file.path} are both rank {file.rank} of {run.label}: parts of two runs; "
+                "analyze each by itself"
+            )
+    return replace(
+        run,
+        ranks=tuple(file for _, file in sorted(ranks.items())),
+        unreadable=tuple(dict.fromkeys((*run.unreadable, *other.unreadable))),
+        perf_dumps=tuple(dict.fromkeys((*run.perf_dumps, *other.perf_dumps))),
+        notes=tuple(dict.fromkeys((*run.notes, *other.notes))),
+    )
