@@ -100,6 +100,7 @@ def _calls(truth: Truth, transfer: Ints, wait: Ints) -> Calls:
         start_ns=np.tile(np.arange(collectives) * _APART_NS, RANKS),
         duration_ns=transfers + waits,
         exposed_ns=(transfers * (1 - truth.hidden)).astype(np.int64) + waits,
+        slowed_ns=np.zeros_like(waits),
         wait_ns=waits,
         transfer_ns=transfers,
         matched=np.ones(len(transfers), dtype=np.bool_),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 NEAR = 0.10
-NUMBERS = {4096: (1, 2), 16384: (1,)}
+NUMBERS = {16384: (1, 2), 32768: (1,)}
 """Runs by sequence length."""
 
 

@@ -20,7 +20,7 @@ from traceana.errors import TraceanaError
 from traceana.report import Clock, Noise
 
 COLUMNS = (
-    *("rank", "start_ns", "duration_ns", "exposed_ns", "wait_ns", "transfer_ns"),
+    *("rank", "start_ns", "duration_ns", "exposed_ns", "slowed_ns", "wait_ns", "transfer_ns"),
     *("matched", "collective", "seq", "step", "warm_up", "signature", "site"),
 )
 DUMP = Path(__file__).parent.parent / "perf_dumps" / "one-rank.json"

@@ -16,7 +16,7 @@ from traceana.compare.end_to_end import Measured, of_runs
 from traceana.compare.rows import PYNCCL
 from traceana.compare.sides import Side
 from traceana.compare.verdict import judge
-from traceana.report import Comparison, ComparisonRow, RunReport, StepComparison
+from traceana.report import Comparison, ComparisonRow, OverlapPrice, RunReport, StepComparison
 
 US = 1_000
 QUIET = Truth(run_noise=0.002)
@@ -96,6 +96,40 @@ def test_worth_is_what_exposed_time_falls_by() -> None:
     assert (found.verdict, found.worth_ns, found.worth_reason) == ("faster", 0, None)
     # Two calls a step.
     assert found.baseline_exposed_ns == found.candidate_exposed_ns == 1_800_000
+
+
+@pytest.mark.parametrize(
+    ("certain", "high_ns", "worth", "known"),
+    [
+        pytest.param(True, 10**9, 200_000, True, id="certain"),
+        pytest.param(False, 1, 0, True, id="nothing"),
+        pytest.param(False, 10**9, 0, False, id="not known"),
+    ],
+)
+def test_worth_counts_what_compute_takes_longer_where_that_is_certain(
+    certain: bool, high_ns: int, worth: int, known: bool
+) -> None:
+    a, b = sides(QUIET, replace(QUIET, gain={MEDIUM: 0.5}))
+    paid = OverlapPrice(
+        kernels=50, usual_ns=10**7, extra_ns=1, low_ns=0, high_ns=high_ns, p_value=0.5, certain=certain, step_ns=None
+    )
+
+    def slowed(ns: int) -> Callable[[Calls], Calls]:
+        hidden = np.zeros(1, dtype=np.int64)
+        return lambda calls: replace(
+            calls, exposed_ns=np.resize(hidden, len(calls)), slowed_ns=np.resize(hidden + ns * certain, len(calls))
+        )
+
+    def priced(report: RunReport) -> RunReport:
+        return replace(report, overlap_price=paid)
+
+    both = (
+        with_reports(with_calls(side, slowed(ns)), priced) for side, ns in zip((a, b), (300_000, 200_000), strict=True)
+    )
+    found = compare(*both)
+    # Two calls a step.
+    assert row(found, "all_reduce", MEDIUM).worth_ns == worth
+    assert found.overlap_price_known is known
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def calls_of(works: Mapping[int, RankWork]) -> Calls:
         start_ns=np.concatenate([start for _, start in rows]),
         duration_ns=nothing,
         exposed_ns=nothing,
+        slowed_ns=nothing,
         wait_ns=nothing,
         transfer_ns=nothing,
         matched=np.ones(many, dtype=np.bool_),

@@ -65,10 +65,16 @@ def plain(text: str) -> str:
             id="many",
         ),
         pytest.param(
-            compared("faster", worths_ns=(0,)),
+            replace(compared("faster", worths_ns=(0,)), overlap_price_known=True),
             "pynccl is faster than torch at their only size: all_to_all 1 MiB (1.25×); compute hides it, so nothing "
             "is saved.",
             id="hidden",
+        ),
+        pytest.param(
+            compared("faster", worths_ns=(0,)),
+            "pynccl is faster than torch at their only size: all_to_all 1 MiB (1.25×); compute hides it, and whether "
+            "that compute gets faster is not certain.",
+            id="hidden, at a price that is not known",
         ),
         pytest.param(
             compared("faster", "no difference", sized=False),

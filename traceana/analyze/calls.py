@@ -29,6 +29,8 @@ class Calls:
     start_ns: Ints
     duration_ns: Ints
     exposed_ns: Ints
+    slowed_ns: Ints
+    """By how much longer compute took because the call ran beside it; 0 where the run's price is not certain."""
     wait_ns: Ints
     transfer_ns: Ints
     matched: Bools
@@ -85,6 +87,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[
         start_ns=start,
         duration_ns=np.concatenate([calls.end_ns - calls.start_ns for _, calls in ordered]),
         exposed_ns=np.concatenate([calls.exposed_ns for _, calls in ordered]),
+        slowed_ns=np.zeros(len(of_rank), dtype=np.int64),
         wait_ns=found.wait_ns,
         transfer_ns=found.transfer_ns,
         matched=found.compared,

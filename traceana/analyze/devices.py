@@ -63,5 +63,6 @@ def _with_rows(trace: RankTrace, rows: Bools) -> RankTrace:
         correlation=a.correlation[rows],
         call=a.call[rows],
         external=a.external[rows],
+        shape=a.shape[rows],
     )
     return replace(trace, activities=kept)

@@ -15,6 +15,7 @@ from traceana.analyze.collectives import Collectives, device_collectives
 from traceana.analyze.devices import activity_kinds, own_devices
 from traceana.analyze.host_collectives import host_collectives
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
+from traceana.analyze.overlap_price import CoveredCompute, covered_compute
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
 from traceana.analyze.work import RankWork, rank_work
 from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
@@ -57,6 +58,8 @@ class RankResult:
     """The user's patterns that match no kernel here."""
     work: RankWork | None = None
     """None where there is no GPU."""
+    covered: CoveredCompute | None = None
+    """None where there is no GPU, or more than one."""
 
     @property
     def times(self) -> RankTimes | None:
@@ -112,6 +115,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
     lost, behind = losses[0] if len(losses) == 1 else (None, None)
     call = np.full(len(kind), -1, dtype=np.int64)
     call[comm_rows] = collectives.of_activity
+    occupied = max(occupations.values(), key=lambda one: one.communication.length)
     return RankResult(
         path=trace.path,
         header=trace.header,
@@ -121,7 +125,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         split=mean_split(list(occupations.values())),
         lost=lost,
         spent=spent(trace, np.flatnonzero(kind == Kind.COMPUTE), behind, collectives) if behind else None,
-        occupation=max(occupations.values(), key=lambda one: one.communication.length),
+        occupation=occupied,
         kernels=int(is_kernel.sum()),
         comm_kernels=int((communicates & is_kernel).sum()),
         host_calls=host_collectives(trace, np.zeros(len(trace.host_collectives.key), dtype=np.int64)),
@@ -132,6 +136,9 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         ),
         notes=notes,
         work=rank_work(trace, found.launches, kind, call),
+        covered=covered_compute(activities, np.flatnonzero(kind == Kind.COMPUTE), occupied.communication)
+        if len(occupations) == 1
+        else None,
     )
 
 

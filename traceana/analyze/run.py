@@ -21,6 +21,8 @@ from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
+from traceana.analyze.overlap_price import price
+from traceana.analyze.paid import with_overlap_price, with_slowed_compute
 from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.steps import Executions
@@ -64,6 +66,8 @@ def analyze_run(
     calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
     backends = backends_by_time(calls)
     times = {rank: known for rank, result in ranks.items() if (known := result.times)}
+    covered = {rank: result.covered for rank, result in ranks.items() if result.covered}
+    paid = price(list(covered.values())) if len(covered) == len(ranks) else None
     why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()}, world_size)
     drawn = timelines(ranks, matching.clocks, steps if len(steps) else requests)
     strips = tuple(with_calls(strip, calls) for strip in drawn)
@@ -108,7 +112,12 @@ def analyze_run(
         hta=hta,
         named_files=tuple(path.as_posix() for path in files.named),
     )
-    return AnalyzedRun(report=report, calls=calls, steps=steps, clocks=matching.clocks)
+    return AnalyzedRun(
+        report=with_overlap_price(report, paid, covered, steps),
+        calls=with_slowed_compute(calls, paid, covered, collectives),
+        steps=steps,
+        clocks=matching.clocks,
+    )
 
 
 def steps_of_run(ranks: Mapping[int, RankResult], clocks: ClockOffsets) -> tuple[Executions, tuple[str, ...]]:

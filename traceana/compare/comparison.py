@@ -37,6 +37,7 @@ def compare(baseline: Side, candidate: Side) -> Comparison:
         rows=_by_worth(calls, verdicts[: len(calls)], a_step),
         only_baseline=pairing.only_baseline,
         only_candidate=pairing.only_candidate,
+        overlap_price_known=baseline.overlap_price_known and candidate.overlap_price_known,
     )
     return replace(found, sentence=sentence(found))
 

@@ -88,7 +88,16 @@ def _worth(comparison: Comparison) -> str:
     worth, per = comparison.certain_worth_ns, comparison.worth_per
     if worth is None:
         return f"what that is worth a {per} is not known"
-    return f"it {worth_in_words(worth, per)}" if worth else "compute hides it, so nothing is saved"
+    if worth:
+        return f"it {worth_in_words(worth, per)}"
+    if comparison.overlap_price_known or _as_long_end_to_end(comparison):
+        return "compute hides it, so nothing is saved"
+    return "compute hides it, and whether that compute gets faster is not certain"
+
+
+def _as_long_end_to_end(comparison: Comparison) -> bool:
+    times = [one.verdict for one in comparison.end_to_end if one.metric != "exposed"]
+    return "no difference" in times and set(times) <= {"no difference", "cannot tell"}
 
 
 def worth_in_words(worth_ns: int | None, worth_per: str) -> str:

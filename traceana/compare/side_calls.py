@@ -31,12 +31,14 @@ class Key:
 class Spent:
     """Steady calls and their exposed time in ns: mean over ranks and runs, a step or a run.
 
-    `shared_ns` is the part of it in calls beside which another call of their rank ran, so that it may count for both.
+    `shared_ns` is the part of it in calls beside which another call of their rank ran, so that it may count for both;
+    `slowed_ns` by how much longer compute took beside the calls, where that is certain.
     """
 
     calls: float
     exposed_ns: float
     shared_ns: float
+    slowed_ns: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class SideCalls:
             calls=sum(one.calls for one in found) / len(found),
             exposed_ns=sum(one.exposed_ns for one in found) / len(found),
             shared_ns=sum(one.shared_ns for one in found) / len(found),
+            slowed_ns=sum(one.slowed_ns for one in found) / len(found),
         )
 
     @property
@@ -163,6 +166,7 @@ def _spent(run: AnalyzedRun, rows: Bools, beside: Bools, per_step: bool) -> Spen
         calls=int(rows.sum()) / shares,
         exposed_ns=int(run.calls.exposed_ns[rows].sum()) / shares,
         shared_ns=int(run.calls.exposed_ns[rows & beside].sum()) / shares,
+        slowed_ns=int(run.calls.slowed_ns[rows].sum()) / shares,
     )
 
 

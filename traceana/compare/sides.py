@@ -8,6 +8,9 @@ from traceana.compare.estimate import FEWEST_REPEATS
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
 
+_NO_PRICE = 0.01
+"""The share of the ranks' time below which what overlap may cost at most is nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
@@ -26,6 +29,18 @@ class Side:
         """Steady steps of a run, mean over the runs; 0 where some run marks none."""
         counts = [sum(not step.warm_up for step in run.steps) for run in self.reports]
         return sum(counts) / len(counts) if all(counts) else 0.0
+
+    @property
+    def overlap_price_known(self) -> bool:
+        """Whether it is known of every run what its communication costs the compute beside it, be it nothing."""
+        return all(_price_known(run) for run in self.reports)
+
+
+def _price_known(run: RunReport) -> bool:
+    if not any(rank.overlapped_comm_ns for rank in run.ranks):
+        return True
+    price = run.overlap_price
+    return price is not None and (price.certain or price.high_ns < _NO_PRICE * sum(one.span_ns for one in run.ranks))
 
 
 def sides(runs: Sequence[AnalyzedRun]) -> tuple[Side, ...]:

@@ -1,4 +1,4 @@
-"""What a difference is worth: by how much less of the candidate's communication is exposed."""
+"""What a difference is worth: by how much less of the candidate's communication is exposed, and slows compute down."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ def worth(both: Sequence[SideCalls], speedup: float, verdict: str, *, a_step: bo
     a, b = (calls.spent(per_step=a_step) for calls in both)
     baseline, candidate = round(a.exposed_ns), round(b.exposed_ns)
     reason = _other_work(both, a, b, a_step) or _shared(a, b) or _against_its_row(baseline, candidate, speedup, verdict)
-    fall = baseline - candidate
+    known = all(calls.side.overlap_price_known for calls in both)
+    fall = baseline - candidate + (round(a.slowed_ns - b.slowed_ns) if known else 0)
     opposite = bool(speedup) and fall * math.log(speedup) < 0
     return Worth(
         baseline_exposed_ns=baseline,

@@ -12,6 +12,7 @@ from traceana.report.hta import HtaSection, HtaTable
 from traceana.report.late import LateBy, LateKernel, Lateness, LateRank, LateStep
 from traceana.report.layers import AxisCalls, LayerCalls, ModuleCalls
 from traceana.report.operations import Bucket, BytesByRank, CallSite, HostCalls, Operation, SteadyCalls, UnevenSizes
+from traceana.report.overlap import OverlapPrice
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import MemoryCheckpoint, PerfDump, Stage
 from traceana.report.ranks import (
@@ -65,6 +66,7 @@ __all__ = [
     "NcclLog",
     "Noise",
     "Operation",
+    "OverlapPrice",
     "PairedRow",
     "PerfDump",
     "RankReport",

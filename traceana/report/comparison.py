@@ -43,7 +43,8 @@ class ComparisonRow:
     """Exposed time of these calls in the steady state, waiting included: mean over ranks and runs, a step
     (`Comparison.worth_per`)."""
     worth_ns: int | None
-    """By how much exposed time falls with the candidate, negative where it rises; never against the row's speed-up: 0
+    """By how much exposed time falls with the candidate, and what compute beside the calls takes longer where that is
+    certain (`Comparison.overlap_price_known`), negative where it rises; never against the row's speed-up: 0
     where it moves the other way by chance, None where it truly does, where other communication beside these calls
     shares their exposed time, or where ranks, calls or windows differ."""
     expected_low: float | None
@@ -105,6 +106,8 @@ class Comparison:
     only_baseline: tuple[str, ...]
     """Operations and sizes that only the baseline has, in words."""
     only_candidate: tuple[str, ...]
+    overlap_price_known: bool = False
+    """Whether what overlap costs compute is known on both sides, be it nothing, and so counted in each worth."""
 
     @property
     def certain(self) -> tuple[ComparisonRow, ...]:

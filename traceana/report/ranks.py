@@ -32,6 +32,9 @@ class RankReport:
     comm_kernels: int
     clock_offset_ns: int
     """Subtracted from this rank's times before ranks are compared."""
+    overlap_price_ns: int | None = None
+    """By how much longer compute took because communication ran beside it; None where the run's price is not certain,
+    which counts only kernels that can be compared."""
     exposed_is: ExposedIs | None = None
     uncovered_by: UncoveredBy | None = None
     idle_by: IdleBy | None = None

@@ -8,6 +8,7 @@ from traceana.report.hta import HtaSection
 from traceana.report.late import LateRank
 from traceana.report.layers import AxisCalls
 from traceana.report.operations import Bucket, CallSite, HostCalls, Operation, UnevenSizes
+from traceana.report.overlap import OverlapPrice
 from traceana.report.paired import PairedRow
 from traceana.report.perf_dumps import PerfDump
 from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline
@@ -58,6 +59,8 @@ class RunReport:
     """Empty without `traceana capture --paired`."""
     host_calls: tuple[HostCalls, ...] = ()
     """Empty on a trace without a GPU, whose operations are the host's."""
+    overlap_price: OverlapPrice | None = None
+    """None where no kernel ran often enough both beside communication and without it."""
     uneven: tuple[UnevenSizes, ...] = ()
     """Collectives whose sizes differ by rank."""
     late: tuple[LateRank, ...] = ()

@@ -60,6 +60,8 @@ class StepTime:
     """What `exposed_comm_ns` was, and what left it uncovered; None where there is no GPU."""
     idle_ns: int | None = None
     idle_by: IdleBy | None = None
+    overlap_price_ns: int | None = None
+    """As RankReport's, mean over the ranks."""
 
     @property
     def steady(self) -> bool:

@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
         ("start_ns", pa.int64()),
         ("duration_ns", pa.int64()),
         ("exposed_ns", pa.int64()),
+        ("slowed_ns", pa.int64()),
         ("wait_ns", pa.int64()),
         ("transfer_ns", pa.int64()),
     ]
@@ -70,6 +71,7 @@ def calls(table: pa.Table, label: str) -> Calls:
         start_ns=_ints(mine, "start_ns"),
         duration_ns=_ints(mine, "duration_ns"),
         exposed_ns=_ints(mine, "exposed_ns"),
+        slowed_ns=_ints(mine, "slowed_ns"),
         wait_ns=_ints(mine, "wait_ns", absent=0),
         transfer_ns=_ints(mine, "transfer_ns", absent=0),
         matched=np.asarray(mine["wait_ns"].is_valid()),
@@ -109,6 +111,7 @@ def _table(run: AnalyzedRun) -> pa.Table:
         "start_ns": found.start_ns,
         "duration_ns": found.duration_ns,
         "exposed_ns": found.exposed_ns,
+        "slowed_ns": found.slowed_ns,
         "wait_ns": _known(found.wait_ns, found.matched),
         "transfer_ns": _known(found.transfer_ns, found.matched),
     }

@@ -68,6 +68,8 @@ class Activities:
     call: Ints
     external: Ints
     """Kineto's External id, which names the host's operator; -1 where absent."""
+    shape: Ints
+    """A number for each pair of a grid and a block; -1 where absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

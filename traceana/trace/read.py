@@ -50,6 +50,7 @@ class _Reader:
         self.names: dict[str, int] = {}
         self.host_names: dict[str, int] = {}
         self.threads: dict[object, int] = {}
+        self.shapes: dict[tuple[bytes, bytes], int] = {}
         self.calls: list[CallMetadata] = []
         self.call_external = array("q")
         self.graph_launches = array("q")
@@ -106,7 +107,9 @@ class _Reader:
         stream = self._name(str(args.stream)) if stream is None else stream
         end, name = start + max(duration, 0), self._name(event.name)
         place = (args.device, stream, args.correlation)
-        self.gpu.extend((start, end, name, _CATEGORY[event.cat], *place, call, args.external))
+        told = (bytes(args.grid), bytes(args.block))
+        shape = self.shapes.setdefault(told, len(self.shapes)) if all(told) else -1
+        self.gpu.extend((start, end, name, _CATEGORY[event.cat], *place, call, args.external, shape))
 
     def launch(self, event: Event, start: int, duration: int) -> None:
         # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
@@ -190,8 +193,8 @@ def read_rank(path: Path) -> RankTrace:
 
 def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
     base_ns = file.header.base_time_ns or 0
-    columns: Ints = np.array(reader.gpu, dtype=np.int64).reshape(-1, 9).T
-    start, end, name, category, device, stream, correlation, call, external = columns
+    columns: Ints = np.array(reader.gpu, dtype=np.int64).reshape(-1, 10).T
+    start, end, name, category, device, stream, correlation, call, external, shape = columns
     return RankTrace(
         path=file.path,
         header=file.header,
@@ -208,6 +211,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
             correlation=correlation,
             call=call,
             external=external,
+            shape=shape,
         ),
         launches=reader.launches.finish(base_ns),
         waits=reader.waits.finish(base_ns),

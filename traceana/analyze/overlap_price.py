@@ -1,0 +1,190 @@
+"""The price of overlap: compute that communication covers runs slower (nccl#338, nccl#1428).
+
+Kernels of one name, grid and block are compared: those that communication covers almost wholly with the median of those
+that it hardly touches. Durations are skewed, so that sums exceed medians anyway: what chance does is seen by shuffling,
+inside each kind of kernel, which of them count as covered, and its mean is taken off.
+
+One kernel with one grid may do unlike work at different places of a program, and only some of these may be covered. So
+those that also have the same neighbours on their stream must say the same, where there are enough of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from traceana.analyze.intervals import Intervals, covered
+from traceana.trace.columns import Activities, Ints
+
+COVERED, FREE = 0.9, 0.02
+FEWEST = 5
+"""Kernels of one kind on either side."""
+SHUFFLES = 500
+CERTAIN = 0.025
+"""The share of shufflings that may cost as much: 5 % on both sides together."""
+# The kinds with the most covered time, and so many kernels of each, bound what a long recording costs.
+_MOST_KINDS, _MOST_KERNELS = 40, 128
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shuffled:
+    """By how much covered kernels took longer than is usual for their kind, ns together, and in each shuffling."""
+
+    kernels: int
+    extra_ns: float
+    by_chance_ns: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoveredCompute:
+    """One rank's covered kernels that could be compared, in order of start, each with its kind's `usual_ns`.
+
+    `same_place` are those of them whose neighbours are the same too.
+    """
+
+    start_ns: Ints
+    end_ns: Ints
+    usual_ns: Ints
+    all: Shuffled
+    same_place: Shuffled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kernels:
+    """Compute kernels in order of stream and start: the share of each that communication covers."""
+
+    start_ns: Ints
+    end_ns: Ints
+    duration_ns: Ints
+    share: Floats
+    kind: Ints
+    place: Ints
+
+
+def covered_compute(activities: Activities, rows: Ints, communication: Intervals) -> CoveredCompute:
+    """Of the compute kernels `rows` of one device. Kernels without a grid in the trace may be of any size."""
+    kernels = _kernels(activities, rows, communication)
+    chance = np.random.default_rng(0)
+    usual = np.full(len(kernels.kind), -1, dtype=np.int64)
+    for beside, free in _kinds(kernels, kernels.kind):
+        usual[beside] = np.rint(np.median(kernels.duration_ns[free])).astype(np.int64)
+    found = np.flatnonzero(usual >= 0)
+    found = found[np.argsort(kernels.start_ns[found], kind="stable")]
+    return CoveredCompute(
+        start_ns=kernels.start_ns[found],
+        end_ns=kernels.end_ns[found],
+        usual_ns=usual[found],
+        all=_shuffled(kernels, kernels.kind, chance),
+        same_place=_shuffled(kernels, kernels.place, chance),
+    )
+
+
+def _kernels(activities: Activities, rows: Ints, communication: Intervals) -> _Kernels:
+    rows = rows[(activities.end_ns[rows] > activities.start_ns[rows]) & (activities.shape[rows] >= 0)]
+    rows = rows[np.lexsort((activities.start_ns[rows], activities.stream[rows]))]
+    start, end = activities.start_ns[rows], activities.end_ns[rows]
+    kind = _codes(activities.name[rows], activities.shape[rows])
+    around = np.concatenate(([-1], kind, [-1]))
+    return _Kernels(
+        start_ns=start,
+        end_ns=end,
+        duration_ns=end - start,
+        share=covered(start, end, communication) / (end - start),
+        kind=kind,
+        place=_codes(around[:-2], kind, around[2:]),
+    )
+
+
+def _codes(first: Ints, *others: Ints) -> Ints:
+    """Equal numbers for equal rows."""
+    code = first
+    for column in others:
+        joined = code * (int(column.max(initial=0)) + 2) + column + 1
+        code = np.unique(joined, return_inverse=True)[1].astype(np.int64)
+    return code
+
+
+def _kinds(kernels: _Kernels, kind: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """The covered and the free kernels of each kind that has enough of both, the most covered time first."""
+    beside, free = kernels.share >= COVERED, kernels.share <= FREE
+    kinds = int(kind.max(initial=-1)) + 1
+    enough = np.minimum(np.bincount(kind[beside], minlength=kinds), np.bincount(kind[free], minlength=kinds)) >= FEWEST
+    time = np.bincount(kind[beside], kernels.duration_ns[beside].astype(np.float64), kinds)
+    chosen = np.flatnonzero(enough)
+    for one in chosen[np.argsort(-time[chosen], kind="stable")][:_MOST_KINDS].tolist():
+        mine = kind == one
+        yield np.flatnonzero(mine & beside), np.flatnonzero(mine & free)
+
+
+def _shuffled(kernels: _Kernels, kind: Ints, chance: np.random.Generator) -> Shuffled:
+    many, extra, by_chance = 0, 0.0, np.zeros(SHUFFLES)
+    for beside, free in _kinds(kernels, kind):
+        covered_ns, free_ns = (_sample(kernels.duration_ns[rows]) for rows in (beside, free))
+        both = np.concatenate((covered_ns, free_ns)).astype(np.float64)
+        order = chance.permuted(np.broadcast_to(both, (SHUFFLES, len(both))), axis=1)
+        many += len(beside)
+        extra += len(beside) * float(_longer(both[None, :], len(covered_ns))[0])
+        by_chance += len(beside) * _longer(order, len(covered_ns))
+    return Shuffled(kernels=many, extra_ns=extra, by_chance_ns=by_chance)
+
+
+def _sample(duration: Ints) -> Ints:
+    """At most so many of them, evenly over time."""
+    many = len(duration)
+    return duration if many <= _MOST_KERNELS else duration[np.linspace(0, many - 1, _MOST_KERNELS).astype(np.int64)]
+
+
+def _longer(rows: Floats, covered_ones: int) -> Floats:
+    """By how much the mean of the first ones of each row exceeds the median of the others."""
+    return np.asarray(rows[:, :covered_ones].mean(axis=1) - np.median(rows[:, covered_ones:], axis=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Of some ranks together, in ns: see OverlapPrice for the fields."""
+
+    kernels: int
+    usual_ns: int
+    extra_ns: int
+    low_ns: int
+    high_ns: int
+    p_value: float
+    certain: bool
+
+    def of(self, covered: CoveredCompute) -> Floats:
+        """What each of a rank's covered kernels took longer, as all of them did on the mean; 0 where not certain."""
+        share = self.extra_ns / max(self.usual_ns, 1) if self.certain else 0.0
+        return np.asarray(covered.usual_ns * share, dtype=np.float64)
+
+
+def price(ranks: Sequence[CoveredCompute]) -> Price | None:
+    """None where no kernel could be compared."""
+    kernels = sum(one.all.kernels for one in ranks)
+    if not kernels:
+        return None
+    extra, by_chance = _together([one.all for one in ranks])
+    low, high = np.quantile(by_chance, (CERTAIN, 1 - CERTAIN)).tolist()
+    p_value, mean = _p_value(extra, by_chance), float(by_chance.mean())
+    same_place = [one.same_place for one in ranks]
+    agrees = not sum(one.kernels for one in same_place) or _p_value(*_together(same_place)) <= 2 * CERTAIN
+    return Price(
+        kernels=kernels,
+        usual_ns=sum(int(one.usual_ns.sum()) for one in ranks),
+        extra_ns=round(extra - mean),
+        low_ns=round(extra - high),
+        high_ns=round(extra - low),
+        p_value=p_value,
+        certain=p_value <= CERTAIN and agrees and extra > mean,
+    )
+
+
+def _together(parts: Sequence[Shuffled]) -> tuple[float, Floats]:
+    by_chance: Floats = np.sum([one.by_chance_ns for one in parts], axis=0)
+    return sum(one.extra_ns for one in parts), by_chance
+
+
+def _p_value(extra: float, by_chance: Floats) -> float:
+    return float((1 + (by_chance >= extra).sum()) / (1 + len(by_chance)))
