@@ -1,28 +1,31 @@
 """`python -m tests.hta_numbers FILE…`: what HolisticTraceAnalysis finds in trace files, as JSON, in its own process.
 
-Its own process, since HTA takes long to import, warns about pandas and reads HTA_DISABLE_NS_ROUNDING at load.
+Its own process, since HTA warns about pandas and reads HTA_DISABLE_NS_ROUNDING at load.
 """
 
 import json
 import os
-import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from tests import warm
 
 
 def numbers(files: list[Path], *, rounding: bool) -> list[dict[str, float]]:
     """Overlap in % and busy times in µs of each file, files in the order of ranks; HTA rounds to µs by default."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.hta_numbers", *map(str, files)]
-    environment = {**os.environ, "HTA_DISABLE_NS_ROUNDING": "0" if rounding else "1"}
-    root = Path(__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, cwd=root)
+    with mock.patch.dict(os.environ, HTA_DISABLE_NS_ROUNDING="0" if rounding else "1"):
+        done = warm.run("-m", "tests.hta_numbers", *map(str, files))
+    assert done.returncode == 0, done.stderr
     result: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def main(files: list[str]) -> None:
     """Load, overlap and temporal breakdown: what a user of HTA asks first."""
+    warnings.simplefilter("ignore")
     from hta.trace_analysis import TraceAnalysis
 
     analysis: Any = TraceAnalysis(trace_files=dict(enumerate(files)))

@@ -27,6 +27,9 @@ from typing import Any, NoReturn
 # How many generations of Pythons are forks; those after them are started anew.
 GENERATIONS = "TRACEANA_TEST_GENERATIONS"
 MODULES = (
+    "networkx",  # with the next two most of what HolisticTraceAnalysis imports
+    "pandas",
+    "plotly.express",
     "torch._inductor.config",  # which the profiler's first start imports
     "torch.distributed.run",
     "torch.profiler",

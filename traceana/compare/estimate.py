@@ -117,12 +117,15 @@ def sample(times_ns: Ints, unit: Ints | None = None) -> Sample:
     Where there are too few steps to be units, every time is one.
     """
     log_ns = np.log(np.maximum(times_ns, 1).astype(np.float64))
-    if unit is None or len(np.unique(unit[unit >= 0])) < FEWEST_UNITS:
-        return Sample(log_ns=log_ns, unit=np.arange(len(times_ns)))
-    alone = unit.max(initial=0) + 1 + np.arange(len(unit))
-    numbers, first, index = np.unique(np.where(unit < 0, alone, unit), return_index=True, return_inverse=True)
-    order = np.empty(len(numbers), dtype=np.int64)
-    order[np.argsort(first, kind="stable")] = np.arange(len(numbers))
+    each = np.arange(len(times_ns))
+    if unit is None:
+        return Sample(log_ns=log_ns, unit=each)
+    alone = unit.max(initial=0) + 1 + each
+    _, first, index = np.unique(np.where(unit < 0, alone, unit), return_index=True, return_inverse=True)
+    if np.count_nonzero(unit[first] >= 0) < FEWEST_UNITS:
+        return Sample(log_ns=log_ns, unit=each)
+    order = np.empty(len(first), dtype=np.int64)
+    order[np.argsort(first, kind="stable")] = each[: len(first)]
     return Sample(log_ns=log_ns, unit=order[index])
 
 
