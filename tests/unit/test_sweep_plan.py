@@ -58,7 +58,7 @@ def test_flags_replace_and_add() -> None:
     assert (found.repeats, found.metric, found.limits.whole_s) == (2, "wall", 600)
 
 
-@pytest.mark.parametrize(("name", "count"), [("flux-tp", 7), ("wan-sp", 7), ("wan-usp", 9), ("wan-cfg", 13)])
+@pytest.mark.parametrize(("name", "count"), [("flux-tp", 7), ("wan-sp", 7), ("wan-usp", 9), ("wan-cfg", 10)])
 def test_the_plans_that_come_with_traceana(name: str, count: int) -> None:
     found = cells(plan_of(name, Flags()))
     assert len(found) == count

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,11 @@ from traceana.compare.perf_dumps import PerfComparison, compare_perf_dumps
 from traceana.errors import TraceanaError
 from traceana.report import Comparison
 
+if TYPE_CHECKING:
+    from traceana.render.text.tables import TextTable
+
+JOURNAL = "journal.jsonl"
+"""What a sweep keeps in its folder."""
 Found = Sequence[Comparison] | Sequence[PerfComparison]
 
 _EXAMPLES = """
@@ -23,6 +29,7 @@ Examples:
   traceana compare old/report.json traces/new         a saved report against a new run
   traceana compare base.json new.json --format md     two perf dumps of sglang, for a pull request
   traceana compare main/ branch/ --fail-over 5% --metric step
+  traceana compare main/ branch/ --format md --evidence
 """
 
 
@@ -61,6 +68,12 @@ Examples:
     "[default: request and step]",
 )
 @click.option(
+    "--evidence",
+    is_flag=True,
+    help="First what reviewers ask for: commits, versions, GPUs, settings, every run, memory, the verdict; also of a "
+    "sweep's folder.",
+)
+@click.option(
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
 )
 def command(
@@ -69,19 +82,25 @@ def command(
     form: str,
     limit: str | None,
     metrics: tuple[str, ...],
+    evidence: bool,
     workers: int,
 ) -> None:
     """Compare, print, and leave with the verdict's exit code."""
+    if evidence and form == "json":
+        raise TraceanaError("--evidence is words; --format json has the same numbers without it")
+    if evidence and len(paths) == 1 and (paths[0] / JOURNAL).is_file():
+        _print_sweep(paths[0], form)
+        return
     if metrics and limit is None:
         raise TraceanaError("--metric says what --fail-over looks at; give --fail-over too, for example --fail-over 5%")
     allowed = None if limit is None else fail_over.parse_percent(limit)
     inputs = sort_inputs(paths)
     if inputs.perf_dumps:
-        found: Found = _compare_dumps(inputs, baseline)
+        found, block = _compare_dumps(inputs, baseline)
     else:
-        found = _compare_runs(inputs, baseline, workers)
+        found, block = _compare_runs(inputs, baseline, workers)
     failed = [] if allowed is None else fail_over.failures(found, allowed, metrics)
-    _print(found, form)
+    _print(found, form, block if evidence else [])
     if allowed is not None:
         for text in fail_over.undecided(found, metrics):
             click.echo(f"not decided: {text}", err=True)
@@ -91,8 +110,9 @@ def command(
         sys.exit(1)
 
 
-def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> Sequence[Comparison]:
+def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> tuple[Found, "list[TextTable]"]:
     from traceana.pipeline import Settings, conclude, read_runs
+    from traceana.render.text import evidence as evidence_of
     from traceana.saved.read import runs_of_report, with_unique_labels
 
     with progress_bar("reading") as progress:
@@ -102,10 +122,12 @@ def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> Sequenc
     comparisons = conclude(runs, baseline).report.comparisons
     if not comparisons:
         raise TraceanaError(f"{runs[0].report.side} is the only side here; name at least two to compare")
-    return comparisons
+    return comparisons, evidence_of.of_runs(comparisons, [run.report for run in runs])
 
 
-def _compare_dumps(inputs: Inputs, baseline: str | None) -> Sequence[PerfComparison]:
+def _compare_dumps(inputs: Inputs, baseline: str | None) -> tuple[Found, "list[TextTable]"]:
+    from traceana.render.text import evidence as evidence_of
+
     sides = perf_sides(inputs.perf_dumps)
     labels = [side.label for side in sides]
     if baseline is not None and baseline not in labels:
@@ -113,10 +135,25 @@ def _compare_dumps(inputs: Inputs, baseline: str | None) -> Sequence[PerfCompari
     if len(sides) < 2:
         raise TraceanaError(f"{labels[0]} is the only side here; name at least two to compare")
     first = sides[labels.index(baseline) if baseline else 0]
-    return [compare_perf_dumps(first, side) for side in sides if side is not first]
+    comparisons = [compare_perf_dumps(first, side) for side in sides if side is not first]
+    return comparisons, evidence_of.of_perf_dumps(comparisons, sides)
 
 
-def _print(found: Found, form: str) -> None:
+def _print_sweep(folder: Path, form: str) -> None:
+    from traceana.render.text import tables
+    from traceana.sweep.evidence import blocks
+    from traceana.sweep.whole import read
+
+    found = blocks(read(folder))
+    if not found:
+        raise TraceanaError(f"{folder}: neither its baseline nor another cell has a time; run the sweep to its end")
+    if form == "md":
+        click.echo(tables.markdown(found), nl=False)
+    else:
+        tables.show(found)
+
+
+def _print(found: Found, form: str, block: "list[TextTable]") -> None:
     if form == "json":
         import msgspec
 
@@ -126,7 +163,7 @@ def _print(found: Found, form: str) -> None:
 
     runs = [one for one in found if isinstance(one, Comparison)]
     dumps = [one for one in found if isinstance(one, PerfComparison)]
-    content = [*comparison_tables.of_runs(runs), *comparison_tables.of_perf_dumps(dumps)]
+    content = [*block, *comparison_tables.of_runs(runs), *comparison_tables.of_perf_dumps(dumps)]
     if form == "md":
         click.echo(tables.markdown(content), nl=False)
     else:

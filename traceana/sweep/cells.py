@@ -98,6 +98,9 @@ def _allowed(plan: Plan, chosen: Mapping[str, Choice]) -> bool:
 
 def _cell(plan: Plan, chosen: Mapping[str, Choice]) -> Cell:
     texts = _texts(plan, chosen)
+    gpus = _gpus(plan, texts)
+    if gpus is not None:
+        texts.setdefault("gpus", str(gpus))
     settings = tuple((name, choice.label) for name, choice in chosen.items())
     presets = tuple(name for name in texts.get(NCCL, PLAIN).split("+") if name != PLAIN)
     variables = [(key, value) for name in presets for key, value in PRESETS[name].variables.items()]
@@ -113,7 +116,7 @@ def _cell(plan: Plan, chosen: Mapping[str, Choice]) -> Cell:
         environment=(*variables, *((key, None if text == UNSET else text) for key, text in own)),
         backend=texts.get(BACKEND, "asis"),
         presets=presets,
-        gpus=_gpus(plan, texts),
+        gpus=gpus,
     )
 
 

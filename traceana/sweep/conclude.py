@@ -127,6 +127,7 @@ def _cell(
         failure=failure.failure if failure else None,
         last_lines=failure.last_lines if failure else (),
         shell=shell_lines(cell),
+        commits=tuple(dict.fromkeys(record.commit for record in own if record.commit)),
     )
 
 

@@ -46,6 +46,7 @@ class Record:
     last_lines: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     peak_memory_bytes: int | None = None
+    commit: str | None = None
 
     @property
     def key(self) -> Key:

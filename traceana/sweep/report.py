@@ -87,6 +87,8 @@ class SweepCell(Struct, frozen=True, kw_only=True):
     failure: str | None
     last_lines: tuple[str, ...]
     shell: tuple[str, ...]
+    commits: tuple[str, ...] = ()
+    """Of the program, where sglang's perf dumps tell them."""
 
 
 class Effect(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,7 @@ class Runner:
             last_lines=last_lines(place / LOG) if failure else (),
             outputs=() if failure else outputs(place / OUT),
             peak_memory_bytes=_peak(dump) if dump else None,
+            commit=dump.commit if dump and dump.commit != "N/A" else None,
         )
 
     def _value(self, turn: Turn, place: Path, ended: Ended, dump: PerfDump | None) -> int | None:
