@@ -105,7 +105,7 @@ def _measured(
         found=found,
         results=_measure(files[share[0] - 1 :: share[1]], settings, progress, meanwhile),
         perf_dumps={path: read_perf_dump(path) for run in found.runs for path in run.perf_dumps},
-        paired={run.folder: tuple(read_paired_calls(run.folder)) for run in found.runs},
+        paired={run.folder: read_paired_calls(run.folder) for run in found.runs},
     )
 
 
@@ -192,8 +192,9 @@ def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:
     dumps = [part.perf_dumps[path] for path in files.perf_dumps]
     run = analyze_run(files, ranks, failed, dumps, settings.edges, _hta(ranks) if settings.hta else None)
     bench = beside_bench(run.report, settings.benches) if settings.benches else None
-    paired = paired_rows(part.paired[files.folder])
-    return replace(run, report=replace(run.report, paired=paired, bench=bench))
+    paired = part.paired[files.folder]
+    coverage = replace(run.report.coverage, notes=(*run.report.coverage.notes, *paired.left_out))
+    return replace(run, report=replace(run.report, paired=paired_rows(paired.calls), bench=bench, coverage=coverage))
 
 
 def _hta(ranks: dict[int, RankResult]) -> HtaSection:

@@ -14,10 +14,10 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, InvalidOperation, OverflowE
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; raises OSError, also for what is no file: a pipe would keep its reader waiting."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", closefd=True)
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return os.fdopen(number, "rb")
+    os.close(number)
     raise OSError(None, "is no regular file")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from traceana_capture.reading import DECODE_ERRORS, read_regular
+
 NAME = "run.json"
 SCHEMA_VERSION = 1
 Texts = dict[str, str | int | float | bool | None]
@@ -137,14 +139,14 @@ def write(run: RunFile, folder: Path, scratch: Path) -> None:
 def read(folder: Path) -> FoundRun:
     """What `folder`/run.json tells: nothing where there is none, or one of somebody else."""
     try:
-        file = msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        file = msgspec.json.decode(read_regular(folder / NAME), type=dict[str, Any])
+    except (OSError, *DECODE_ERRORS):
         return FoundRun()
     kinds = typing.get_type_hints(FoundRun)
     known: dict[str, Any] = {}
     for name in {entry.name for entry in dataclasses.fields(FoundRun)} & file.keys():
         try:
             known[name] = msgspec.convert(file[name], type=kinds[name])
-        except msgspec.ValidationError:
+        except DECODE_ERRORS:
             continue
     return FoundRun(**known)

@@ -51,7 +51,7 @@ def collectives(folder: Path, rank: int) -> list[dict[str, Any]]:
 
 
 def test_each_rank_measures_every_call_on_both_backends_in_alternating_order(folder: Path) -> None:
-    calls = read_paired_calls(folder)
+    calls = read_paired_calls(folder).calls
     assert [(call.number, call.first) for call in calls[:CALLS]] == [
         (number, "torch" if number % 2 == 0 else "pynccl") for number in range(CALLS)
     ]

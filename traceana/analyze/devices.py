@@ -8,6 +8,7 @@ import numpy as np
 from traceana import units
 from traceana.analyze.intervals import union
 from traceana.kernels import Kind, NameKind
+from traceana.plain import plain
 from traceana.trace.columns import GPU_CATEGORIES, Activities, Bools, Ints, RankTrace
 
 _STRAY = 0.05
@@ -35,13 +36,13 @@ def own_devices(trace: RankTrace, kinds: Sequence[NameKind]) -> tuple[RankTrace,
     if len(stray) == len(devices):
         return trace, ()
     notes = [
-        f"{trace.path.name}: {units.plural(int((activities.device == device).sum()), 'event')} "
+        f"{plain(trace.path.name)}: {units.plural(int((activities.device == device).sum()), 'event')} "
         f"({units.duration(busy[device])}) on GPU {device}, where the rank hardly works, are left out"
         for device in stray
     ]
     if len(devices) - len(stray) > 1:
         own = ", ".join(str(device) for device in devices if device not in stray)
-        notes.append(f"{trace.path.name}: the process works on GPUs {own}; its times are the mean of theirs")
+        notes.append(f"{plain(trace.path.name)}: the process works on GPUs {own}; its times are the mean of theirs")
     return _with_rows(trace, ~np.isin(activities.device, stray)), tuple(notes)
 
 

@@ -29,6 +29,7 @@ from traceana.analyze.steps import Executions
 from traceana.analyze.timeline import timelines
 from traceana.analyze.timeline_calls import with_calls
 from traceana.analyze.uneven import uneven_sizes
+from traceana.plain import plain
 from traceana.report import Coverage, HtaSection, PerfDump, RankReport, RunReport, TruncatedFile
 from traceana.trace.discover import RunFiles
 from traceana.trace.header import groups_by_name
@@ -75,7 +76,7 @@ def analyze_run(
         label=files.label,
         side=files.side,
         repeat=files.repeat,
-        path=files.folder.as_posix(),
+        path=plain(files.folder.as_posix()),
         backend=backends[0] if backends else "none",
         backends_seen=tuple(backends),
         world_size=world_size,
@@ -110,7 +111,7 @@ def analyze_run(
         perf_dumps=tuple(perf_dumps),
         noise=noise(occupied, steps),
         hta=hta,
-        named_files=tuple(path.as_posix() for path in files.named),
+        named_files=tuple(plain(path.as_posix()) for path in files.named),
     )
     return AnalyzedRun(
         report=with_overlap_price(report, paid, covered, steps),
@@ -173,7 +174,7 @@ def _rank_report(
     split = result.split
     return RankReport(
         rank=rank,
-        file=result.path.name,
+        file=plain(result.path.name),
         host=hosts.get(rank),
         gpu=result.header.devices[0].name if result.header.devices else None,
         source=result.source,
@@ -199,7 +200,7 @@ def _coverage(ranks: Mapping[int, RankResult], calls: Calls, notes: Sequence[str
     whole = [result.events for result in ranks.values() if not result.damage.cut_short]
     truncated = [
         TruncatedFile(
-            file=result.path.name,
+            file=plain(result.path.name),
             rank=rank,
             events=result.events,
             missing=f"{result.damage.cut_short}{_share_missing(result.events, whole)}",
@@ -235,11 +236,11 @@ def _notes(ranks: Mapping[int, RankResult]) -> list[str]:
     repaired = sum(result.damage.repaired_events for result in ranks.values())
     notes = [f"{repaired} damaged events were repaired and kept"] if repaired else []
     notes += [
-        f"{result.path.name} holds more than one trace, as when two ranks export to one path: only the first was read"
-        for result in ranks.values()
-        if result.damage.other_traces
+        f"{plain(one.path.name)} holds more than one trace, as when two ranks export to one path: the first was read"
+        for one in ranks.values()
+        if one.damage.other_traces
     ]
-    notes += [f"{one.path.name}: {note}" for _, one in sorted(ranks.items()) for note in one.damage.notes]
+    notes += [f"{plain(one.path.name)}: {note}" for _, one in sorted(ranks.items()) for note in one.damage.notes]
     notes += [note for _, result in sorted(ranks.items()) for note in result.notes]
     bases = {result.header.base_time_ns for result in ranks.values()}
     if len(bases) > 1 and None in bases:

@@ -1,6 +1,7 @@
 """`traceana analyze`: traces in, report out."""
 
 import importlib
+import re
 import webbrowser
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def parse_edges(text: str) -> tuple[int, ...]:
 def _parse_size(text: str) -> int:
     number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     unit = text[len(number) :].lower()
-    if unit not in _UNITS or not number.strip().isdigit():
+    if unit not in _UNITS or not re.fullmatch(r"\s*[0-9]{1,9}\s*", number):
         raise TraceanaError(f"--buckets: {text or 'an empty size'} is no size; write for example 1MiB,10MiB")
     return int(number) * _UNITS[unit]
 

@@ -15,6 +15,7 @@ import numpy as np
 import traceana
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
+from traceana.plain import plain as words
 
 _KINDS = "biuf"
 
@@ -51,7 +52,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, re.Pattern):
         return value.pattern
     if isinstance(value, Path):
-        return str(value)
+        return words(value)
     if isinstance(value, np.generic):
         return value.item()
     raise NotImplementedError(f"{type(value)} is no part of a measured rank")

@@ -12,10 +12,11 @@ import msgspec
 
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
+from traceana.plain import plain as words
 from traceana.report import PerfDump
 from traceana.saved import measured
 from traceana.trace.discover import Discovery, RankFile, RunFiles
-from traceana.trace.paired import PairedCall
+from traceana.trace.paired import PairedCalls
 
 INDEX = "part.json"
 _COLUMNS = "rank{}.measured"
@@ -28,7 +29,7 @@ class Measured:
     found: Discovery
     results: Mapping[Path, RankResult | TraceanaError]
     perf_dumps: Mapping[Path, PerfDump]
-    paired: Mapping[Path, tuple[PairedCall, ...]]
+    paired: Mapping[Path, PairedCalls]
     """By the folder of the run."""
 
 
@@ -41,7 +42,7 @@ class _Index:
     columns: dict[str, str]
     failed: dict[str, str]
     perf_dumps: dict[str, PerfDump]
-    paired: dict[str, tuple[PairedCall, ...]]
+    paired: dict[str, PairedCalls]
 
 
 def is_part(path: Path) -> bool:
@@ -56,17 +57,17 @@ def write(folder: Path, part: Measured) -> None:
     columns, failed = {}, {}
     for number, (path, result) in enumerate(part.results.items()):
         if isinstance(result, TraceanaError):
-            failed[str(path)] = str(result)
+            failed[words(path)] = str(result)
         else:
-            columns[str(path)] = _COLUMNS.format(number)
-            (folder / columns[str(path)]).write_bytes(measured.encode(result))
+            columns[words(path)] = _COLUMNS.format(number)
+            (folder / columns[words(path)]).write_bytes(measured.encode(result))
     index = _Index(
         version=measured.version(),
         found=part.found,
         columns=columns,
         failed=failed,
-        perf_dumps={str(path): dump for path, dump in part.perf_dumps.items()},
-        paired={str(path): calls for path, calls in part.paired.items()},
+        perf_dumps={words(path): dump for path, dump in part.perf_dumps.items()},
+        paired={words(path): calls for path, calls in part.paired.items()},
     )
     (folder / INDEX).write_bytes(msgspec.json.encode(index, enc_hook=measured.plain))
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from traceana.errors import TraceanaError
+from traceana.plain import plain
 from traceana.trace.file import NotATraceError
 from traceana.trace.file_names import ranks_by_number, stated_rank, stem
 from traceana.trace.identify import ForeignTraceError, Identity, identify
-from traceana.trace.perf_dump import find_perf_dump
+from traceana.trace.perf_dump import is_perf_dump
 from traceana.trace.windows import Claim
 
 _FRONT_END = "is a CPU trace without a rank, GPU activity or collectives, as a server's front end leaves it"
@@ -53,7 +54,7 @@ def contents(folder: Path, paths: Sequence[Path], named: frozenset[Path]) -> Con
         claims=claims,
         unreadable=(
             *(str(failed[path]) for path in lost),
-            *(f"{file.path}: {_UNKNOWN}" for file, rank in zip(ours, found, strict=True) if rank is None),
+            *(plain(f"{file.path}: {_UNKNOWN}") for file, rank in zip(ours, found, strict=True) if rank is None),
         ),
         passed_over=tuple(str(failed[path]) for path in others),
         perf_dumps=dumps,
@@ -86,7 +87,7 @@ def _packed_too(files: Sequence[Identity]) -> dict[Path, TraceanaError]:
 
 
 def _is_perf_dump(path: Path, error: TraceanaError) -> bool:
-    return isinstance(error, NotATraceError) and find_perf_dump(path) is not None
+    return isinstance(error, NotATraceError) and is_perf_dump(path)
 
 
 def _is_lost_rank(path: Path, error: TraceanaError, ranks: set[int]) -> bool:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from traceana.errors import TraceanaError
+from traceana.plain import plain
 from traceana.trace.claims import Contents, contents
 from traceana.trace.file_names import host
 from traceana.trace.folders import Group, Part, files_by_folder, joined
 from traceana.trace.manifest import Manifest, read_manifest
-from traceana.trace.perf_dump import beside, find_perf_dump
+from traceana.trace.perf_dump import beside, is_perf_dump
 from traceana.trace.windows import Claim, Window, windows
 
 REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
@@ -91,7 +92,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
         )
     taken = {path for run in runs for path in run.perf_dumps}
     dumps = [path for inside in found.values() for path in inside.perf_dumps if path not in taken]
-    passed_over += [f"{path}: a perf dump that belongs to no run folder" for path in dumps]
+    passed_over += [plain(f"{path}: a perf dump that belongs to no run folder") for path in dumps]
     return Discovery(runs=_with_sides(_with_unique_labels(_in_order(runs))), passed_over=tuple(passed_over))
 
 
@@ -133,7 +134,7 @@ def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) 
     inside = windows(claims)
     if inside is None:
         raise _same_rank(claims)
-    label = _manifest(group).label or _label(group, lone_file)
+    label = plain(_manifest(group).label or _label(group, lone_file))
     return [_run(group, window, f"{label} {window.name}".strip(), found) for window in inside]
 
 
@@ -171,7 +172,7 @@ def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]
         folder=group.folder,
         ranks=tuple(sorted(files, key=lambda file: file.rank)),
         unreadable=tuple(reason for folder in folders for reason in found[folder].unreadable),
-        perf_dumps=(*inside, *(path for path in beside(group.folder) if find_perf_dump(path))),
+        perf_dumps=(*inside, *(path for path in beside(group.folder) if is_perf_dump(path))),
         manifest=manifest,
         root=group.parts[0].root,
         notes=_notes(group, window),
@@ -179,16 +180,17 @@ def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]
 
 
 def _notes(group: Group, window: Window) -> tuple[str, ...]:
-    names = ", ".join(str(part.folder) for part in group.parts)
+    names = ", ".join(plain(part.folder) for part in group.parts)
     joined_note = f"the folders {names} are parts of one run, by their ranks and world size"
-    window_note = f"the folder holds several windows of its ranks; this is {window.name}"
+    window_note = f"the folder holds several windows of its ranks; this is {plain(window.name)}"
     return tuple(note for note, is_so in ((joined_note, len(group.parts) > 1), (window_note, window.name)) if is_so)
 
 
 def _host(claim: Claim, part: Part, folder_name: str | None) -> str | None:
     """A folder of several ranks beside others of its run is a node's."""
     stated = part.manifest.hosts.get(claim.rank) or claim.file.header.host
-    return stated or host(claim.file.path.name, claim.rank) or (folder_name if len(part.ranks) > 1 else None)
+    found = stated or host(claim.file.path.name, claim.rank) or (folder_name if len(part.ranks) > 1 else None)
+    return None if found is None else plain(found)
 
 
 def _label(group: Group, lone_file: Path | None) -> str:
@@ -206,9 +208,7 @@ def _with_unique_labels(runs: Sequence[RunFiles]) -> list[RunFiles]:
     return [
         run
         if labels.count(run.label) == 1
-        else replace(
-            run, label=f"{run.label} ({run.folder.as_posix()})", side=f"{run.side} ({run.folder.parent.as_posix()})"
-        )
+        else replace(run, label=f"{run.label} ({plain(run.folder)})", side=f"{run.side} ({plain(run.folder.parent)})")
         for run in runs
     ]
 

@@ -73,9 +73,15 @@ def files_by_folder(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]
 def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
     for folder, below, names in os.walk(root, onerror=_unreadable_folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
+        names += [name for name in below if name.endswith(_SUFFIXES) and not _holds_traces(Path(folder, name))]
         files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != runfile.NAME]
         if files:
             yield Path(folder), files
+
+
+def _holds_traces(folder: Path) -> bool:
+    """Whether a folder that is called as a trace is has some; else it stands where a rank's trace should be."""
+    return any(name.endswith(_SUFFIXES) for _, _, names in os.walk(folder) for name in names)
 
 
 def _unreadable_folder(error: OSError) -> None:

@@ -16,6 +16,8 @@ _KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_nam
 _NO_HOST = {"", "localhost", "unknown", "(none)"}
 # No run has a million ranks; a larger number is damage, and would make a list of missing ranks without end.
 _MOST_RANKS = 1 << 20
+# Half of what int64 holds: a time of the file is added to it.
+_LATEST_NS = 1 << 62
 _NUMBER = re.compile(r'"(rank|world_size)"\s*:\s*"?(\d{1,7})\b')
 _DAMAGED_CHARACTERS = 1 << 16
 _NEXT_OBJECT = re.compile(r'[{}](?=\s*[\[{]\s*["{])')
@@ -84,14 +86,20 @@ def decode_header(data: bytes) -> Header:
     keys = _keys(text)
     devices = keys.get("deviceProperties")
     host = keys.get("host_name")
+    base = number(keys.get("baseTimeNanoseconds"))
     return Header(
         distributed=_distributed(keys.get("distributedInfo")),
         devices=[struct_of(one, DeviceProperties) for one in _objects(devices) if "name" in one],
-        base_time_ns=number(keys.get("baseTimeNanoseconds")),
-        host=host.strip() if isinstance(host, str) and host.strip().lower() not in _NO_HOST else None,
+        base_time_ns=base if base is not None and abs(base) <= _LATEST_NS else None,
+        host=_host(host) if isinstance(host, str) else None,
         merged=MERGED in keys,
         stacks=bool(number(keys.get("with_stack"))),
     )
+
+
+def _host(name: str) -> str | None:
+    name = name.encode("utf-8", "replace").decode().strip()
+    return None if name.lower() in _NO_HOST else name
 
 
 def descriptions_by_name(header: Header) -> dict[str, str]:

@@ -38,6 +38,8 @@ def _converted(value: object, kind: Any) -> object:
     """The nearest meaning of a value that is of this type; raises msgspec.ValidationError where none is."""
     if kind is msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(value))
+    # A surrogate by itself is no character, and no file can be written with it.
+    value = value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
     found = number(value)
     for meaning in (value, found, str(value)) if found is not None else ():
         with suppress(msgspec.ValidationError):

@@ -1,13 +1,18 @@
 """Calls that ran on both backends: what `traceana capture --paired` keeps as `paired.rank<N>.jsonl`, one a line."""
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS, read_regular
 
-from traceana.errors import TraceanaError
+from traceana.plain import plain
 
+# What no call can have makes its line a damaged one, instead of overflowing a column later.
+_Integer = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
+_Time = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 _FILE = re.compile(r"paired\.rank\d+\.jsonl")
 
 
@@ -19,24 +24,52 @@ class PairedCall(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     op: str
-    message_bytes: int
+    message_bytes: _Integer
     dtype: str
-    ranks: tuple[int, ...]
-    number: int
+    ranks: tuple[_Integer, ...]
+    number: _Integer
     first: str
-    torch_ns: int
-    pynccl_ns: int
+    torch_ns: _Time
+    pynccl_ns: _Time
     agree: bool
 
 
-def read_paired_calls(folder: Path) -> list[PairedCall]:
-    """The paired calls of all ranks of a run; raises TraceanaError where a file is damaged."""
-    files = (path for path in sorted(folder.glob("paired.rank*.jsonl")) if _FILE.fullmatch(path.name))
-    return [call for path in files for call in _read(path)]
+_decoder = msgspec.json.Decoder(PairedCall)
 
 
-def _read(path: Path) -> Iterator[PairedCall]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedCalls:
+    """The paired calls of all ranks of a run, and a line for each file of which something is left out."""
+
+    calls: tuple[PairedCall, ...]
+    left_out: tuple[str, ...]
+
+
+def read_paired_calls(folder: Path) -> PairedCalls:
+    """What the files of `folder` hold."""
+    calls: list[PairedCall] = []
+    left_out: list[str] = []
+    for path in sorted(folder.glob("paired.rank*.jsonl")):
+        if _FILE.fullmatch(path.name):
+            found, reason = _read(path)
+            calls += found
+            left_out += [plain(f"{path.name}: {reason}")] if reason else []
+    return PairedCalls(calls=tuple(calls), left_out=tuple(left_out))
+
+
+def _read(path: Path) -> tuple[list[PairedCall], str | None]:
     try:
-        yield from msgspec.json.Decoder(PairedCall).decode_lines(path.read_bytes())
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TraceanaError(f"{path}: cannot be read ({error}); remove it to analyze the run without it") from error
+        lines = read_regular(path).splitlines()
+    except OSError as error:
+        return [], f"cannot be read ({error.strerror}); its calls on both backends are left out"
+    found = [_call(line) for line in lines if line.strip()]
+    calls = [call for call in found if call is not None]
+    lost = len(found) - len(calls)
+    return calls, f"{lost} of {len(found)} calls on both backends are damaged and left out" if lost else None
+
+
+def _call(line: bytes) -> PairedCall | None:
+    try:
+        return _decoder.decode(line)
+    except DECODE_ERRORS:
+        return None

@@ -8,11 +8,13 @@ import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS, read_regular
 
 from traceana.errors import TraceanaError
+from traceana.plain import plain
 from traceana.report import MemoryCheckpoint, PerfDump, Stage
 
 DENOISING_LOOP = "Denoising Loop"
@@ -21,24 +23,29 @@ _LARGEST = 4 << 20
 _BYTES_PER_MB = 1 << 20
 
 
+# A century: a longer time is none, and in ns a number that no column holds.
+_Milliseconds = Annotated[float, msgspec.Meta(ge=-3e12, le=3e12)]
+_Megabytes = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+
+
 class _Stage(msgspec.Struct):
     name: str = "unknown"
-    duration_ms: float = 0.0
+    duration_ms: _Milliseconds = 0.0
 
 
 class _Step(msgspec.Struct):
-    duration_ms: float
+    duration_ms: _Milliseconds
 
 
 class _File(msgspec.Struct):
-    total_duration_ms: float
+    total_duration_ms: _Milliseconds
     steps: list[_Stage]
     timestamp: str | None = None
     request_id: str | None = None
     commit_hash: str | None = None
     tag: str | None = None
     denoise_steps_ms: list[_Step] = []
-    memory_checkpoints: dict[str, dict[str, float | None]] = {}
+    memory_checkpoints: dict[str, dict[str, _Megabytes | None]] = {}
     meta: dict[str, Any] = {}
 
 
@@ -55,13 +62,13 @@ def find_perf_dump(path: Path) -> PerfDump | None:
     try:
         if path.stat().st_size > _LARGEST:
             return None
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
+        file = msgspec.json.decode(read_regular(path), type=_File)
     except OSError as error:
         raise TraceanaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         return None
     return PerfDump(
-        file=path.name,
+        file=plain(path.name),
         request_id=file.request_id,
         commit=file.commit_hash,
         tag=file.tag,
@@ -72,6 +79,14 @@ def find_perf_dump(path: Path) -> PerfDump | None:
         memory=tuple(_checkpoint(name, values) for name, values in file.memory_checkpoints.items()),
         meta=tuple((name, _text(value)) for name, value in file.meta.items()),
     )
+
+
+def is_perf_dump(path: Path) -> bool:
+    """Whether a file can be read and is one."""
+    try:
+        return find_perf_dump(path) is not None
+    except TraceanaError:
+        return False
 
 
 def beside(folder: Path) -> tuple[Path, ...]:

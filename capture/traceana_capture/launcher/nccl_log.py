@@ -9,9 +9,9 @@ from traceana_capture.runfile import NcclLog
 VERSION = re.compile(r"NCCL version (\d[\w.]*)")
 NETWORK = re.compile(r"NCCL INFO Using network (\w+)")
 TRANSPORT = re.compile(
-    r"NCCL INFO Channel (\d+)(?:/\d+)? : \d+\[\w+\] -> \d+\[\w+\] (?:\[(?:send|receive)\] )?via (\S+)"
+    r"NCCL INFO Channel (\d{1,9})(?:/\d+)? : \d+\[\w+\] -> \d+\[\w+\] (?:\[(?:send|receive)\] )?via (\S+)"
 )
-CHANNELS = re.compile(r"(\d+) (coll|collnet|nvls|p2p) channels(?! per)")
+CHANNELS = re.compile(r"(?<!\d)(\d{1,9}) (coll|collnet|nvls|p2p) channels(?! per)")
 NVLS = re.compile(r"NVLS multicast support is (not )?available")
 VARIABLE = re.compile(r"(NCCL_\w+) set (?:by environment )?to (.+?)\.?$")
 CHOICE = re.compile(r"(?:(\w+): )?\d+ Bytes -> Algo (\w+) proto (\w+)")
@@ -68,4 +68,4 @@ def _read_line(line: str, facts: _Facts) -> None:
 
 
 def _name(word: str, names: tuple[str, ...]) -> str:
-    return names[int(word)] if word.isdigit() and int(word) < len(names) else word
+    return names[int(word)] if word in map(str, range(len(names))) else word
