@@ -65,7 +65,8 @@ def _late_rank(rank: int, lates: _Lates) -> LateRank:
 
 def _steps(found: Arrivals, mine: Bools, names: Sequence[str]) -> Iterator[LateStep]:
     for step in np.unique(found.step[mine]).tolist():
-        if step >= 0:
+        # A rank whose trace is whole has steps that a damaged one lost.
+        if 0 <= step < len(names):
             rows = mine & (found.step == step)
             caused = int(found.caused_ns[rows].sum())
             yield LateStep(
