@@ -54,6 +54,7 @@ def test_a_sweep_has_its_outputs_compared(tmp_path: Path) -> None:
     assert "| output | the baseline's | unknown: x.bin: other bytes" in text
     assert "- verdict: faster, 2.00×" in text
     assert "sh -c" in text
+    assert "is a sweep's folder" in refused("compare", tmp_path, TRACES / "torch-2r")
 
 
 @pytest.mark.parametrize("words", [("--evidence", "--format", "json")])

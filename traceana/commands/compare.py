@@ -88,9 +88,14 @@ def command(
     """Compare, print, and leave with the verdict's exit code."""
     if evidence and form == "json":
         raise TraceanaError("--evidence is words; --format json has the same numbers without it")
-    if evidence and len(paths) == 1 and (paths[0] / JOURNAL).is_file():
-        _print_sweep(paths[0], form)
+    swept = [path for path in paths if (path / JOURNAL).is_file()]
+    if evidence and swept and len(paths) == 1:
+        _print_sweep(swept[0], form)
         return
+    if swept:
+        raise TraceanaError(
+            f"{swept[0]} is a sweep's folder; give it alone with --evidence, or name runs of its traces/"
+        )
     if metrics and limit is None:
         raise TraceanaError("--metric says what --fail-over looks at; give --fail-over too, for example --fail-over 5%")
     allowed = None if limit is None else fail_over.parse_percent(limit)

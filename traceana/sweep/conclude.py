@@ -76,8 +76,11 @@ class _Place:
         self.parity = alike
         self.samples = usable
         self.order = standing.ranked(usable)
-        self.tied = standing.tied(usable) if usable else frozenset()
         self.against = standing.against(baseline.label, usable)
+        tied = standing.tied(usable) if usable else frozenset()
+        first = self.against.get(self.order[0]) if self.order else None
+        # Verdicts against the baseline are a smaller family than ties, and may tell what these do not.
+        self.tied = tied - {baseline.label} if first and first.verdict == "faster" else tied
         # A time that is multiplied by GPUs already shows how well they are used.
         scaled = [] if metric.per_gpu else cells
         axes = expressions.names(plan.gpus) if plan.gpus else frozenset[str]()
@@ -204,5 +207,5 @@ def _opening(first: SweepCell, baseline: str, cells: Sequence[SweepCell]) -> str
         return f"{none}." if len(cells) > 1 else f"{baseline} ran."
     how = f"{units.ratio(its.speedup)}, 95 % interval {units.ratio_range(its.ci_low, its.ci_high)}"
     if its.verdict == "faster":
-        return f"{first.label} is fastest: {how} of the baseline {baseline}."
+        return f"{first.label} is fastest: {how}, against the baseline {baseline}."
     return f"{none}; {first.label} comes first ({how}, {its.verdict})."

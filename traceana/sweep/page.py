@@ -12,6 +12,7 @@ from traceana.sweep import text
 from traceana.sweep.report import Effect, SweepCell, SweepReport, Verdict
 
 _HEIGHT = 320
+_LABEL_ROOM = 20.0
 _LEAST_ROOM = 1.02
 """A scale of speed-ups reaches 2 % beyond 1× at least, lest chance look like a difference."""
 
@@ -85,9 +86,8 @@ def _plot(rows: Sequence[tuple[str, SweepCell | Effect, Verdict | None]]) -> Plo
     known = [its for _, _, its in rows if its is not None and its.speedup > 0]
     ends = (bound for its in known for bound in (its.speedup, its.ci_low, its.ci_high) if bound)
     scale = _scale(ends)
-    ticks = tuple(Tick(at=scale.at(value), label=f"{value:.3g}×") for value in (scale.low, 1.0, scale.high))
     return Plot(
-        axis=Axis(title="speed-up", ticks=ticks),
+        axis=Axis(title="speed-up", ticks=_ticks(scale)),
         one_at=scale.at(1.0),
         rows=tuple(Row(name=name, data=data, verdict=its, drawn=_drawn(its, scale)) for name, data, its in rows),
     )
@@ -97,6 +97,12 @@ def _scale(values: Iterable[float]) -> LogScale:
     """From an eighth to eight times at most: beyond that, points sit on the edge."""
     known = [min(max(value, 0.125), 8.0) for value in values]
     return LogScale(low=min([1 / _LEAST_ROOM, *known]), high=max([_LEAST_ROOM, *known]))
+
+
+def _ticks(scale: LogScale) -> tuple[Tick, ...]:
+    """1× and those of the ends whose labels have room beside it."""
+    values = [value for value in (scale.low, scale.high) if abs(scale.at(value) - scale.at(1.0)) > _LABEL_ROOM]
+    return tuple(Tick(at=scale.at(value), label=f"{value:.3g}×") for value in (1.0, *values))
 
 
 def _drawn(its: Verdict | None, scale: LogScale) -> Drawn | None:
@@ -115,7 +121,8 @@ def _frontier(cells: Sequence[SweepCell]) -> Frontier | None:
         x_axis=time_axis(x, "time"),
         y_axis=time_axis(y, "GPU time"),
         height=_HEIGHT,
-        points=tuple(_placed(cell, x, y) for cell in cells),
+        # The better ones last, so that none lies over them.
+        points=tuple(_placed(cell, x, y) for cell in sorted(cells, key=lambda cell: cell.pareto)),
     )
 
 

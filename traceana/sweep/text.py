@@ -21,9 +21,13 @@ def winning_lines(report: SweepReport) -> tuple[str, ...]:
 
 def time_text(cell: SweepCell) -> str:
     """The time and its interval: "1.20 s (1.18 s to 1.22 s)"."""
-    if cell.low_ns is None:
-        return units.duration(cell.time_ns)
-    return f"{units.duration(cell.time_ns)} ({units.duration(cell.low_ns)} to {units.duration(cell.high_ns)})"
+    interval = interval_text(cell)
+    return f"{units.duration(cell.time_ns)} ({interval})" if interval else units.duration(cell.time_ns)
+
+
+def interval_text(cell: SweepCell) -> str:
+    """The interval of the cell's own time: "1.18 s to 1.22 s", empty where it is not known."""
+    return "" if cell.low_ns is None else f"{units.duration(cell.low_ns)} to {units.duration(cell.high_ns)}"
 
 
 def place_text(cell: SweepCell) -> str:
