@@ -11,6 +11,7 @@ from traceana.render.page.marks import baseline_first, marked_runs, side_marks
 from traceana.render.page.section import View
 from traceana.render.sections import (
     all_calls,
+    axes,
     beside_bench,
     breakdown,
     causes,
@@ -18,6 +19,7 @@ from traceana.render.sections import (
     glossary,
     headline,
     hta,
+    layers,
     operations,
     paired,
     perf,
@@ -43,6 +45,8 @@ VIEWS = (
             operations.SECTION,
             sizes.SECTION,
             uneven.SECTION,
+            axes.SECTION,
+            layers.SECTION,
             sites.SECTION,
             beside_bench.SECTION,
             all_calls.SECTION,

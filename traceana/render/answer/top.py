@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from traceana.render.page.layer_names import layer_name
 from traceana.report import CallSite, Comparison, ComparisonRow, RunReport
 
 MOST_ROWS = 5
@@ -33,7 +34,7 @@ def top_of_comparison(comparison: Comparison, runs: Sequence[RunReport]) -> tupl
 
 
 def _of_row(row: ComparisonRow, runs: Sequence[RunReport]) -> TopRow:
-    site, others = _sites(runs, row.op, row.message_bytes)
+    site, others = _issuers(runs, row.op, row.message_bytes)
     return TopRow(
         op=row.op,
         message_bytes=row.message_bytes,
@@ -56,7 +57,7 @@ def top_of_run(run: RunReport) -> tuple[TopRow, ...]:
 
 
 def _of_key(run: RunReport, key: tuple[str, int | None], exposed_ns: int, whole_ns: int) -> TopRow:
-    site, others = _sites([run], *key)
+    site, others = _issuers([run], *key)
     return TopRow(
         op=key[0],
         message_bytes=key[1],
@@ -65,6 +66,17 @@ def _of_key(run: RunReport, key: tuple[str, int | None], exposed_ns: int, whole_
         other_sites=others,
         share=exposed_ns / whole_ns,
     )
+
+
+def _issuers(runs: Sequence[RunReport], op: str, message_bytes: int | None) -> tuple[str | None, int]:
+    """The layers with most exposed time in calls of that kind, or where none is known the site."""
+    exposed: dict[str, int] = {}
+    for operation in (operation for run in runs for operation in run.operations):
+        if operation.op == op and message_bytes in (None, operation.message_bytes):
+            for layer in operation.layers:
+                exposed[layer_name(layer)] = exposed.get(layer_name(layer), 0) + layer.exposed_ns
+    names = sorted(exposed, key=lambda name: -exposed[name])
+    return (names[0], len(names) - 1) if names else _sites(runs, op, message_bytes)
 
 
 def _sites(runs: Sequence[RunReport], op: str, message_bytes: int | None) -> tuple[str | None, int]:

@@ -132,6 +132,11 @@ TERMS = {
         meaning="What the guide to sglang's communication expects PyNccl to save of torch.distributed's time at this "
         f"size: {in_words()}.",
     ),
+    "axis": Definition(
+        name="parallel axis",
+        meaning="What a process group divides among its ranks, by the description that its maker gave it: tensors "
+        "(TP), data (DP), stages (PP), the sequence (SP, CP, Ulysses, ring), experts (EP) or guidance (CFG).",
+    ),
     "basis": Definition(
         name="basis",
         meaning="Transfer where calls were matched across ranks on both sides, otherwise duration, waiting included.",
