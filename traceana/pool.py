@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -26,27 +26,62 @@ def each(
 ) -> list[Result | TraceanaError]:
     """Results of a top-level function, called in a pool on every item; a TraceanaError takes its result's place.
 
-    The pool are `workers` processes, 0 for one a core, or an `engine` such as dask:tcp://host:8786.
+    The pool are `workers` processes, 0 for one a core, or an `engine` such as dask:tcp://host:8786. An item whose
+    process dies, or finds no memory, is tried once more by itself; where that fails too, it alone has no result.
 
     Raises TraceanaError where the engine cannot be reached.
     """
     with _executor(workers, engine, len(items)) as executor:
-        tasks: dict[Future[Result], Item] = {executor.submit(function, item): item for item in items}
+        tasks: dict[Future[Result], Item] = {_submitted(executor, function, item): item for item in items}
         meanwhile()
         for done, task in enumerate(as_completed(tasks), start=1):
             progress(done, len(items), str(name(tasks[task])))
-        results: list[Result | TraceanaError] = []
-        for task in tasks:
-            outcome = _result(task)
-            results.append(outcome)
-        return results
+    lost = (BrokenExecutor, MemoryError) if engine is None else (BrokenExecutor, MemoryError, _killed_worker())
+    results: list[Result | TraceanaError] = []
+    for task, item in tasks.items():
+        outcome = _result(task, lost)
+        results.append(_alone(function, item, name(item)) if outcome is None else outcome)
+    return results
 
 
-def _result(task: "Future[Result]") -> Result | TraceanaError:
+def _submitted(executor: Executor, function: Callable[[Item], Result], item: Item) -> "Future[Result]":
+    try:
+        return executor.submit(function, item)
+    except BrokenExecutor as error:
+        # A process died while tasks were still being given out.
+        task: Future[Result] = Future()
+        task.set_exception(error)
+        return task
+
+
+def _result(task: "Future[Result]", lost: tuple[type[BaseException], ...]) -> Result | TraceanaError | None:
+    """What became of a task, or None where its process died or found no memory."""
     try:
         return task.result()
     except TraceanaError as error:
         return error
+    except lost:
+        return None
+
+
+def _alone(function: Callable[[Item], Result], item: Item, name: object) -> Result | TraceanaError:
+    """The item in a process of its own, with all of the memory: a pool does not tell whose process died."""
+    try:
+        with ProcessPoolExecutor(1) as pool:
+            return pool.submit(function, item).result()
+    except TraceanaError as error:
+        return error
+    except BrokenExecutor:
+        return TraceanaError(f"{name}: the process that read it was killed, as happens where memory runs out")
+    except MemoryError:
+        return TraceanaError(f"{name}: takes more memory than this machine gives; read it on a larger one")
+
+
+def _killed_worker() -> type[BaseException]:
+    from distributed import KilledWorker
+
+    killed: type[BaseException] = KilledWorker
+    return killed
 
 
 @contextmanager
@@ -87,6 +122,6 @@ class _InProcess(Executor):
         future: Future[object] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except TraceanaError as error:
+        except (TraceanaError, MemoryError) as error:
             future.set_exception(error)
         return future

@@ -1,7 +1,8 @@
-"""An engine that is not there is named, and what to do."""
+"""A process that dies, or finds no memory, loses what it was reading and nothing else."""
 
-import sys
-import types
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -9,32 +10,41 @@ from traceana.errors import TraceanaError
 from traceana.pool import each
 
 
-def test_an_engine_that_is_unknown_or_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TraceanaError, match="name an engine"):
-        each(str, [1], 0, print, engine="spark:host")
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(TraceanaError, match=r"traceana\[dask\]"):
-        each(str, [1], 0, print, engine="dask:tcp://host:8786")
+def read(path: Path) -> str:
+    """What a worker does: some files kill it, some take too much memory, some cannot be read."""
+    match path.stem:
+        case "kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "large":
+            raise MemoryError
+        case "odd":
+            raise TraceanaError(f"{path}: is odd")
+        case "killed-once" if not path.exists():
+            path.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return path.stem
 
 
-def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise OSError("timed out")
-
-    monkeypatch.setitem(sys.modules, "distributed", types.SimpleNamespace(Client=refused))
-    with pytest.raises(TraceanaError, match="no scheduler answers there"):
-        each(str, [1], 0, print, engine="dask:tcp://host:8786")
+def outcomes(items: list[Path], workers: int) -> list[str]:
+    return [str(result) for result in each(read, items, workers, lambda _done, _all, _name: None)]
 
 
-def test_results_keep_their_order_and_an_error_takes_its_place() -> None:
-    seen: list[int] = []
-    results = each(_halved, [4, 3, 2], 1, lambda done, *_: seen.append(done))
-    assert [results[0], results[2]] == [2, 1]
-    assert isinstance(results[1], TraceanaError)
-    assert seen == [1, 2, 3]
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_killed_worker_loses_its_rank_alone_and_the_line_names_it(at: int) -> None:
+    names = ["a", "b", "odd", "c", "d"]
+    names.insert(at, "kills")
+    found = outcomes([Path(name) for name in names], workers=2)
+    (line,) = (text for text in found if text.startswith("kills: "))
+    assert "was killed" in line
+    assert [text for text in found if text is not line] == ["a", "b", "odd: is odd", "c", "d"]
 
 
-def _halved(number: int) -> int:
-    if number % 2:
-        raise TraceanaError("odd")
-    return number // 2
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_takes_too_much_memory_is_named_and_the_rest_is_read(workers: int) -> None:
+    found = outcomes([Path(name) for name in ("a", "large", "b")], workers)
+    assert (found[0], found[2]) == ("a", "b")
+    assert found[1].startswith("large: takes more memory")
+
+
+def test_a_file_whose_process_was_killed_beside_others_is_read_by_itself(tmp_path: Path) -> None:
+    assert outcomes([Path("a"), tmp_path / "killed-once", Path("b")], workers=2) == ["a", "killed-once", "b"]
