@@ -20,6 +20,11 @@ def say(line: object, *, err: bool = False) -> None:
     click.echo(plain(line), err=err)
 
 
+def say_json(data: bytes) -> None:
+    """Print a line of JSON; what its strings must not do to a terminal is escaped."""
+    click.echo(_NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", data.decode("utf-8", "replace").rstrip("\n")))
+
+
 def _visible(found: "re.Match[str]") -> str:
     code = ord(found[0])
     if found[0] in _BLANKS:

@@ -12,6 +12,7 @@ from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.pipeline import Analysis, Settings, analyze
+from traceana.plain import say, say_json
 from traceana.report import Report
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -111,7 +112,7 @@ def command(
     report = _write(analysis, output)
     _say(analysis, aside=form != "text")
     _show(analysis.report, form, output)
-    click.echo(f"report: {report}", err=form != "text")
+    say(f"report: {report}", err=form != "text")
     if open_report:
         webbrowser.open(report.resolve().as_uri())
 
@@ -127,7 +128,7 @@ def _show(report: Report, form: str, output: Path) -> None:
     elif form == "md":
         click.echo(markdown(summary(report)), nl=False)
     else:
-        click.echo((output / "report.json").read_text(encoding="utf-8"))
+        say_json((output / "report.json").read_bytes())
 
 
 def _load_renderers() -> None:
@@ -172,20 +173,20 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
     """What was read and what was not; all of it on stderr where stdout is for something else."""
     for run in analysis.report.runs:
         coverage = run.coverage
-        click.echo(
+        say(
             f"{run.label}: {len(run.ranks)} of {run.world_size} ranks, {coverage.matched} of {coverage.collectives} "
             f"collective calls matched, backend {run.backend}",
             err=aside,
         )
         for reason in coverage.failed_files:
-            click.echo(f"  left out: {reason}", err=True)
+            say(f"  left out: {reason}", err=True)
         for file in coverage.truncated_files:
-            click.echo(f"  {file.file} ends early: {file.missing}", err=True)
+            say(f"  {file.file} ends early: {file.missing}", err=True)
         for note in coverage.notes:
-            click.echo(f"  mind: {note}", err=True)
+            say(f"  mind: {note}", err=True)
         if coverage.skipped_events:
-            click.echo(f"  {coverage.skipped_events} damaged events were left out", err=True)
+            say(f"  {coverage.skipped_events} damaged events were left out", err=True)
     for comparison in () if aside else analysis.report.comparisons:
-        click.echo(comparison.sentence)
+        say(comparison.sentence)
     for note in analysis.report.passed_over:
-        click.echo(f"passed over: {note}", err=True)
+        say(f"passed over: {note}", err=True)

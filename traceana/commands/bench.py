@@ -6,6 +6,7 @@ import click
 
 from traceana.bench.plan import Message, Plan, parse_size, sizes
 from traceana.errors import TraceanaError
+from traceana.plain import say_json
 from traceana.report.bench import DTYPES, SIZED_OPERATIONS
 
 _EXAMPLES = """
@@ -125,7 +126,7 @@ def command(
         write_bench(report, output)
         write_page(report, output.with_suffix(".html"))
     if form == "json":
-        click.echo(msgspec.json.encode(report).decode())
+        say_json(msgspec.json.encode(report))
     else:
         show(bench_tables(report))
     for kind, path in emitted:

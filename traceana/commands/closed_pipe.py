@@ -34,6 +34,7 @@ def _outliving(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=stream.errors,
+        # What the terminal's encoding has no sign for is no reason to say nothing.
+        errors="replace" if stream.errors == "strict" else stream.errors,
         line_buffering=stream is sys.stderr or stream.isatty(),
     )

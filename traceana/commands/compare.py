@@ -12,6 +12,7 @@ from traceana.compare import fail_over
 from traceana.compare.inputs import Inputs, in_order, perf_sides, sort_inputs
 from traceana.compare.perf_dumps import PerfComparison, compare_perf_dumps
 from traceana.errors import TraceanaError
+from traceana.plain import say, say_json
 from traceana.report import Comparison
 
 if TYPE_CHECKING:
@@ -108,9 +109,9 @@ def command(
     _print(found, form, block if evidence else [])
     if allowed is not None:
         for text in fail_over.undecided(found, metrics):
-            click.echo(f"not decided: {text}", err=True)
+            say(f"not decided: {text}", err=True)
     for text in failed:
-        click.echo(f"over {limit}: {text}", err=True)
+        say(f"over {limit}: {text}", err=True)
     if failed:
         sys.exit(1)
 
@@ -162,7 +163,7 @@ def _print(found: Found, form: str, block: "list[TextTable]") -> None:
     if form == "json":
         import msgspec
 
-        click.echo(msgspec.json.encode({"comparisons": found}))
+        say_json(msgspec.json.encode({"comparisons": found}))
         return
     from traceana.render.text import comparison_tables, tables
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from traceana.doctor.findings import LEVELS, Check, Finding, failed, gathered
+from traceana.plain import say_json
 
 _EXAMPLES = """
 \b
@@ -45,7 +46,7 @@ def command(quick: bool, full: bool, output: Path, form: str, words: tuple[str, 
     if form == "json":
         import msgspec
 
-        click.echo(msgspec.json.encode({"findings": found}).decode())
+        say_json(msgspec.json.encode({"findings": found}))
     else:
         _print(found)
     sys.exit(failed(found))

@@ -8,6 +8,7 @@ import click
 from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
+from traceana.plain import say
 
 _EXAMPLES = """
 \b
@@ -52,8 +53,8 @@ def command(
         raise TraceanaError(f"{output}: cannot be written ({error.strerror}); name another folder with -o") from error
     failed = [str(result) for result in part.results.values() if isinstance(result, TraceanaError)]
     for reason in failed:
-        click.echo(f"left out: {reason}", err=True)
-    click.echo(f"{len(part.results) - len(failed)} of {len(part.results)} files measured: {output}")
+        say(f"left out: {reason}", err=True)
+    say(f"{len(part.results) - len(failed)} of {len(part.results)} files measured: {output}")
 
 
 def parse_share(text: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import click
 
 from traceana import units
 from traceana.commands.progress import progress_bar
+from traceana.plain import say
 
 _EXAMPLES = """
 \b
@@ -42,8 +43,8 @@ def command(paths: tuple[Path, ...], output: Path, python: bool, workers: int) -
     with progress_bar("writing") as progress:
         merged = write_merge(planned, output, python=python, workers=workers, progress=progress)
     for reason in planned.left_out:
-        click.echo(f"left out: {reason}", err=True)
-    click.echo(
+        say(f"left out: {reason}", err=True)
+    say(
         f"{merged.path}: {units.plural(merged.ranks, 'rank')}, {units.plural(merged.events['X'], 'slice')}, "
         f"{units.plural(merged.events['s'], 'arrow')}, {units.size(output.stat().st_size)}"
     )

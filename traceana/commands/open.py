@@ -16,6 +16,7 @@ from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.perfetto.places import Place, find
 from traceana.perfetto.plan import Plan, plan
+from traceana.plain import say
 from traceana.trace.discover import RankFile, discover
 from traceana.trace.file import TraceFile
 
@@ -112,7 +113,7 @@ def _all_ranks(paths: Sequence[Path], target: Path, at: str | None, python: bool
     with progress_bar("writing") as progress:
         write_merge(planned, target, python=python, workers=workers, progress=progress)
     for reason in planned.left_out:
-        click.echo(f"left out: {reason}", err=True)
+        say(f"left out: {reason}", err=True)
     return Shown(file=target, title=" and ".join(planned.runs), place=place)
 
 
@@ -145,7 +146,7 @@ def _serve(shown: Shown, ui: Path | None) -> None:
 def _announce(url: str, forward: str | None) -> None:
     click.echo(url)
     if forward:
-        click.echo(f"on your own machine run `{forward}`, then open the address above there", err=True)
+        say(f"on your own machine run `{forward}`, then open the address above there", err=True)
     else:
         webbrowser.open(url)
     click.echo("closing the page or Ctrl-C ends this", err=True)

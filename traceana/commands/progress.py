@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from traceana.plain import plain
 from traceana.pool import Progress
 
 
@@ -19,6 +20,10 @@ def progress_bar(doing: str) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
+    with Bar(
+        *columns, TextColumn("{task.description}", markup=False), console=Console(stderr=True), transient=True
+    ) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=Path(name).name)
+        yield lambda done, total, name: bar.update(
+            task, completed=done, total=total, description=plain(Path(name).name)
+        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from traceana.commands.sections import SectionedCommand
+from traceana.plain import say, say_json
 
 if TYPE_CHECKING:
     from traceana.sweep.report import SweepReport
@@ -139,7 +140,7 @@ def command(
     if dry_run:
         click.echo("\n".join(sweep.preview()))
         return
-    report = sweep.go(lambda text: click.echo(text, err=True))
+    report = sweep.go(lambda text: say(text, err=True))
     show(report, form, output)
     if report.winner is None:
         sys.exit(1)
@@ -152,9 +153,9 @@ def show(report: "SweepReport", form: str, output: Path) -> None:
     from traceana.sweep.text import tables
 
     if form == "json":
-        click.echo((output / "report.json").read_text(encoding="utf-8"))
+        say_json((output / "report.json").read_bytes())
     elif form == "md":
         click.echo(markdown(tables(report)), nl=False)
     else:
         show_tables(tables(report))
-    click.echo(f"report: {output / 'report.html'}", err=form != "text")
+    say(f"report: {output / 'report.html'}", err=form != "text")

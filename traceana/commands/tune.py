@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from traceana.commands.sweep import COMMAND, CommandBehind, show
+from traceana.plain import say
 
 _EXAMPLES = """
 \b
@@ -130,4 +131,4 @@ def command(
         seed=seed,
     )
     tuning = Tuning(read_plan.unchecked_plan_of(plan_name, flags), output, os.environ, candidates, shlex.split(capture))
-    show(tuning.go(lambda text: click.echo(text, err=True)), form, output)
+    show(tuning.go(lambda text: say(text, err=True)), form, output)

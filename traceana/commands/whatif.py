@@ -9,6 +9,7 @@ import click
 from traceana import units
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
+from traceana.plain import say, say_json
 
 if TYPE_CHECKING:
     from traceana.replay.predict import Change
@@ -95,9 +96,10 @@ def command(
     found = what_if(ready, wanted)
     helpful = () if wanted else most_helpful(ready, run)
     if form == "json":
-        click.echo(msgspec.json.encode({**msgspec.to_builtins(found), "helps": msgspec.to_builtins(helpful)}).decode())
+        say_json(msgspec.json.encode({**msgspec.to_builtins(found), "helps": msgspec.to_builtins(helpful)}))
     else:
-        click.echo(_text(found, helpful) if helpful or wanted else _nothing_helps(found))
+        for line in (_text(found, helpful) if helpful or wanted else _nothing_helps(found)).splitlines():
+            say(line)
 
 
 def _factor(text: str) -> tuple[str, float]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import msgspec
 
 from traceana import __version__, units
 from traceana.errors import TraceanaError
+from traceana.plain import say
 from traceana_capture import runfile
 from traceana_capture.launcher import backends
 from traceana_capture.launcher.collect import Collected, collect
@@ -106,14 +106,14 @@ def settle(
     try:
         runfile.write(run, claim.folder, claim.scratch)
     except OSError as error:
-        click.echo(f"traceana: cannot write {claim.folder / runfile.NAME}: {error.strerror}", err=True)
+        say(f"traceana: cannot write {claim.folder / runfile.NAME}: {error.strerror}", err=True)
     _report(run, why)
     unknown = [rank for rank in plan.options.ranks if rank >= run.world_size > 0]
     if unknown:
         known = units.number_ranges(range(run.world_size))
-        click.echo(f"traceana: --ranks: no rank {units.number_ranges(unknown)}; the ranks are {known}", err=True)
+        say(f"traceana: --ranks: no rank {units.number_ranges(unknown)}; the ranks are {known}", err=True)
     if any(rank.file for rank in run.ranks) and sys.stderr.isatty():
-        click.echo(f"traceana: the traces are in {claim.folder}", err=True)
+        say(f"traceana: the traces are in {claim.folder}", err=True)
 
 
 def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code: int, claim: Claim) -> runfile.RunFile:
@@ -163,15 +163,15 @@ def _backend(options: Options, collected: Collected) -> runfile.Backend:
 
 def _report(run: runfile.RunFile, why: str) -> None:
     if run.backend.mismatch is not None:
-        click.echo(f"traceana: error: {run.backend.mismatch}", err=True)
+        say(f"traceana: error: {run.backend.mismatch}", err=True)
     if not run.ranks:
-        click.echo("traceana: no rank appeared: the command never set up torch.distributed", err=True)
+        say("traceana: no rank appeared: the command never set up torch.distributed", err=True)
     for rank in run.ranks:
         if rank.outcome != "complete":
-            click.echo(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
+            say(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
     if run.exit_code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
-        click.echo(f"traceana: the command {why} (exit code {run.exit_code}); its own words are above", err=True)
+        say(f"traceana: the command {why} (exit code {run.exit_code}); its own words are above", err=True)
 
 
 def _recorded(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MARKDOWN = re.compile(r"([\\|`*_<>\[\]#])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from traceana.plain import plain
 
+_MARKDOWN = re.compile(r"([\\|`*_<>\[\]#])")
 _PIPE_COLUMNS = 160
 
 
@@ -39,11 +39,7 @@ def _markdown_table(table: TextTable) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", _plain(text).replace("\n", " "))
-
-
-def _plain(text: str) -> str:
-    return _CONTROL.sub("?", text)
+    return _MARKDOWN.sub(r"\\\1", plain(text))
 
 
 def show(tables: Sequence[TextTable]) -> None:
@@ -55,18 +51,18 @@ def show(tables: Sequence[TextTable]) -> None:
     # A pipe has no width; lines there may be long.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
     for table in tables:
-        console.print(Text(_plain(table.title), style="bold"))
+        console.print(Text(plain(table.title), style="bold"))
         if table.rows:
             grid = Table(box=None, pad_edge=False, header_style="dim")
             for index, column in enumerate(table.columns):
                 grid.add_column(
-                    Text(column), justify="left" if index < table.text_columns else "right", overflow="fold"
+                    Text(plain(column)), justify="left" if index < table.text_columns else "right", overflow="fold"
                 )
             for row in table.rows:
-                grid.add_row(*(Text(_plain(cell), style=_STYLES.get(cell, "")) for cell in row))
+                grid.add_row(*(Text(plain(cell), style=_STYLES.get(cell, "")) for cell in row))
             console.print(grid)
         for note in table.notes:
-            console.print(Text(f"  {_plain(note)}"))
+            console.print(Text(f"  {plain(note)}"))
         console.print()
 
 
