@@ -19,6 +19,7 @@ from traceana.compare.sides import sides
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
 from traceana.pool import Progress, each
+from traceana.replay.helps import what_helps
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.report.bench import BenchReport
 from traceana.saved import parts
@@ -193,8 +194,16 @@ def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:
     run = analyze_run(files, ranks, failed, dumps, settings.edges, _hta(ranks) if settings.hta else None)
     bench = beside_bench(run.report, settings.benches) if settings.benches else None
     paired = part.paired[files.folder]
-    coverage = replace(run.report.coverage, notes=(*run.report.coverage.notes, *paired.left_out))
-    return replace(run, report=replace(run.report, paired=paired_rows(paired.calls), bench=bench, coverage=coverage))
+    helps, unknown = what_helps(run, {rank: result.work for rank, result in ranks.items()})
+    report = replace(
+        run.report,
+        paired=paired_rows(paired.calls),
+        bench=bench,
+        coverage=replace(run.report.coverage, notes=(*run.report.coverage.notes, *paired.left_out)),
+        what_if=helps,
+        what_if_unknown=unknown,
+    )
+    return replace(run, report=report)
 
 
 def _hta(ranks: dict[int, RankResult]) -> HtaSection:

@@ -129,11 +129,11 @@ def _measured(found: "WhatIf") -> str:
 
 
 def _line(found: "WhatIf") -> str:
-    sure = (
-        "one step does not tell how sure"
-        if found.low_ns is None
-        else f"95 % interval {units.duration(found.low_ns)} to {units.duration(found.high_ns)}"
-    )
-    saved = f"{'saves' if found.saved_ns >= 0 else 'costs'} {units.duration(abs(found.saved_ns))} a step"
-    lines = [f"{found.change}: {units.duration(found.predicted_step_ns)} ({sure}), {saved}"]
+    sure, sign = "one step does not tell how sure", 1 if found.saved_ns >= 0 else -1
+    saved = f"{'saves' if sign > 0 else 'costs'} {units.duration(sign * found.saved_ns)}"
+    if found.low_ns is not None and found.saved_low_ns is not None and found.saved_high_ns is not None:
+        sure = f"95 % interval {units.duration(found.low_ns)} to {units.duration(found.high_ns)}"
+        least, most = sorted((sign * found.saved_low_ns, sign * found.saved_high_ns))
+        saved += f" ({units.duration(least)} to {units.duration(most)})"
+    lines = [f"{found.change}: {units.duration(found.predicted_step_ns)} ({sure}), {saved} a step"]
     return "\n".join([*lines, *(f"  mind: {note}" for note in found.notes)])

@@ -32,12 +32,13 @@ from traceana.render.sections import (
     uneven,
     unknowns,
     waits,
+    what_if,
 )
 from traceana.report import Report
 
 VIEWS = (
     View(name="compare", title="Compare", sections=(comparison.SECTION, steps.SECTION, paired.SECTION)),
-    View(name="ranks", title="Ranks", sections=(breakdown.SECTION, causes.SECTION, waits.SECTION)),
+    View(name="ranks", title="Ranks", sections=(breakdown.SECTION, causes.SECTION, what_if.SECTION, waits.SECTION)),
     View(
         name="calls",
         title="Operations",

@@ -11,19 +11,27 @@ from traceana.replay.recorded import NotKnownError, Recorded, recorded
 from traceana.report import WhatIf
 
 MOST = 3
-_MOST_STEPS = 16
-"""So many steps tell what a change brings; replaying thousands would cost more than reading them."""
+# So many steps tell what a change brings; replaying thousands would cost more than reading them.
+_MOST_STEPS, _FEWEST_STEPS = 16, 4
+_MOST_ACTIVITIES = 60_000
 _SMALLEST = 0.001
 """What shortens a step by less than this share is no help."""
 
 
-def what_helps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> tuple[tuple[WhatIf, ...], str | None]:
+def what_helps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> tuple[tuple[WhatIf, ...] | None, str | None]:
     """At most three changes, the largest first; or the reason why none is known."""
     try:
-        ready = recorded(run, works, _MOST_STEPS)
+        ready = recorded(run, works, _steps(run, works))
     except NotKnownError as error:
-        return (), str(error)
+        return None, str(error)
     return most_helpful(ready, run), None
+
+
+def _steps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> int:
+    """How many steps to replay: fewer where ranks do much in one."""
+    activities = sum(len(work) for work in works.values() if work)
+    a_step = activities / max(len(run.report.steps), 1)
+    return min(max(int(_MOST_ACTIVITIES / max(a_step, 1.0)), _FEWEST_STEPS), _MOST_STEPS)
 
 
 def most_helpful(ready: Recorded, run: AnalyzedRun) -> tuple[WhatIf, ...]:

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 
 from traceana.compare.student import two_sided_bound
-from traceana.replay.graph import Graph
+from traceana.replay.graph import Floats, Graph
 from traceana.replay.recorded import Recorded, mean_ns
 from traceana.report import WhatIf
 from traceana.trace.columns import Ints
@@ -37,6 +37,7 @@ def what_if(run: Recorded, changes: Sequence[Change]) -> WhatIf:
         every = [change.bounds or (change.apply, change.apply) for change in changes]
         spread += [_played(run, [bounds[side] for bounds in every]) for side in range(2)]
     reach = _reach(predicted, run.off)
+    saved = [_saved_ns(run, times) for times in spread]
     return WhatIf(
         change=" and ".join(change.words for change in changes) or "nothing changed",
         measured_step_ns=round(mean_ns(run.measured_ns)),
@@ -44,6 +45,8 @@ def what_if(run: Recorded, changes: Sequence[Change]) -> WhatIf:
         predicted_step_ns=round(mean_ns(predicted)),
         low_ns=None if reach is None else round(min(map(mean_ns, spread)) / reach),
         high_ns=None if reach is None else round(max(map(mean_ns, spread)) * reach),
+        saved_low_ns=min(low for low, _ in saved) if reach else None,
+        saved_high_ns=max(high for _, high in saved) if reach else None,
         steps=len(predicted),
         notes=tuple(note for change in changes for note in change.notes),
     )
@@ -55,8 +58,20 @@ def _played(run: Recorded, changes: Sequence[Apply]) -> Ints:
 
 def _reach(times_ns: Ints, off: float) -> float | None:
     """The factor by which the mean may be off: 95 % of Student's t over the steps, and the replay's own error."""
-    if len(times_ns) < 2:
-        return None
-    logs = np.log(np.maximum(times_ns, 1))
-    error = float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    return math.exp(two_sided_bound(0.05, len(logs) - 1) * error + off)
+    return math.exp(_error(np.log(np.maximum(times_ns, 1))) + off) if len(times_ns) > 1 else None
+
+
+def _saved_ns(run: Recorded, times_ns: Ints) -> tuple[int, int]:
+    """The least and the most that a step gets shorter: the replay may be off by its share of what it changes."""
+    before = mean_ns(run.measured_ns)
+    change = np.log(np.maximum(times_ns, 1)) - np.log(np.maximum(run.measured_ns, 1))
+    reach = _error(change) + run.off * abs(float(change.mean()))
+    low, high = (before * (1 - math.exp(float(change.mean()) + side * reach)) for side in (1, -1))
+    return round(low), round(high)
+
+
+def _error(logs: Floats) -> float:
+    """Half the 95 % interval of their mean."""
+    if len(logs) < 2:
+        return 0.0
+    return two_sided_bound(0.05, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))

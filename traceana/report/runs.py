@@ -14,6 +14,7 @@ from traceana.report.perf_dumps import PerfDump
 from traceana.report.ranks import Clock, RankReport, RankWait, Straggler, Timeline
 from traceana.report.setup import Setup
 from traceana.report.spans import Span, StepTime
+from traceana.report.what_if import WhatIf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,11 @@ class RunReport:
     """Empty on a trace without a GPU, whose operations are the host's."""
     overlap_price: OverlapPrice | None = None
     """None where no kernel ran often enough both beside communication and without it."""
+    what_if: tuple[WhatIf, ...] | None = None
+    """The changes that would shorten a step most, each by itself, at most three, the largest first; None where they are
+    not known."""
+    what_if_unknown: str | None = None
+    """What the recording does not tell, so that they are not known."""
     uneven: tuple[UnevenSizes, ...] = ()
     """Collectives whose sizes differ by rank."""
     late: tuple[LateRank, ...] = ()

@@ -18,6 +18,9 @@ class WhatIf:
     predicted_step_ns: int
     low_ns: int | None
     high_ns: int | None
+    saved_low_ns: int | None
+    saved_high_ns: int | None
+    """Bounds of `saved_ns`, by how much the change brings in each step: steps that differ do not widen them."""
     steps: int
     notes: tuple[str, ...] = ()
 
