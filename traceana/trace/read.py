@@ -83,22 +83,19 @@ class _Reader:
         """File complete events under their categories; others are passed over."""
         handlers = self.handlers
         for event, start_ns in zip(chunk.events, chunk.starts_ns, strict=True):
-            handler = handlers.get(event.cat)
             if event.ph != "X":
                 continue
-            if handler is not None:
-                self._file(event, start_ns, handler)
-            elif _FOREIGN.match(event.cat):
-                self.foreign.add(event.cat)
-
-    def _file(self, event: Event, start_ns: int, handler: Callable[[Event, int, int], None]) -> None:
-        if event.ts is None or abs(event.dur or 0.0) > _LONGEST_US:
-            self.skipped += 1
-            return
-        try:
-            handler(event, start_ns, round((event.dur or 0.0) * 1000))
-        except (msgspec.MsgspecError, OverflowError, ValueError):
-            self.skipped += 1
+            handler, duration_us = handlers.get(event.cat), event.dur or 0.0
+            if handler is None:
+                if _FOREIGN.match(event.cat):
+                    self.foreign.add(event.cat)
+            elif event.ts is None or abs(duration_us) > _LONGEST_US:
+                self.skipped += 1
+            else:
+                try:
+                    handler(event, start_ns, round(duration_us * 1000))
+                except (msgspec.MsgspecError, OverflowError, ValueError):
+                    self.skipped += 1
 
     def activity(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
@@ -122,7 +119,7 @@ class _Reader:
             self.waits.add(start, duration, self._thread(event), found.lastindex or 0)
 
     def operator(self, event: Event, start: int, duration: int) -> None:
-        self.operators.add(start, duration, self._thread(event), self._host_name(event.name))
+        self._on_host(self.operators, event, start, duration)
         if self.stacks:
             self._sequence(event, start, duration)
         if event.name == "record_param_comms":
@@ -154,7 +151,7 @@ class _Reader:
             self.device_c10d_spans.add(start, duration, event.tid, 0)
 
     def python_function(self, event: Event, start: int, duration: int) -> None:
-        self.frames.add(start, duration, self._thread(event), self._host_name(event.name))
+        self._on_host(self.frames, event, start, duration)
         if event.name.startswith(_MODULE_PREFIX):
             self.modules.add(start, duration, self._thread(event), self._name(event.name.removeprefix(_MODULE_PREFIX)))
 
@@ -170,9 +167,11 @@ class _Reader:
     def _name(self, name: str) -> int:
         return self.names.setdefault(name, len(self.names))
 
-    def _host_name(self, name: str) -> int:
-        # Apart from the names of what runs on a device, each of which is classified.
-        return self.host_names.setdefault(name, len(self.host_names))
+    def _on_host(self, rows: _Rows, event: Event, start: int, duration: int) -> None:
+        # Names of what runs on a device are apart, since each is classified. Inlined: most events come here.
+        names, threads = self.host_names, self.threads
+        key = names.setdefault(event.name, len(names))
+        rows.flat.extend((start, start + duration, threads.setdefault(event.tid, len(threads)), key))
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))
