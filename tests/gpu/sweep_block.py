@@ -76,7 +76,7 @@ def run(asked: argparse.Namespace, rank: int) -> None:
     play = graphed(step) if asked.graphs else step
     for _ in range(5):
         play()
-    times = [timed(play, cuda) for _ in range(asked.steps)]
+    times = [timed(play, cuda, number) for number in range(asked.steps)]
     if rank == 0:
         print(f"a step took {statistics.median(times):.4f} ms", flush=True)
         if asked.out:
@@ -116,16 +116,17 @@ def graphed(step: Step) -> Step:
     return cast(Step, graph.replay)
 
 
-def timed(play: Step, cuda: bool) -> float:
+def timed(play: Step, cuda: bool, number: int) -> float:
     """Milliseconds."""
     import torch
 
     if cuda:
         torch.cuda.synchronize()
     began = time.perf_counter()
-    play()
-    if cuda:
-        torch.cuda.synchronize()
+    with torch.profiler.record_function(f"step {number}"):
+        play()
+        if cuda:
+            torch.cuda.synchronize()
     return 1000 * (time.perf_counter() - began)
 
 

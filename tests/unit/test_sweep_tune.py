@@ -7,9 +7,10 @@ from typing import Any, cast
 import pytest
 
 from tests.sweeping import Simulated, axis, plan
+from traceana.bench.plan import sizes
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
-from traceana.sweep import space
+from traceana.sweep import screen, space
 from traceana.sweep.cells import Cell, cells
 from traceana.sweep.journal import read
 from traceana.sweep.order import Turn
@@ -181,3 +182,48 @@ def test_the_trace_of_a_job_shrinks_its_search(tmp_path: Path) -> None:
     assert found.search is not None
     assert (found.search.settings, found.search.tried) == (36, 18)
     assert not any("PROTO=Simple" in label for one in found.search.rounds for label in one.ran)
+
+
+ASKED = screen.Wanted(ranks=2, operations=("all_to_all", "all_reduce"), smallest=1 << 20, largest=12 << 20)
+
+
+def test_a_bench_covers_the_calls_of_the_run() -> None:
+    arguments = ASKED.arguments
+    first, last, factor = (int(arguments[arguments.index(name) + 1]) for name in ("-b", "-e", "-f"))
+    assert first == 1 << 20
+    assert sizes(first, last, factor)[-1] >= 12 << 20
+    assert sizes(5, 5 * factor - 1, factor) == (5,)
+
+
+def test_what_a_bench_and_a_replay_find_slower_is_never_run(tmp_path: Path) -> None:
+    """The bench writes what the step will take; one setting breaks it, and one is only a little slower."""
+    times = {None: 100.0, "8": 90.0, "1": 300.0, "16": 103.0}
+    ran = []
+
+    def bench(asked: screen.Wanted, variable: screen.Variables | None, file: Path) -> None:
+        ran.append(variable)
+        if variable == ("NCCL_P2P_DISABLE", "1"):
+            raise TraceanaError("exit code 1")
+        file.write_text(str(times[variable[1] if variable else None]))
+
+    axes = (
+        axis("env.NCCL_MAX_CTAS", "asis", "8", "1", "16"),
+        axis("env.NCCL_P2P_DISABLE", "asis", "1"),
+        axis("n", "1"),
+    )
+    found = screen.screened(axes, ASKED, tmp_path, bench, lambda file: float(file.read_text()))
+    assert [[choice.label for choice in one.choices] for one in found.axes] == [["asis", "8", "16"], ["asis"], ["1"]]
+    assert found.left_out == (
+        "NCCL_MAX_CTAS=1: by a bench and the replayed trace a step takes 3.00× as long",
+        "NCCL_P2P_DISABLE=1: its bench failed (exit code 1)",
+    )
+    screen.screened(axes[:1], ASKED, tmp_path, bench, lambda file: float(file.read_text()))
+    assert len(ran) == 5
+
+
+def test_without_a_bench_of_the_baseline_all_is_tried(tmp_path: Path) -> None:
+    def bench(asked: screen.Wanted, variable: screen.Variables | None, file: Path) -> None:
+        raise TraceanaError("no GPU")
+
+    found = screen.screened(THREE, ASKED, tmp_path, bench, lambda file: 1.0)
+    assert (found.axes, found.left_out) == (THREE, ("nothing by a bench: no GPU",))

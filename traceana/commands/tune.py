@@ -17,7 +17,7 @@ Examples:
 """
 _SECTIONS = {
     "What to try": ("axes", "values", "constraints", "candidates"),
-    "What to measure": ("metric", "repeats", "gpus", "traced", "capture"),
+    "What to measure": ("metric", "repeats", "gpus", "traced", "bench", "capture"),
     "Limits": ("run_limit", "time_limit", "gpu_hours"),
     "The search": (),
 }
@@ -61,6 +61,12 @@ _SECTIONS = {
     default=None,
     help="Trace the baseline first: what it rules out is not run.  [default: yes]",
 )
+@click.option(
+    "--bench",
+    is_flag=True,
+    help="First measure the job's collectives by themselves under each value, and run none that a replay of the trace "
+    "finds slower.",
+)
 @click.option("--capture", default="", metavar="OPTIONS", help="For the traced runs, such as '--warmup 1 --steps 3'.")
 @click.option("--timeout", "run_limit", default="", metavar="TIME", help="End a run after so long, such as 10m.")
 @click.option("--time-limit", default="", metavar="TIME", help="Stop before the runs take longer together.")
@@ -97,6 +103,7 @@ def command(
     repeats: int,
     gpus: str | None,
     traced: bool | None,
+    bench: bool,
     capture: str,
     run_limit: str,
     time_limit: str,
@@ -130,5 +137,6 @@ def command(
         traced=traced,
         seed=seed,
     )
-    tuning = Tuning(read_plan.unchecked_plan_of(plan_name, flags), output, os.environ, candidates, shlex.split(capture))
+    plan = read_plan.unchecked_plan_of(plan_name, flags)
+    tuning = Tuning(plan, output, os.environ, candidates, shlex.split(capture), bench=bench)
     show(tuning.go(lambda text: say(text, err=True)), form, output)

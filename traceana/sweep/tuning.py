@@ -9,13 +9,13 @@ import msgspec
 from traceana import units
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
-from traceana.sweep import journal, metric, space
+from traceana.sweep import journal, metric, screen, space
 from traceana.sweep.cells import Cell, cells
 from traceana.sweep.conclude import conclude
 from traceana.sweep.halving import Halving, Search
 from traceana.sweep.journal import Journal
 from traceana.sweep.order import Kind, Turn
-from traceana.sweep.plan import Plan, checked, placeholders
+from traceana.sweep.plan import Axis, Plan, checked, placeholders
 from traceana.sweep.report import Searched, SearchRound, SweepReport
 from traceana.sweep.runner import TRACES, read_trace, trace_name
 from traceana.sweep.series import Known, Run, run_all
@@ -30,7 +30,14 @@ class Tuning:
     """One search in one folder; a plan without axes gets the safe space. Raises TraceanaError."""
 
     def __init__(
-        self, plan: Plan, folder: Path, environment: Mapping[str, str], most: int, capture: Sequence[str] = ()
+        self,
+        plan: Plan,
+        folder: Path,
+        environment: Mapping[str, str],
+        most: int,
+        capture: Sequence[str] = (),
+        *,
+        bench: bool = False,
     ) -> None:
         axes = space.checked_axes(plan.axes) or space.default_axes(environment)
         self.plan = checked(replace(plan, axes=axes, baseline=()))
@@ -38,6 +45,7 @@ class Tuning:
         self.folder = folder
         self.most = most
         self.capture = tuple(capture)
+        self.bench = bench
         self.notes: list[str] = []
         self.ceiling: float | None = None
 
@@ -95,17 +103,39 @@ class _Going:
                 share = units.percent(self.tuning.ceiling, 1)
                 self._note(f"everything: exposed communication is {share} of the time, and no setting gains more")
                 return everything[:1]
-            pruned = space.by_trace(self.plan.axes, trace)
-            for note in pruned.left_out:
-                self._note(note)
-            names = [axis.name for axis in self.plan.axes if axis not in pruned.axes]
+            pruned = self._pruned(trace, everything[0])
+            allowed = {axis.name: {choice.label for choice in axis.choices} for axis in pruned}
+            first = dict(everything[0].settings)
             left = [
-                cell for cell in everything if all(cell.choice(name) == everything[0].choice(name) for name in names)
+                cell
+                for cell in everything
+                if all(value in allowed.get(name, {first[name]}) for name, value in cell.settings)
             ]
         chosen = space.candidates(left, self.tuning.most, self.plan.seed)
         if len(chosen) < len(left):
             self._note(f"{len(left) - len(chosen)} of {len(left)} settings: --candidates {self.tuning.most}, by chance")
         return chosen
+
+    def _pruned(self, trace: RunReport, baseline: Cell) -> Sequence[Axis]:
+        """The axes without what cannot help; an axis that is gone stays as the baseline has it."""
+        pruned = space.by_trace(self.plan.axes, trace)
+        for note in pruned.left_out:
+            self._note(note)
+        asked = screen.wanted(trace) if self.tuning.bench else None
+        if asked is None:
+            return pruned.axes
+        folder = self.tuning.folder.absolute()
+        try:
+            predict = screen.replaying(folder / TRACES / trace_name(Turn(cell=baseline, kind=Kind.TRACED, repeat=1)))
+        except TraceanaError as error:
+            self.say(f"no bench beforehand: {error}")
+            return pruned.axes
+        self.say(f"measuring {', '.join(asked.operations)} by themselves under each setting")
+        bench = screen.real_bench(folder, [self.book.descriptor])
+        found = screen.screened(pruned.axes, asked, folder / "bench", bench, predict)
+        for note in found.left_out:
+            self._note(note)
+        return found.axes
 
     def _note(self, text: str) -> None:
         self.tuning.notes.append(text)
