@@ -91,10 +91,10 @@ def carriers(carrier: str, source: Any, target: Any, summed: Any, rank: int) -> 
 
     if carrier == "torch":
         return lambda: dist.all_to_all_single(target, source), lambda: dist.all_reduce(summed)
-    from traceana.bench.backends.nccl import PyNccl
+    from traceana.bench.backends.nccl import Libnccl
 
     # The communicator learns its id by an exchange on the host.
-    nccl: Any = PyNccl(cast(Any, SimpleNamespace(rank=rank, size=WORLD, on_gpu=True)))
+    nccl: Any = Libnccl(cast(Any, SimpleNamespace(rank=rank, size=WORLD, on_gpu=True)))
     moved = SimpleNamespace(op="all_to_all", source=source, target=target, sent=(), received=())
     added = SimpleNamespace(op="all_reduce", source=summed, target=summed)
     return nccl.call(moved).run, nccl.call(added).run

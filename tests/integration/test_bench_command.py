@@ -13,7 +13,7 @@ import torch
 
 from tests import warm
 from traceana.bench import measure
-from traceana.bench.backends import Call, c10d
+from traceana.bench.backends import Call, c10d, names
 from traceana.bench.buffers import Buffers
 from traceana.bench.plan import OPERATIONS, Message, Plan
 from traceana.bench.world import World
@@ -47,7 +47,11 @@ def test_every_operation_is_measured_and_checked(tmp_path: Path) -> None:
         0.5,
         1,
     )
-    assert {one["backend"] for one in report["not_measured"]} == {"pynccl", "symm_mem_one_shot", "symm_mem_two_shot"}
+    missing = {one["backend"]: one["reason"] for one in report["not_measured"]}
+    assert set(missing) == set(names()) - {"torch"}
+    assert "a GPU for each rank" in missing["pynccl"]
+    assert "is not installed" in missing["sglang"]
+    assert {"bench.json", "bench.html"} == {file.name for file in tmp_path.iterdir()}
 
 
 def test_ulysses_exchange_of_a_model_is_right() -> None:

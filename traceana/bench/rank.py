@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import torch
 import torch.distributed as dist
 
 from traceana.bench.measure import measure
@@ -18,7 +19,9 @@ def measured(plan: Plan) -> BenchReport | None:
     """Join the other ranks and measure; the report on rank 0, None on the others. Raises TraceanaError."""
     world = join()
     try:
-        report = measure(plan, world)
+        # As in inference: sglang keeps its buffers only then.
+        with torch.no_grad():
+            report = measure(plan, world)
     finally:
         dist.destroy_process_group()
     return report if world.rank == 0 else None

@@ -9,6 +9,7 @@ and not Python's launches; those are timed on the host, apart. In a CUDA graph o
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ class Timer:
     def __init__(self, world: World, calls: Sequence[Call], iterations: int, *, graph: bool) -> None:
         self.world = world
         self.calls = [calls[index % len(calls)].run for index in range(iterations)]
-        self._graph = self._captured() if graph else None
+        self._graph = self._captured(calls[0].capturing) if graph else None
 
     def warm_up(self) -> None:
         """Run blocks until two in a row agree on all ranks."""
@@ -131,7 +132,7 @@ class Timer:
         torch.cuda.synchronize(self.world.device)
         return float(begin.elapsed_time(end)) * 1e6 / len(self.calls)
 
-    def _captured(self) -> torch.cuda.CUDAGraph:
+    def _captured(self, capturing: Callable[[], AbstractContextManager[object]]) -> torch.cuda.CUDAGraph:
         stream = new_stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -139,7 +140,7 @@ class Timer:
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         # NCCL's watchdog asks for events on its own thread meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with capturing(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             for run in self.calls:
                 run()
         return graph

@@ -1,6 +1,7 @@
 """Who carries a collective: each backend is a small class, found by the entry point `traceana.backends`."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -20,13 +21,15 @@ def nothing() -> None:
 class Call:
     """`run` is timed. `load` takes the source to where `run` wants it, `unload` the result to the target.
 
-    `in_place` says that the result takes the source's place, though the buffers are two.
+    `in_place` says that the result takes the source's place, though the buffers are two. `capturing` is what the
+    capture of a CUDA graph needs around it.
     """
 
     run: Callable[[], object]
     load: Callable[[], object] = nothing
     unload: Callable[[], object] = nothing
     in_place: bool = False
+    capturing: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class Backend(Protocol):

@@ -5,9 +5,7 @@ kept their form since NCCL 2.7. vLLM's and sglang's PyNcclCommunicator call the 
 """
 
 import ctypes
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,38 +25,19 @@ class _UniqueId(ctypes.Structure):
     _fields_ = (("internal", ctypes.c_byte * _UNIQUE_ID_BYTES),)
 
 
-class PyNccl:
-    """One communicator over all ranks; calls go onto torch's current stream.
+class Libnccl:
+    """One communicator over all ranks; calls go onto torch's current stream."""
 
-    A `setting` such as ring/ll holds it to an algorithm and a protocol, as NCCL_ALGO and NCCL_PROTO do.
-    """
-
-    name = "pynccl"
-
-    def __init__(self, world: World, setting: str = "") -> None:
-        if not world.on_gpu:
-            raise Unavailable("NCCL needs a GPU for each rank of a host; there are fewer here")
+    def __init__(self, world: World) -> None:
         self.world = world
         self._nccl = _library()
         version = ctypes.c_int()
         self._do("ncclGetVersion", ctypes.byref(version))
         self.detail = f"libnccl {version.value // 10000}.{version.value // 100 % 100}.{version.value % 100} by ctypes"
-        if not setting:
-            self._communicator = self._connect()
-            return
-        algorithm, slash, protocol = setting.partition("/")
-        if not (algorithm and slash and protocol):
-            raise Unavailable("name an algorithm and a protocol of NCCL, as in pynccl:ring/ll")
-        self.name = f"pynccl:{setting}"
-        self.detail += f", {algorithm} with {protocol}"
-        # NCCL reads them whenever a communicator is made.
-        with _environment(NCCL_ALGO=algorithm, NCCL_PROTO=protocol):
-            self._communicator = self._connect()
+        self._communicator = self._connect()
 
-    def call(self, buffers: Buffers) -> Call | str:
+    def call(self, buffers: Buffers) -> Call:
         """See Backend."""
-        if buffers.op.startswith("all_to_all_4d"):
-            return "layout copies and exchange are measured with torch; the exchange alone is all_to_all"
         made: dict[str, Callable[[Buffers], None]] = {
             "all_reduce": lambda b: self._run("ncclAllReduce", b, b.source.numel(), _SUM),
             "all_gather": lambda b: self._run("ncclAllGather", b, b.source.numel()),
@@ -127,21 +106,6 @@ class PyNccl:
         if code:
             self._nccl.ncclGetErrorString.restype = ctypes.c_char_p
             raise Unavailable(f"{function}: {self._nccl.ncclGetErrorString(code).decode()}")
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Set the variables, and put back what there was."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _library() -> ctypes.CDLL:

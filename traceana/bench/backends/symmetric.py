@@ -1,12 +1,12 @@
 """PyTorch's symmetric memory: peers read each other's memory over NVLink without NCCL.
 
-Operators are those of torch.ops.symm_mem. Multimem ones need multicast, and are asked for by a name of their own.
+Operators are those of torch.ops.symm_mem.
 """
 
 import torch
 import torch.distributed as dist
 
-from traceana.bench.backends import Call, Unavailable
+from traceana.bench.backends import Call, Unavailable, frameworks
 from traceana.bench.buffers import Buffers
 from traceana.bench.world import World
 
@@ -16,11 +16,12 @@ class _Symmetric:
 
     name = ""
     operator = ""
-    in_place = False
+    multicast = False
 
     def __init__(self, world: World) -> None:
-        if not world.on_gpu:
-            raise Unavailable("symmetric memory needs GPUs")
+        frameworks.need_gpus(world, "symmetric memory")
+        if self.multicast:
+            frameworks.need_multicast()
         try:
             import torch.distributed._symmetric_memory as symmetric
 
@@ -28,9 +29,11 @@ class _Symmetric:
             self._operator = getattr(torch.ops.symm_mem, self.operator)
             self._group = dist.group.WORLD.group_name  # type: ignore[union-attr]
             probe = symmetric.empty(1024, dtype=torch.float32, device=world.device)
-            symmetric.rendezvous(probe, self._group)
+            handle = symmetric.rendezvous(probe, self._group)
         except (ImportError, AttributeError, RuntimeError) as error:
             raise Unavailable(f"torch {torch.__version__} cannot set it up: {str(error).splitlines()[0]}") from error
+        if self.multicast and not handle.multicast_ptr:
+            raise Unavailable("these GPUs have no NVLink multicast")
         self.detail = f"torch {torch.__version__} symm_mem.{self.operator}"
 
     def call(self, buffers: Buffers) -> Call | str:
@@ -63,4 +66,11 @@ class TwoShot(_Symmetric):
 
     name = "symm_mem_two_shot"
     operator = "two_shot_all_reduce_"
-    in_place = True
+
+
+class Multimem(_Symmetric):
+    """The switch adds up: NVLink multicast, where nothing forbids it."""
+
+    name = "symm_mem_multimem"
+    operator = "multimem_all_reduce_"
+    multicast = True
