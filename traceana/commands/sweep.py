@@ -148,12 +148,14 @@ def command(
 
 def show(report: "SweepReport", form: str, output: Path) -> None:
     """Print it in the form asked for."""
+    import msgspec
+
     from traceana.render.text.tables import markdown
     from traceana.render.text.tables import show as show_tables
     from traceana.sweep.text import tables
 
     if form == "json":
-        say_json((output / "report.json").read_bytes())
+        say_json(msgspec.json.encode(report))
     elif form == "md":
         click.echo(markdown(tables(report)), nl=False)
     else:
