@@ -10,7 +10,7 @@ from tests.page import Page
 from tests.report_variants import on_the_host
 from traceana.render.html import render
 from traceana.render.page.quotient import definition
-from traceana.render.sections.sizes import bandwidth_charts
+from traceana.render.sections.sizes import bandwidth_charts, ranges
 from traceana.render.sections.spans import step_charts
 from traceana.render.sections.waits import clock_sentence, waits
 from traceana.render.text.comparison_tables import of_runs
@@ -143,3 +143,15 @@ def test_bandwidth_is_drawn_over_size_where_there_are_two_sizes() -> None:
     for operation in report.runs[0].operations:
         sizes.setdefault(operation.op, set()).add(operation.message_bytes)
     assert {chart.op for chart in bandwidth_charts(report)} == {op for op, found in sizes.items() if len(found) > 1}
+
+
+def test_durations_are_drawn_over_size_where_there_are_two_sizes() -> None:
+    (run,) = reports.one_run().runs
+    drawn = {one.op for one in ranges(reports.report(run)).ranges}
+    assert "all_to_all" in drawn
+    assert "broadcast" not in drawn
+    of_one_size = replace(run, buckets=tuple(one for one in run.buckets if one.op == "broadcast"))
+    html = render(reports.report(of_one_size))
+    assert ranges(reports.report(of_one_size)).ranges == ()
+    assert "No operation has calls of two sizes" in Page(html).text
+    assert '<details class="card" open><summary>The buckets in numbers' in html

@@ -38,7 +38,7 @@ class RangeLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
-    """The chart of all buckets, `height` in pixels; empty where no call has a size."""
+    """The chart of all buckets, `height` in pixels; empty where no operation has two sizes."""
 
     axis: Axis
     ranges: tuple[Range, ...]
@@ -105,8 +105,13 @@ def _busbw(calls: Bucket | Operation) -> float | None:
 
 
 def ranges(report: Report) -> Ranges:
-    """Power-of-two buckets by operation and size, the runs of one bucket under each other."""
-    rows = _buckets(report, "powers")
+    """Power-of-two buckets by operation and size, the runs of one bucket under each other.
+
+    Of operations with several sizes: one size makes no plot over size.
+    """
+    every = _buckets(report, "powers")
+    found = {(bucket.op, bucket.lower_bytes) for _, bucket in every}
+    rows = [row for row in every if sum(op == row[1].op for op, _ in found) > 1]
     scale = log_scale(time for _, bucket in rows for time in (_times(bucket).p50, _times(bucket).p95))
     drawn: list[Range] = []
     labels: list[RangeLabel] = []
@@ -164,6 +169,10 @@ def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
         for operation in run.operations
         if operation.message_bytes and _busbw(operation)
     ]
+    several: dict[str, set[int | None]] = {}
+    for _, operation in sized:
+        several.setdefault(operation.op, set()).add(operation.message_bytes)
+    sized = [pair for pair in sized if len(several[pair[1].op]) > 1]
     sizes = log_scale((operation.message_bytes or 0 for _, operation in sized), base=2)
     bandwidths = log_scale(_busbw(operation) or 0 for _, operation in sized)
     volume: dict[str, int] = {}
@@ -177,7 +186,6 @@ def bandwidth_charts(report: Report) -> tuple[BandwidthChart, ...]:
             lines=_lines([pair for pair in sized if pair[1].op == op], sizes, bandwidths),
         )
         for op in sorted(volume, key=lambda op: -volume[op])
-        if len({operation.message_bytes for _, operation in sized if operation.op == op}) > 1
     )
 
 
