@@ -5,8 +5,9 @@ from dataclasses import replace
 from tests import reports
 from tests.report_variants import many_runs, without_calls
 from traceana.render.answer.causes import EXPOSED_IS, explained
-from traceana.render.answer.glance import MOST_RUNS
-from traceana.render.answer.overview import costly, late_rank, overview
+from traceana.render.answer.glance import MOST_SIDES
+from traceana.render.answer.late import late_of, late_rank
+from traceana.render.answer.overview import costly
 from traceana.render.answer.typical_step import typical_step
 from traceana.render.text.overview import overview_table
 from traceana.report import Clock, ExposedIs, StepTime, Straggler
@@ -48,10 +49,10 @@ def test_causes_are_means_over_the_ranks_that_have_them_and_the_largest_comes_fi
 
 def test_operations_are_ranked_by_exposed_time_over_all_their_kinds() -> None:
     run = reports.run("torch")
-    first = costly(run)[0]
+    first = costly([run])[0]
     same = [one for one in run.operations if (one.op, one.message_bytes) == (first.op, first.message_bytes)]
     assert first.exposed_ns == sum(one.exposed_ns for one in same) / len(run.ranks)
-    assert costly(without_calls().runs[0]) == ()
+    assert costly(without_calls().runs) == ()
 
 
 def test_a_rank_is_late_only_where_the_clocks_can_tell() -> None:
@@ -68,7 +69,7 @@ def test_a_rank_is_late_only_where_the_clocks_can_tell() -> None:
     assert {residual: one.rank if one else None for residual, one in late.items()} == {None: 0, 1_000: 1, 50_000: None}
 
 
-def test_the_table_has_a_column_a_run_and_ends_with_what_to_type() -> None:
+def test_the_table_has_a_column_a_side_and_ends_with_what_to_type() -> None:
     table = overview_table(reports.two_runs())
     assert table.columns == ("", "torch", "pynccl")
     facts = {row[0]: row[1:] for row in table.rows}
@@ -76,14 +77,31 @@ def test_the_table_has_a_column_a_run_and_ends_with_what_to_type() -> None:
     assert facts["exposed"][0].endswith("of the window, 61.0\xa0ms")
     assert facts["which is"] == ("75\xa0% transfer, 25\xa0% waiting for the last rank",) * 2
     assert facts["not covered because"][0].startswith("90\xa0% compute lies behind the call on its stream")
-    assert table.notes == ("next: traceana open traces/torch --at worst-wait",)
-    assert "--backend torch|pynccl" in overview_table(reports.one_run()).notes[-1]
+    assert facts["late rank"][0] == "1, 2.67\xa0ms a step that its peers wait together"
+    settles = "--backend torch --versus pynccl --repeat 3 -- torchrun --nproc-per-node 2 train.py --prompt 'a cat'"
+    assert table.notes == (
+        "next: traceana open traces/torch --at worst-wait",
+        f"next: traceana capture -o more-traces {settles}",
+    )
+    assert overview_table(reports.one_run()).notes == table.notes
 
 
-def test_of_many_runs_some_are_left_to_the_report() -> None:
+def test_repeats_share_a_column() -> None:
+    runs = [
+        replace(reports.run(side), label=f"{side}.{repeat}", side=side, repeat=repeat)
+        for side in ("torch", "pynccl")
+        for repeat in (1, 2, 3)
+    ]
+    table = overview_table(reports.report(*runs))
+    assert table.columns == ("", "torch, 3 runs", "pynccl, 3 runs")
+    facts = {row[0]: row[1:] for row in table.rows}
+    assert facts["exposed"][0].endswith("of the window, 61.0\xa0ms")
+
+
+def test_of_many_sides_some_are_left_to_the_report() -> None:
     table = overview_table(many_runs())
-    assert len(table.columns) == MOST_RUNS + 1
-    assert table.notes[0] == "4 more runs in the report"
+    assert len(table.columns) == MOST_SIDES + 1
+    assert table.notes[0] == "4 more sides in the report"
 
 
 def test_a_run_without_calls_has_no_exposed_time() -> None:
@@ -95,4 +113,4 @@ def test_a_run_without_calls_has_no_exposed_time() -> None:
     bare = replace(run, ranks=ranks, stragglers=())
     facts = [row[0] for row in overview_table(reports.report(bare)).rows]
     assert facts == ["median step"]
-    assert overview(bare).late is None
+    assert late_of([bare]) is None

@@ -10,7 +10,7 @@ from traceana.sweep.report import Cause
 def cause(run: RunReport) -> Cause:
     """Parts that add up to the window: compute, exposed communication, exposed memory, idle."""
     count = max(1, len(run.ranks))
-    dearest = next(iter(costly(run)), None)
+    dearest = next(iter(costly([run])), None)
     return Cause(
         window_ns=sum(rank.span_ns for rank in run.ranks) // count,
         compute_ns=sum(rank.compute_ns for rank in run.ranks) // count,

@@ -1,4 +1,4 @@
-"""Runs at a glance, in words: a fact a row, a column a run."""
+"""Sides at a glance, in words: a fact a row, a column a side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ from traceana.render.answer.causes import Explained
 from traceana.render.answer.figures import exposed_share
 from traceana.render.answer.late import late_of
 from traceana.render.answer.overview import MOST_COSTLY, Overview, overview
+from traceana.render.page.marks import runs_by_side
 from traceana.report import Report
 
-MOST_RUNS = 6
-"""Columns that a terminal holds, and a first screen."""
+MOST_SIDES = 6
+"""Columns that a terminal holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """Facts by their name; a row has a value for each of `labels`. `left_out` runs have no column."""
+    """Facts by their name; a row has a value for each of `labels`. `left_out` sides have no column."""
 
     labels: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -24,16 +25,22 @@ class Glance:
 
 
 def glance(report: Report) -> Glance:
-    """Step, exposed share and its causes, the operations that cost most, and the late rank; facts that any run has."""
-    found = [overview(run) for run in report.runs[:MOST_RUNS]]
-    late = [late_of([run]) for run in report.runs[:MOST_RUNS]]
+    """Step, exposed share and its causes, the operations that cost most, and the late rank; facts that any side has."""
+    sides = list(runs_by_side(report).items())[:MOST_SIDES]
+    found = [overview(runs) for _, runs in sides]
+    late = [late_of(runs) for _, runs in sides]
     rows = [(name, tuple(value(one) for one in found)) for name, value in _FACTS]
+    rows.append(("late rank", tuple(f"{one.rank}, {one.in_words}" if one else units.UNKNOWN for one in late)))
     rows.append(("late because", tuple(one.cause if one and one.cause else units.UNKNOWN for one in late)))
     return Glance(
-        labels=tuple(one.label for one in found),
+        labels=tuple(_label(mark.label, len(runs)) for mark, runs in sides),
         rows=tuple((name, values) for name, values in rows if set(values) - {units.UNKNOWN}),
-        left_out=len(report.runs) - len(found),
+        left_out=len(runs_by_side(report)) - len(found),
     )
+
+
+def _label(side: str, runs: int) -> str:
+    return side if runs == 1 else f"{side}, {units.plural(runs, 'run')}"
 
 
 def _step(one: Overview) -> str:
@@ -52,13 +59,6 @@ def _largest(parts: tuple[Explained, ...]) -> str:
     return ", ".join(f"{units.percent(part.share, 1)} {part.name}" for part in parts[:2]) or units.UNKNOWN
 
 
-def _late(one: Overview) -> str:
-    if one.late is None:
-        return units.UNKNOWN
-    times = f"last {units.count(one.late.steady_times_last)} times"
-    return f"{one.late.rank}: {times}, peers waited {units.duration(one.late.steady_wait_caused_ns)} together"
-
-
 def _costly(place: int) -> Callable[[Overview], str]:
     def cell(one: Overview) -> str:
         if place >= len(one.costly):
@@ -75,5 +75,4 @@ _FACTS: tuple[tuple[str, Callable[[Overview], str]], ...] = (
     ("which is", lambda one: _largest(one.exposed_is)),
     ("not covered because", lambda one: _largest(one.uncovered_by)),
     *((f"costs most, {place + 1}", _costly(place)) for place in range(MOST_COSTLY)),
-    ("late rank", _late),
 )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from traceana import units
 from traceana.render.answer.figures import Figure
-from traceana.render.answer.overview import late_rank
 from traceana.render.page.marks import shorten
-from traceana.report import LateBy, Lateness, RunReport
+from traceana.render.page.waiting import is_certain
+from traceana.report import LateBy, Lateness, RunReport, Straggler
 
 LATE_BY: tuple[tuple[str, Callable[[LateBy], int]], ...] = (
     ("it computes longer", lambda by: by.compute_ns),
@@ -43,6 +43,20 @@ class Late:
         """ "30.0 ms a step later than its peers"."""
         how = "that its peers wait together" if self.together else "later than its peers"
         return f"{units.duration(self.ns)} a {self.per} {how}"
+
+
+def late_rank(run: RunReport) -> Straggler | None:
+    """The rank that cost its peers most, where the clocks are good enough to tell.
+
+    Where waits are followed on, what counts is what began with it.
+    """
+    told = [
+        one
+        for one in run.stragglers
+        if one.steady_wait_caused_ns and is_certain(one.steady_wait_caused_ns / one.steady_times_last, run.clock)
+    ]
+    rooted = {one.rank: one.steady.rooted_ns for one in run.late if one.steady}
+    return max(told, key=lambda one: rooted.get(one.rank, 0) if rooted else one.steady_wait_caused_ns, default=None)
 
 
 def late_of(runs: Sequence[RunReport]) -> Late | None:

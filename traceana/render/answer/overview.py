@@ -1,12 +1,12 @@
-"""A run at a glance: the step, what is exposed and why, what costs most, who is late."""
+"""A side at a glance: the step, what is exposed and why, what costs most."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, Explained, explained
 from traceana.render.answer.figures import Window, window
 from traceana.render.answer.typical_step import TypicalStep, typical_step
-from traceana.render.page.waiting import is_certain
-from traceana.report import Operation, RunReport, Straggler
+from traceana.report import Operation, RunReport
 
 MOST_COSTLY = 3
 
@@ -23,39 +23,36 @@ class Costly:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """`ranks` were read; `times` are sums over them. `late` is None where no rank is known to be."""
+    """Of the runs of a side together: `ranks` of them were read, and `times` are sums over these."""
 
-    label: str
     ranks: int
     step: TypicalStep | None
     times: Window
     exposed_is: tuple[Explained, ...]
     uncovered_by: tuple[Explained, ...]
     costly: tuple[Costly, ...]
-    late: Straggler | None
 
 
-def overview(run: RunReport) -> Overview:
-    """What an engineer asks of a run first."""
+def overview(runs: Sequence[RunReport]) -> Overview:
+    """What an engineer asks of a side's runs first."""
+    ranks = [rank for run in runs for rank in run.ranks]
     return Overview(
-        label=run.label,
-        ranks=len(run.ranks),
-        step=typical_step([run]),
-        times=window([run]),
-        exposed_is=explained((rank.exposed_is for rank in run.ranks), EXPOSED_IS),
-        uncovered_by=explained((rank.uncovered_by for rank in run.ranks), UNCOVERED_BY),
-        costly=costly(run),
-        late=late_rank(run),
+        ranks=len(ranks),
+        step=typical_step(runs),
+        times=window(runs),
+        exposed_is=explained((rank.exposed_is for rank in ranks), EXPOSED_IS),
+        uncovered_by=explained((rank.uncovered_by for rank in ranks), UNCOVERED_BY),
+        costly=costly(runs),
     )
 
 
-def costly(run: RunReport) -> tuple[Costly, ...]:
+def costly(runs: Sequence[RunReport]) -> tuple[Costly, ...]:
     """The operations with the most exposed time, at most MOST_COSTLY."""
     sums: dict[tuple[str, int | None], int] = {}
-    for operation in run.operations:
+    for operation in (operation for run in runs for operation in run.operations):
         key = _key(operation)
         sums[key] = sums.get(key, 0) + operation.exposed_ns
-    whole, ranks = sum(sums.values()), max(1, len(run.ranks))
+    whole, ranks = sum(sums.values()), max(1, sum(len(run.ranks) for run in runs))
     first = sorted(sums, key=lambda key: -sums[key])[:MOST_COSTLY]
     return tuple(
         Costly(op=op, message_bytes=size, exposed_ns=sums[op, size] / ranks, share=sums[op, size] / whole)
@@ -66,17 +63,3 @@ def costly(run: RunReport) -> tuple[Costly, ...]:
 
 def _key(operation: Operation) -> tuple[str, int | None]:
     return operation.op, operation.message_bytes
-
-
-def late_rank(run: RunReport) -> Straggler | None:
-    """The rank that cost its peers most, where the clocks are good enough to tell.
-
-    Where waits are followed on, what counts is what began with it.
-    """
-    told = [
-        one
-        for one in run.stragglers
-        if one.steady_wait_caused_ns and is_certain(one.steady_wait_caused_ns / one.steady_times_last, run.clock)
-    ]
-    rooted = {one.rank: one.steady.rooted_ns for one in run.late if one.steady}
-    return max(told, key=lambda one: rooted.get(one.rank, 0) if rooted else one.steady_wait_caused_ns, default=None)
