@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 	$(BIN)/pip install $(INSTALL) --editable . --group test --group lint
 	touch $@
 
-demo: .venv/installed  ## analyze the H200 traces of this repository and show where the report is
+demo: .venv/installed  ## capture two small sides here, analyze them, show where the report is
 	$(BIN)/traceana demo
 
 test: lint pytest  ## lint, types and every test that this machine can run

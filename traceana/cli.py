@@ -25,7 +25,7 @@ COMMANDS = {
     "merge": "Put all ranks into one Chrome trace for Perfetto.",
     "open": "Show a run in Perfetto, all ranks on one timeline.",
     "doctor": "Check what this machine, a command or a run can tell.",
-    "demo": "Analyze two small real runs and say where the report is.",
+    "demo": "Capture two small sides here, analyze them and say where the report is.",
 }
 
 

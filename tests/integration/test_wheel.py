@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "traceana", "capture", "templates")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "traceana", "capture", "templates", "tests/traces/h200")
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources.mkdir()
     for name in SOURCES:
         source = ROOT / name
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, sources / name)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(sources))
     run(sys.executable, "-m", "venv", "--without-pip", str(folder / "env"))
@@ -53,6 +54,10 @@ def test_an_analysis_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["runs"][0]["coverage"]["matched"] == 144
     assert "<svg" in (tmp_path / "report.html").read_text()
+
+
+def test_the_recorded_runs_come_with_the_wheel(installed: Path, tmp_path: Path) -> None:
+    assert "torch-2r: 2 of 2 ranks" in run(str(installed), "demo", "--recorded", "-o", str(tmp_path))
 
 
 def test_the_wheel_and_not_the_sources_was_tested(installed: Path) -> None:

@@ -1,0 +1,1 @@
+"""Runs on an H200, of which two are installed as `traceana.recorded`."""

@@ -1,0 +1,1 @@
+"""`traceana demo`: a small workload, captured here and now."""
