@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test pytest coverage lint bench figures clean
+.PHONY: demo test pytest coverage lint bench figures fuzz clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +39,10 @@ bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 
 figures: .venv/installed  ## every number that README.md and docs/ state; what capture costs takes a quarter of an hour
 	$(BIN)/python -m tests.bench.figures --benches
+
+fuzz: .venv/installed  ## fuzz every reader for SECONDS each; needs CPython 3.11 to 3.13 on Linux
+	$(BIN)/pip install $(INSTALL) --group fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) --keep
 
 clean:
 	rm -rf .venv build dist *.egg-info

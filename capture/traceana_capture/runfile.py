@@ -2,12 +2,13 @@
 
 import dataclasses
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from traceana_capture.masks import masked_text, masked_values, masked_words
 from traceana_capture.reading import DECODE_ERRORS, read_regular
 
 NAME = "run.json"
@@ -129,15 +130,32 @@ class FoundRun:
     ranks: tuple[Rank, ...] = ()
 
 
+Run = TypeVar("Run", RunFile, FoundRun)
+
+
+def masked(run: Run) -> Run:
+    """The run without secrets in its command, its variables and its reasons."""
+    known = {name: str(value) for name, value in run.environment.items() if value is not None}
+    environment: dict[str, Any] = dict(masked_values(known))
+    logs = tuple(replace(log, variables=masked_values(log.variables)) for log in run.nccl.ranks)
+    return replace(
+        run,
+        argv=None if run.argv is None else masked_words(run.argv),
+        environment=environment,
+        nccl=replace(run.nccl, set=masked_values(run.nccl.set), ranks=logs),
+        ranks=tuple(replace(rank, reason=masked_text(rank.reason)) for rank in run.ranks),
+    )
+
+
 def write(run: RunFile, folder: Path, scratch: Path) -> None:
-    """Write `folder`/run.json by rename; raises OSError."""
+    """Write `folder`/run.json by rename, without secrets; raises OSError."""
     partial = scratch / NAME
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(masked(run)), indent=1) + b"\n")
     partial.replace(folder / NAME)
 
 
 def read(folder: Path) -> FoundRun:
-    """What `folder`/run.json tells: nothing where there is none, or one of somebody else."""
+    """What `folder`/run.json tells, without secrets: nothing where there is none, or one of somebody else."""
     try:
         file = msgspec.json.decode(read_regular(folder / NAME), type=dict[str, Any])
     except (OSError, *DECODE_ERRORS):
@@ -149,4 +167,4 @@ def read(folder: Path) -> FoundRun:
             known[name] = msgspec.convert(file[name], type=kinds[name])
         except DECODE_ERRORS:
             continue
-    return FoundRun(**known)
+    return masked(FoundRun(**known))

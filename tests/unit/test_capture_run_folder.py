@@ -54,3 +54,31 @@ def test_a_scratch_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / ".run.scratch", 12345, 12345)
     with pytest.raises(TraceanaError, match="not a folder of yours"), claimed(tmp_path, "run", False):
         pass
+
+
+def _modes(folder: Path) -> list[int]:
+    return [path.stat().st_mode & 0o777 for path in (folder, *sorted(folder.iterdir()))]
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_run_is_its_owners_alone_unless_it_is_shared(tmp_path: Path, existed: bool) -> None:
+    before = os.umask(0o022)
+    try:
+        for shared, expected in ((False, [0o700, 0o600, 0o600, 0o644]), (True, [0o755, 0o644, 0o644, 0o644])):
+            folder = tmp_path / f"run{shared}"
+            if existed:
+                folder.mkdir()
+            with claimed(tmp_path, folder.name, False, shared) as claim:
+                for name in ("rank0.json.gz", "run.json", "users.txt"):
+                    (claim.folder / name).write_text("")
+                claim.close_to_others()
+            assert _modes(folder) == expected
+    finally:
+        os.umask(before)
+
+
+def test_a_run_folder_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TraceanaError, match="leads elsewhere"), claimed(tmp_path, "run", True):
+        pass

@@ -128,6 +128,7 @@ _SECTIONS = {
 )
 @click.option("--label", metavar="NAME", help="Name of the run and of its folder.  [default: run]")
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
+@click.option("--shared", is_flag=True, help="Let others read the run, as your umask says; else you alone can.")
 @click.option(
     "--repeat", type=click.IntRange(min=1), metavar="N", default=1, help="Run CMD so often: folders NAME.1, NAME.2, …"
 )
@@ -167,6 +168,7 @@ def command(
     step_on: str,
     open_traces: bool,
     force: bool,
+    shared: bool,
     argv: tuple[str, ...],
 ) -> None:
     """Run CMD unchanged and leave one trace per rank and run.json in DIR/NAME.
@@ -194,6 +196,7 @@ def command(
         nccl=settings_of(presets, nccl),
         presets=presets,
         timeout_s=timeout,
+        shared=shared,
     )
     chosen = repeats.sides(options, label, versus, nccl)
     code = repeats.capture(chosen, output, repeat, force=force)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from traceana_capture.masks import masked_words
+
 from traceana import __version__, units
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
@@ -43,7 +45,7 @@ def conclude(
         schema_version=SCHEMA_VERSION,
         traceana_version=__version__,
         name=plan.name,
-        command=plan.command,
+        command=masked_words(plan.command),
         metric=metric.name,
         metric_title=metric.title,
         axes=tuple((axis.name, tuple(choice.label for choice in axis.choices)) for axis in plan.axes),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 from traceana_capture.launcher.backends import check_machine
+from traceana_capture.masks import masked_words
 
 from traceana import units
 from traceana.errors import TraceanaError
@@ -72,7 +73,7 @@ def head(plan: Plan, kind: str) -> Head:
     """All of a plan but how often, how long and in which order."""
     asked = (plan.command, [(axis.name, axis.choices) for axis in plan.axes], plan.values, plan.constraints)
     content = msgspec.json.encode((kind, asked, plan.metric, plan.gpus))
-    return Head(command=plan.command, identity=hashlib.sha256(content).hexdigest())
+    return Head(command=masked_words(plan.command), identity=hashlib.sha256(content).hexdigest())
 
 
 def check_backends(cells: Sequence[Cell]) -> None:

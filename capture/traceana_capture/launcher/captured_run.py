@@ -55,7 +55,7 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
     """
     backends.check_machine(options.backend, options.paired, options.ranks)
     _check_command(options.argv[0])
-    with claimed(output, run_name(label, repeat), force) as claim, signals() as asked:
+    with claimed(output, run_name(label, repeat), force, options.shared) as claim, signals() as asked:
         try:
             environment = inject(claim.scratch, options)
             plan = Plan(
@@ -102,11 +102,12 @@ def settle(
     """Publish what the ranks left, write run.json and say on stderr what is missing, and `why` the code is not 0."""
     ordered = sorted(workers, key=lambda worker: (worker.rank, worker.pid))
     collected = collect(ordered, claim, asked, Status())
-    run = _run_file(plan, ordered, collected, code, claim)
+    run = runfile.masked(_run_file(plan, ordered, collected, code, claim))
     try:
         runfile.write(run, claim.folder, claim.scratch)
     except OSError as error:
         say(f"traceana: cannot write {claim.folder / runfile.NAME}: {error.strerror}", err=True)
+    claim.close_to_others()
     _report(run, why)
     unknown = [rank for rank in plan.options.ranks if rank >= run.world_size > 0]
     if unknown:

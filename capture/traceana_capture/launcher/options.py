@@ -32,6 +32,8 @@ class Options:
     nccl: dict[str, str]
     presets: tuple[str, ...] = ()
     timeout_s: float | None = None
+    shared: bool = False
+    """Whether others may read the run, as the umask says."""
 
 
 def rank_list(text: str) -> tuple[int, ...]:

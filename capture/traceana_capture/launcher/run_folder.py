@@ -23,6 +23,14 @@ class Claim:
     folder: Path
     scratch: Path
     lock: int
+    shared: bool = False
+
+    def close_to_others(self) -> None:
+        """Leave the run's files to their owner alone, unless they are shared: they may hold what a prompt said."""
+        for path in _earlier(self.folder) if not self.shared else ():
+            with contextlib.suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(0o600)
 
 
 def run_name(label: str, repeat: int | None) -> str:
@@ -38,7 +46,7 @@ def refuse_earlier(folders: Sequence[Path], force: bool) -> None:
 
 
 @contextlib.contextmanager
-def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
+def claimed(output: Path, label: str, force: bool, shared: bool = False) -> Iterator[Claim]:
     """Hold `output/label` for one run; the scratch folder is empty at first and gone at the end.
 
     Raises TraceanaError where the folder cannot be had: not writable, held by a run that goes on, or with a run in it.
@@ -55,11 +63,20 @@ def claimed(output: Path, label: str, force: bool) -> Iterator[Claim]:
             _lock(lock, scratch / LOCK, folder)
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             _empty(scratch)
-            folder.mkdir(exist_ok=True)
+            _make_folder(folder, shared)
             _remove_earlier(folder, force)
         except OSError as error:
             raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
-        yield Claim(folder=folder, scratch=scratch, lock=lock)
+        yield Claim(folder=folder, scratch=scratch, lock=lock, shared=shared)
+
+
+def _make_folder(folder: Path, shared: bool) -> None:
+    """Open to its owner alone, unless it is to be shared; one of somebody else stays as it is."""
+    if folder.is_symlink():
+        raise TraceanaError(f"{folder} leads elsewhere; remove the link, or give another --label")
+    folder.mkdir(exist_ok=True, mode=0o777 if shared else 0o700)
+    if not shared and folder.stat().st_uid == os.geteuid():
+        folder.chmod(0o700)
 
 
 def _make_private(scratch: Path) -> None:

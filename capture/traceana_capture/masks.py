@@ -1,0 +1,42 @@
+"""What looks like a secret in a command or a setting, as it may be written down: with stars in its place."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+STARS = "***"
+_NAME = r"[\w.-]*(?:key|token|password|secret)"
+_OPTION = re.compile(rf"--?{_NAME}", re.IGNORECASE)
+_ASSIGNMENT = re.compile(rf"((?:--?)?{_NAME}=).+", re.IGNORECASE | re.DOTALL)
+_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"',;&}]+)"""
+# Commands inside words, as after `bash -c`, objects of JSON, queries of URLs.
+_INSIDE = re.compile(rf"""(\b{_NAME}["']?\s*[=:]\s*|(?<!\S)--?{_NAME}\s+(?!-)){_VALUE}""", re.IGNORECASE)
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])(hf_|sk-|gh[opsu]_|glpat-)[\w-]{8,}")
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/]+@", re.IGNORECASE)
+
+
+def masked_text(text: str) -> str:
+    """The text without passwords in URLs, tokens, and values of names that end in key, token, password or secret."""
+    whole = _ASSIGNMENT.fullmatch(text)
+    if whole:
+        return whole[1] + STARS
+    text = _INSIDE.sub(rf"\1{STARS}", _URL.sub(rf"\1{STARS}@", text))
+    return _TOKEN.sub(rf"\1{STARS}", text)
+
+
+def masked_words(argv: Iterable[str]) -> tuple[str, ...]:
+    """A command's words; the word behind an option of a secret's name is its value, unless it is an option too."""
+    words: list[str] = []
+    is_value = False
+    for word in argv:
+        words.append(STARS if is_value and not word.startswith("-") else masked_text(word))
+        is_value = _OPTION.fullmatch(word) is not None
+    return tuple(words)
+
+
+def masked_values(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings by name, such as variables of an environment."""
+    return {
+        name: STARS if _SECRET_NAME.fullmatch(name) and value else masked_text(value)
+        for name, value in settings.items()
+    }
