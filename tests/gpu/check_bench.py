@@ -1,0 +1,96 @@
+"""Is a bench right? Its times beside nccl-tests' on the same machine, and two benches beside each other.
+
+Usage: check_bench.py beside|twice FOLDER, with what run_bench.sh left there.
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+from traceana import units
+from traceana.report.bench import BenchReport, BenchRow, BenchVerdict
+from traceana.saved.bench import read_bench
+
+_SHARE = 0.05
+"""How far a time may be from nccl-tests'."""
+_FROM = 1 << 20
+"""Below, a launch takes longer than the call, and nccl-tests' time is that of its launches."""
+_IN_PLACE = ("all_reduce",)
+"""What torch does in place."""
+_ON_ANOTHER_STREAM = ("send_recv",)
+"""torch's sends go over a stream of NCCL's, which costs them some µs: only PyNccl's must agree."""
+
+_Key = tuple[str, int, bool]
+
+
+def beside(folder: Path) -> int:
+    """Print each size's times, and count those that are too far from nccl-tests'."""
+    ours = read_bench(folder / "bench.json")
+    theirs: dict[_Key, BenchRow] = {}
+    for path in sorted(folder.glob("nccl-*-graph?.json")):
+        report = read_bench(path)
+        text = read_bench(path.with_suffix(".txt"))
+        pairs = zip(text.rows, report.rows, strict=True)
+        # The text has two digits after the point.
+        assert all(abs(a.p50_ns - b.p50_ns) <= 10 for a, b in pairs), f"{path}: text and JSON differ"
+        for row in report.rows:
+            if row.in_place == (row.op in _IN_PLACE):
+                theirs[row.op, row.message_bytes, row.graph] = row
+    wrong = 0
+    for row in ours.rows:
+        other = theirs.get((row.op, row.message_bytes, row.graph))
+        if other is None:
+            print(f"{_name(row)}: nccl-tests has no such row")
+            wrong += 1
+            continue
+        off = row.p50_ns / other.p50_ns - 1
+        must = row.message_bytes >= _FROM and not row.graph
+        must = must and (row.backend == "pynccl" or row.op not in _ON_ANOTHER_STREAM)
+        far = must and abs(off) > _SHARE
+        wrong += far
+        times = f"{row.p50_ns / 1000:9.2f} µs, nccl-tests {other.p50_ns / 1000:9.2f} µs, {100 * off:+6.1f} %"
+        print(f"{_name(row)}: {times}, launch {units.duration(row.launch_ns)}{'  TOO FAR' if far else ''}")
+    print(f"{wrong} of {len(ours.rows)} times are too far from nccl-tests'")
+    return int(wrong > 0)
+
+
+def twice(folder: Path) -> int:
+    """Count verdicts that contradict each other, and sizes of change that lie apart."""
+    one, other = (read_bench(folder / f"twice-{turn}.json") for turn in (1, 2))
+    verdicts = {(v.op, v.message_bytes, v.graph): v for v in other.verdicts}
+    wrong = sum(_contradicts(a, verdicts[a.op, a.message_bytes, a.graph]) for a in one.verdicts)
+    wrong += _crossovers_apart(one, other)
+    certain = sum(v.certain for v in one.verdicts), sum(v.certain for v in other.verdicts)
+    print(f"{len(one.verdicts)} verdicts, {certain[0]} and {certain[1]} certain, {wrong} contradictions")
+    return int(wrong > 0)
+
+
+def _contradicts(a: BenchVerdict, b: BenchVerdict) -> int:
+    if a.certain and b.certain and a.best != b.best:
+        print(f"{a.op} {a.message_bytes} graph {a.graph}: {a.best} ({a.speedup:.3f}), then {b.best} ({b.speedup:.3f})")
+        return 1
+    if (a.best, a.second) == (b.best, b.second) and (a.ci_high < b.ci_low or b.ci_high < a.ci_low):
+        print(
+            f"{a.op} {a.message_bytes} graph {a.graph}: {a.best} over {a.second} {a.ci_low:.3f}–{a.ci_high:.3f}, then "
+            f"{b.ci_low:.3f}–{b.ci_high:.3f}"
+        )
+    return 0
+
+
+def _crossovers_apart(one: BenchReport, other: BenchReport) -> int:
+    apart = 0
+    for a, b in itertools.product(one.crossovers, other.crossovers):
+        if (a.op, a.graph, a.smaller, a.larger) == (b.op, b.graph, b.smaller, b.larger):
+            ranges = f"{a.low_bytes}–{a.high_bytes} and {b.low_bytes}–{b.high_bytes}"
+            disjoint = a.high_bytes < b.low_bytes or b.high_bytes < a.low_bytes
+            print(f"{a.op} graph {a.graph}: {a.smaller} to {a.larger} at {ranges}{'  APART' if disjoint else ''}")
+            apart += disjoint
+    return apart
+
+
+def _name(row: BenchRow) -> str:
+    return f"{row.op:15}{row.message_bytes:>11} {row.backend:7} {'graph' if row.graph else 'eager'}"
+
+
+if __name__ == "__main__":
+    sys.exit({"beside": beside, "twice": twice}[sys.argv[1]](Path(sys.argv[2])))
