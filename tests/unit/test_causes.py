@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from traceana.analyze.causes.events import released_ns
 from traceana.analyze.causes.idle import gaps, idle_parts
 from traceana.analyze.causes.parts import over_window, rounded
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
 from traceana.analyze.intervals import Intervals, union
 from traceana.pipeline import Settings, analyze
 from traceana.report import ExposedIs, IdleBy, LateBy, RunReport, UncoveredBy
-from traceana.trace.columns import Ints
+from traceana.trace.columns import Activities, Ints, StreamWaits
 
 TRACES = Path(__file__).parents[1] / "traces"
 US = 1000
@@ -22,11 +23,15 @@ def ns(*microseconds: float) -> Ints:
     return np.array([round(one * US) for one in microseconds], dtype=np.int64)
 
 
-def work(*rows: tuple[float, float, int, float]) -> Work:
-    """Rows of start, end, stream, launch in µs."""
+def work(*rows: tuple[float, float, int, float], released: tuple[float, ...] = ()) -> Work:
+    """Rows of start, end, stream, launch in µs; and what releases each, where that is told."""
     start, end, stream, launched = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Work(
-        start_ns=ns(*start), end_ns=ns(*end), stream=np.array(stream, dtype=np.int64), launched_ns=ns(*launched)
+        start_ns=ns(*start),
+        end_ns=ns(*end),
+        stream=np.array(stream, dtype=np.int64),
+        launched_ns=ns(*launched),
+        released_ns=ns(*(released or (-1,) * len(rows))),
     )
 
 
@@ -84,6 +89,33 @@ def test_compute_behind_a_copy_that_runs_under_the_call() -> None:
 
 def test_compute_that_waits_for_something_else() -> None:
     assert uncovered(work((100, 300, 20, 10)), work((900, 1000, 7, 50))) == {"waiting": 200 * US}
+
+
+def test_compute_that_an_event_holds_until_the_call_is_over_however_late_it_begins() -> None:
+    call = work((100, 300, 20, 10))
+    assert uncovered(call, work((900, 1000, 7, 50), released=(300,))) == {"dependent": 200 * US}
+    # The end of something else: that the call was over shortly before is chance.
+    assert uncovered(call, work((310, 1000, 7, 50), released=(305,))) == {"waiting": 200 * US}
+
+
+def test_an_event_stands_for_what_its_stream_was_given_before_it() -> None:
+    zero = np.zeros(4, dtype=np.int64)
+    activities = Activities(
+        start_ns=ns(0, 10, 20, 40),
+        end_ns=ns(10, 20, 30, 50),
+        stream=np.array([20, 20, 7, 7]),
+        correlation=np.array([1, 4, 2, 6]),
+        name=zero,
+        category=zero,
+        device=zero,
+        call=zero,
+        external=zero,
+        shape=zero,
+    )
+    waits = StreamWaits(
+        stream=np.array([7]), correlation=np.array([5]), on_stream=np.array([20]), recorded=np.array([3])
+    )
+    assert released_ns(activities, np.arange(4), waits).tolist() == [-1, -1, -1, 10 * US]
 
 
 def test_compute_under_the_call_right_after_its_launch_was_launched_late() -> None:

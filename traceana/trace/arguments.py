@@ -45,6 +45,8 @@ class Arguments(msgspec.Struct, gc=False):
     group_description: str | None = msgspec.field(name="Process Group Description", default=None)
     sequence: _Count = msgspec.field(name="Sequence number", default=-1)
     forward_thread: _Count = msgspec.field(name="Fwd thread id", default=0)
+    wait_on_stream: _Integer = -1
+    recorded_by: _Correlation = msgspec.field(name="wait_on_cuda_event_record_corr_id", default=-1)
     grid: msgspec.Raw = msgspec.Raw(b"")
     block: msgspec.Raw = msgspec.Raw(b"")
     input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b"[]"))

@@ -83,6 +83,19 @@ class HostRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamWaits:
+    """From launch `correlation` on, `stream` waits for what `on_stream` was given before launch `recorded`.
+
+    In traces with Kineto's cuda_sync events (`enable_cuda_sync_events` of torch's `_ExperimentalConfig`).
+    """
+
+    stream: Ints
+    correlation: Ints
+    on_stream: Ints
+    recorded: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankTrace:
     """Everything that the analysis needs of one file."""
 
@@ -95,6 +108,7 @@ class RankTrace:
     launches: HostRows
     waits: HostRows
     """The runtime's calls that wait for the device, or make a stream wait; `key` indexes WAITS."""
+    stream_waits: StreamWaits
     spans: HostRows
     """User annotations; `key` indexes names. c10d's own annotations are not among them."""
     modules: HostRows

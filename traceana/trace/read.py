@@ -10,7 +10,7 @@ import numpy as np
 
 from traceana.trace.arguments import Arguments, decode_arguments
 from traceana.trace.call_metadata import call_metadata
-from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, HostRows, Ints, RankTrace
+from traceana.trace.columns import GPU_CATEGORIES, Activities, CallMetadata, HostRows, Ints, RankTrace, StreamWaits
 from traceana.trace.events import Chunk, Event
 from traceana.trace.file import TraceFile
 from traceana.trace.lenient import number
@@ -64,6 +64,7 @@ class _Reader:
         # What ties the backward pass to modules, which only traces with stacks have.
         self.stacks = False
         self.forward, self.backward = _Rows(), _Rows()
+        self.stream_waits = array("q")
         self.skipped = 0
         self.window_end: int | None = None
         self.handlers: dict[str, Callable[[Event, int, int], None]] = {
@@ -72,6 +73,7 @@ class _Reader:
             "cuda_driver": self.launch,
             "xpu_runtime": self.launch,
             "xpu_driver": self.launch,
+            "cuda_sync": self.synchronization,
             "gpu_user_annotation": self.device_annotation,
             "cpu_op": self.operator,
             "user_annotation": self.annotation,
@@ -117,6 +119,12 @@ class _Reader:
                 self.graph_launches.append(correlation)
         elif found := _WAITING_CALL.search(event.name):
             self.waits.add(start, duration, self._thread(event), found.lastindex or 0)
+
+    def synchronization(self, event: Event, start: int, duration: int) -> None:
+        args = decode_arguments(event.args)
+        # Streams and launches are -1 where Kineto does not know them.
+        if event.name == "Stream Wait Event" and isinstance(args.stream, int) and args.recorded_by >= 0:
+            self.stream_waits.extend((args.stream, args.correlation, args.wait_on_stream, args.recorded_by))
 
     def operator(self, event: Event, start: int, duration: int) -> None:
         self._on_host(self.operators, event, start, duration)
@@ -194,6 +202,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
     base_ns = file.header.base_time_ns or 0
     columns: Ints = np.array(reader.gpu, dtype=np.int64).reshape(-1, 10).T
     start, end, name, category, device, stream, correlation, call, external, shape = columns
+    held, held_from, awaited, recorded = np.array(reader.stream_waits, dtype=np.int64).reshape(-1, 4).T
     return RankTrace(
         path=file.path,
         header=file.header,
@@ -214,6 +223,7 @@ def _finish(reader: _Reader, file: TraceFile, events: int) -> RankTrace:
         ),
         launches=reader.launches.finish(base_ns),
         waits=reader.waits.finish(base_ns),
+        stream_waits=StreamWaits(stream=held, correlation=held_from, on_stream=awaited, recorded=recorded),
         spans=reader.spans.finish(base_ns),
         modules=reader.modules.finish(base_ns),
         forward=reader.forward.finish(base_ns),

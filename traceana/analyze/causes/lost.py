@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from traceana.analyze.causes.events import released_ns
 from traceana.analyze.causes.host import Stretches, host_behind
 from traceana.analyze.causes.idle import NOT_KNOWN, gaps, idle_parts
 from traceana.analyze.causes.parts import Parts
@@ -33,7 +34,10 @@ def lost_time(
     """Of the device whose activities are `rows`, with a `Kind` each; and where the host was while it was behind."""
     launched = launched_ns(trace, launches, rows)
     exposed = subtract(occupied.communication, occupied.compute)
-    of_kind = (_work(trace, rows, launched, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE, Kind.MEMORY))
+    released = released_ns(trace.activities, rows, trace.stream_waits)
+    of_kind = (
+        _work(trace, rows, launched, released, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE, Kind.MEMORY)
+    )
     idle = gaps(occupied.busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns)
     lost = LostTime(exposed=exposed, uncovered=uncovered_parts(exposed, *of_kind), idle=idle_parts(idle))
     return lost, host_behind(trace, idle, launches.row[rows[idle.ended_by]])
@@ -53,7 +57,7 @@ def launched_ns(trace: RankTrace, launches: Launches, rows: Ints) -> Ints:
     return launched
 
 
-def _work(trace: RankTrace, rows: Ints, launched: Ints, chosen: Bools) -> Work:
+def _work(trace: RankTrace, rows: Ints, launched: Ints, released: Ints, chosen: Bools) -> Work:
     start = trace.activities.start_ns[rows]
     # An activity of no length runs at no time.
     picked = np.flatnonzero(chosen & (trace.activities.end_ns[rows] > start))
@@ -63,4 +67,5 @@ def _work(trace: RankTrace, rows: Ints, launched: Ints, chosen: Bools) -> Work:
         end_ns=trace.activities.end_ns[rows[picked]],
         stream=trace.activities.stream[rows[picked]],
         launched_ns=launched[picked],
+        released_ns=released[picked],
     )

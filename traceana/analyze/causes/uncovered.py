@@ -16,12 +16,16 @@ _NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Activities of one device in order of start; `launched_ns` is negative where the trace lacks the launch."""
+    """Activities of one device in order of start; `launched_ns` is negative where the trace lacks the launch.
+
+    `released_ns` is the end of what an event made them wait for, negative where the trace tells of none.
+    """
 
     start_ns: Ints
     end_ns: Ints
     stream: Ints
     launched_ns: Ints
+    released_ns: Ints
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -53,7 +57,7 @@ def uncovered_parts(exposed: Intervals, calls: Work, compute: Work, copies: Work
 def _held(calls: Work, compute: Work, copies: Work, call: Ints, following: Ints, at_ns: Ints) -> Ints:
     """What a kernel that is launched already waits for while `call` runs."""
     same = calls.stream[call] == compute.stream[following]
-    awaited = _awaited(calls, call, _next_on_stream(compute, copies, following, at_ns), at_ns)
+    awaited = _awaited(calls, call, *_next_on_stream(compute, copies, following, at_ns), at_ns)
     later = np.maximum(awaited, 0)
     # The awaited call could not begin before this one was over.
     behind = (awaited >= 0) & (
@@ -67,25 +71,40 @@ def _held(calls: Work, compute: Work, copies: Work, call: Ints, following: Ints,
     )
 
 
-def _awaited(calls: Work, call: Ints, freed: Ints, at_ns: Ints) -> Ints:
-    """The call whose end set the kernel's stream free: this one where it may be, else the last to end; or -1."""
-    own = freed - calls.end_ns[call]
+def _awaited(calls: Work, call: Ints, freed: Ints, released: Ints, at_ns: Ints) -> Ints:
+    """The call whose end set the kernel's stream free: this one where it may be, else the last to end; or -1.
+
+    Where the trace tells what the stream waits for, that.
+    """
     by_end = np.argsort(calls.end_ns, kind="stable")
-    last = by_end[np.maximum(np.searchsorted(calls.end_ns[by_end], freed, side="right") - 1, 0)]
+    own = freed - calls.end_ns[call]
+    last = _last_ended(calls, by_end, freed)
     late = freed - calls.end_ns[last]
     found = (late >= 0) & (late <= LAUNCH_LATENCY_NS) & (calls.end_ns[last] > at_ns)
-    return np.asarray(np.where((own >= 0) & (own <= LAUNCH_LATENCY_NS), call, np.where(found, last, -1)))
+    inferred = np.where((own >= 0) & (own <= LAUNCH_LATENCY_NS), call, np.where(found, last, -1))
+    named = _last_ended(calls, by_end, released)
+    told = np.where(calls.end_ns[call] == released, call, np.where(calls.end_ns[named] == released, named, -1))
+    return np.asarray(np.where(released > at_ns, told, inferred))
 
 
-def _next_on_stream(compute: Work, copies: Work, following: Ints, at_ns: Ints) -> Ints:
-    """When the kernel's stream goes on: the start of its first copy or kernel from `at_ns` on."""
+def _last_ended(calls: Work, by_end: Ints, at_ns: Ints) -> Ints:
+    found: Ints = by_end[np.maximum(np.searchsorted(calls.end_ns[by_end], at_ns, side="right") - 1, 0)]
+    return found
+
+
+def _next_on_stream(compute: Work, copies: Work, following: Ints, at_ns: Ints) -> tuple[Ints, Ints]:
+    """When the kernel's stream goes on, with its first copy or kernel from `at_ns` on, and what that is released by."""
     start: Ints = compute.start_ns[following]
+    released: Ints = compute.released_ns[following]
     for stream in np.unique(copies.stream):
         mine = np.flatnonzero(compute.stream[following] == stream)
-        its = copies.start_ns[copies.stream == stream]
-        place = np.searchsorted(its, at_ns[mine], side="left")
-        start[mine] = np.minimum(start[mine], np.append(its, _NEVER)[place])
-    return start
+        its = np.flatnonzero(copies.stream == stream)
+        place = np.searchsorted(copies.start_ns[its], at_ns[mine], side="left")
+        copied = np.append(copies.start_ns[its], _NEVER)[place]
+        earlier = copied < start[mine]
+        start[mine[earlier]] = copied[earlier]
+        released[mine[earlier]] = copies.released_ns[its[place[earlier]]]
+    return start, released
 
 
 def _another_between(calls: Work, compute: Work, call: Ints, following: Ints) -> Bools:
