@@ -54,6 +54,28 @@ def test_multimem_is_communication(tmp_path: Path) -> None:
     check_sums(run)
 
 
+def test_a_gpu_that_waits_for_its_host_is_idle_in_the_host_s_operators(tmp_path: Path) -> None:
+    """All 74 calls began within 20 µs of their launch on an idle GPU: the host sets the pace of the whole window."""
+    (rank,) = analyze(tmp_path, public("b200-8r-rank0-multimem")).run["ranks"]
+    assert (round(rank["span_ns"] / 1e6, 1), round(rank["idle_ns"] / 1e6, 1)) == (84.5, 72.9)
+    assert rank["idle_by"]["host_behind_ns"] > 0.95 * rank["idle_ns"]
+    assert rank["uncovered_by"]["nothing_launched_ns"] > 0.95 * rank["exposed_comm_ns"]
+    places = rank["host_behind_in"]
+    assert sum(place["ns"] for place in places) == rank["idle_by"]["host_behind_ns"]
+    assert [(place["kind"], place["name"]) for place in places[:2]] == [
+        ("operator", "vllm::moe_forward"),
+        ("operator", "aten::linear"),
+    ]
+    assert "frame" in {place["kind"] for place in places}
+
+
+def test_of_one_rank_s_calls_waiting_is_not_told_from_transfer(tmp_path: Path) -> None:
+    for name in ("a100-2r-rank0", "b200-8r-rank0-multimem", "mi300-8r-rank0-rccl", "a100-16r-rank0-graphs"):
+        (rank,) = analyze(tmp_path / name, public(name)).run["ranks"]
+        assert rank["exposed_is"]["peer_ns"] == rank["exposed_is"]["unexplained_ns"] == 0
+        assert rank["exposed_is"]["peer_or_transfer_ns"] > 0.1 * rank["exposed_comm_ns"]
+
+
 def test_modules_of_a_trace_with_stacks_are_the_call_sites(tmp_path: Path) -> None:
     run = analyze(tmp_path, public("b200-8r-rank0-multimem")).run
     counts: dict[str, int] = {}

@@ -66,9 +66,13 @@ def compared(
 ) -> Iterator[ComparedGroup]:
     """All groups in which somebody waited and the times of every rank are known."""
     opened = {rank: one.spent.opened_ns for rank, one in times.items()}
+    of_rank: dict[int, list[MatchedGroup]] = {}
+    for group in groups:
+        for rank in group.ranks:
+            of_rank.setdefault(rank, []).append(group)
     for group in groups:
         if group.wait_ns.any() and all(rank in times for rank in group.ranks):
-            since, opening = last_together(group, groups, own, opened)
+            since, opening = last_together(group, of_rank[group.ranks[0]], own, opened)
             arrived, last = own_times(group, own, "start_ns"), group.start_ns.argmax(axis=1)
             step = max(_AT_ONCE // len(group.ranks), 1)
             blocks = [slice(at, at + step) for at in range(0, len(last), step)]

@@ -14,8 +14,9 @@ def last_together(
 ) -> tuple[Ints, Bools]:
     """For each collective and rank of `group`, by the rank's own clock, the end of the last call of all its ranks.
 
-    That is a call of any group that holds them, which was over on each of them when it arrived; before the first one it
-    is when the rank's recording began, and then the second value is True. Shapes (collectives, ranks), (collectives,).
+    That is a call of any of `groups` that holds them, which was over on each of them when it arrived; before the first
+    one it is when the rank's recording began, and then the second value is True. Shapes (collectives, ranks) and
+    (collectives,).
     """
     arrived = own_times(group, own, "start_ns")
     since = np.tile([opened_ns[rank] for rank in group.ranks], (len(arrived), 1))
