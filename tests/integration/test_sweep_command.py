@@ -155,3 +155,19 @@ def until(true: object) -> None:
     while not true():  # type: ignore[operator]
         assert time.monotonic() < limit
         time.sleep(0.01)
+
+
+def test_a_search_from_its_command_to_its_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLOW", "30")
+    job = "echo step took $((20 + ${SLOW:-0} + ${DEPTH:-1})) ms"
+    axes = ("--axis", "env.SLOW=unset,40", "--axis", "env.DEPTH=2")
+    words = ("tune", "-o", tmp_path, *axes, "--repeats", "3", "--metric", "output:took", "--no-traces")
+    code, stdout, stderr = run(*words, "--", "sh", "-c", job)
+    assert code == 0, stderr
+    assert "SLOW=unset is faster: 2.43×" in stdout
+    assert "unset SLOW" in stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["winner"] == "env.SLOW=unset env.DEPTH=asis"
+    assert report["search"]["settings"] == 6
+    assert "The search" in (tmp_path / "report.html").read_text()
+    assert run(*words, "--", "sh", "-c", job)[1] == stdout

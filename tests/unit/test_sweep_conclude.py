@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.sweeping import Simulated, axis, plan
+from traceana.errors import TraceanaError
 from traceana.sweep.cells import Cell
 from traceana.sweep.plan import Limits
 from traceana.sweep.report import SweepReport
@@ -74,3 +75,12 @@ def test_nothing_ran_through(tmp_path: Path) -> None:
     runner.fails = lambda turn: True
     found = swept(tmp_path, runner)
     assert (found.sentence, found.winner) == ("No cell ran through.", None)
+
+
+def test_another_environment_is_another_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept(tmp_path, Simulated(times))
+    monkeypatch.setenv("SOMETHING_ELSE", "1")
+    swept(tmp_path, Simulated(times))
+    monkeypatch.setenv("NCCL_P2P_DISABLE", "1")
+    with pytest.raises(TraceanaError, match="holds another sweep"):
+        swept(tmp_path, Simulated(times))

@@ -96,7 +96,7 @@ def opened(folder: Path, head: Head) -> Iterator[Journal]:
         elif first.identity != head.identity:
             raise TraceanaError(
                 f"{folder} holds another sweep ({' '.join(first.command)[:120]}); choose another folder with -o, or "
-                "give the same command, axes and metric to go on with it"
+                "give the same command, axes, metric and variables of NCCL to go on with it"
             )
         yield Journal(descriptor, path, records)
     finally:

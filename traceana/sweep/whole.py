@@ -1,11 +1,13 @@
 """A whole sweep: from its plan to the report in its folder, or to what it would do."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from traceana_capture.launcher.backends import check_machine
+from traceana_capture.launcher.captured_run import RECORDED
 from traceana_capture.masks import masked_words
 
 from traceana import units
@@ -70,9 +72,10 @@ class Sweep:
 
 
 def head(plan: Plan, kind: str) -> Head:
-    """All of a plan but how often, how long and in which order."""
+    """All of a plan but how often, how long and in which order, and of the environment what changes communication."""
     asked = (plan.command, [(axis.name, axis.choices) for axis in plan.axes], plan.values, plan.constraints)
-    content = msgspec.json.encode((kind, asked, plan.metric, plan.gpus))
+    environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(RECORDED))
+    content = msgspec.json.encode((kind, asked, plan.metric, plan.gpus, environment))
     return Head(command=masked_words(plan.command), identity=hashlib.sha256(content).hexdigest())
 
 
