@@ -24,6 +24,8 @@ def of_a_comparison(run: RunReport) -> str | None:
 
 def of_repeats(baseline: Sequence[RunReport], candidate: Sequence[RunReport], runs: int) -> str | None:
     """Records both sides of a comparison `runs` times in turn; None where a name must not be pasted."""
+    if not baseline or not candidate:
+        return None
     one, other = baseline[0], candidate[0]
     versus = _versus(one, other)
     alike = one.setup is not None and other.setup is not None and one.setup.argv == other.setup.argv
