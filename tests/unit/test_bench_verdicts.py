@@ -1,9 +1,11 @@
 """Which backend is fastest, where that changes, and the sizes that are measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from traceana.bench.models import MODELS, messages, sequence_length
+from traceana.bench.models import MODELS, messages, messages_of, sequence_length
 from traceana.bench.plan import parse_size, sizes
 from traceana.bench.verdicts import judged
 from traceana.errors import TraceanaError
@@ -89,6 +91,18 @@ def test_sizes_of_wan_are_those_of_its_shape() -> None:
     assert sequence_length(MODELS["wan-1.3b"], 832, 480, 81) == 21 * 30 * 52
     found = messages("wan-1.3b", "832x480", 81, 2, "bfloat16")
     assert [(one.op, one.message_bytes) for one in found][1] == ("all_to_all_4d", 32760 // 2 * 12 * 128 * 2)
+
+
+def test_sizes_are_those_of_captured_runs() -> None:
+    # sglang 0.5.23 on CPU: `sglang generate` of a Wan of 4 heads of 32 at 64x64 and 5 frames, two ranks, as analyze
+    # lists its calls: 144 all_to_all of 4096 bytes, 12 all_gather of 8192.
+    tiny = replace(MODELS["wan-1.3b"], heads=4, head_size=32)
+    found = messages_of(tiny, sequence_length(tiny, 64, 64, 5), 2, 2)
+    assert {(one.op, one.message_bytes) for one in found} >= {("all_to_all", 4096), ("all_gather", 8192)}
+    # tests/traces/h200/torch-2r: 4096 tokens, 16 heads of 64, and query, key and value in one exchange.
+    block = replace(MODELS["wan-1.3b"], heads=16, head_size=64)
+    alone = [one.message_bytes for one in messages_of(block, 4096, 2, 2) if one.op == "all_to_all"]
+    assert alone == [12 << 20, 4 << 20]
 
 
 @pytest.mark.parametrize(

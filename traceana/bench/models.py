@@ -26,14 +26,28 @@ class Model:
     video: bool
     tensor_parallel: bool
     source: str
+    gathers: bool = False
+    """Whether ranks gather what the last layer makes, once a forward pass."""
 
 
 MODELS = {
     "wan-1.3b": Model(
-        heads=12, head_size=128, text_tokens=0, video=True, tensor_parallel=False, source="Wan-AI/Wan2.1-T2V-1.3B"
+        heads=12,
+        head_size=128,
+        text_tokens=0,
+        video=True,
+        tensor_parallel=False,
+        gathers=True,
+        source="Wan-AI/Wan2.1-T2V-1.3B",
     ),
     "wan-14b": Model(
-        heads=40, head_size=128, text_tokens=0, video=True, tensor_parallel=False, source="Wan-AI/Wan2.1-T2V-14B"
+        heads=40,
+        head_size=128,
+        text_tokens=0,
+        video=True,
+        tensor_parallel=False,
+        gathers=True,
+        source="Wan-AI/Wan2.1-T2V-14B",
     ),
     "hunyuan": Model(
         heads=24, head_size=128, text_tokens=256, video=True, tensor_parallel=False, source="tencent/HunyuanVideo"
@@ -65,25 +79,32 @@ def messages(name: str, resolution: str, frames: int, ranks: int, dtype: str) ->
     Raises TraceanaError where the model or the resolution is not known, or heads do not divide among the ranks.
     """
     model = _model(name)
-    width, height = _resolution(resolution)
-    tokens = sequence_length(model, width, height, frames)
-    if model.tensor_parallel:
-        hidden = model.heads * model.head_size
-        return (Message(op="all_reduce", message_bytes=(tokens + model.text_tokens) * hidden * DTYPES[dtype]),)
-    if model.heads % ranks:
+    if not model.tensor_parallel and model.heads % ranks:
         raise TraceanaError(f"--model {name}: its {model.heads} heads do not divide among {ranks} ranks")
+    return messages_of(model, sequence_length(model, *_resolution(resolution), frames), ranks, DTYPES[dtype])
+
+
+def messages_of(model: Model, tokens: int, ranks: int, element_bytes: int) -> tuple[Message, ...]:
+    """The same of a sequence of `tokens`.
+
+    sglang 0.5.23 packs query, key and value into one exchange on GPUs and sends them one by one on CPUs; Wan's ranks
+    also gather what the last layer makes.
+    """
+    hidden = model.heads * model.head_size
+    if model.tensor_parallel:
+        return (Message(op="all_reduce", message_bytes=(tokens + model.text_tokens) * hidden * element_bytes),)
     # Sequences are padded to the number of ranks.
     local = -(-tokens // ranks)
-    shape = (1, local, model.heads, model.head_size)
-    whole = local * model.heads * model.head_size * DTYPES[dtype]
-    return (
-        Message(op="all_to_all_4d", message_bytes=3 * whole, shape=(3, *shape[1:])),
-        Message(op="all_to_all_4d", message_bytes=whole, shape=shape),
-        Message(op="all_to_all_4d_copies", message_bytes=3 * whole, shape=(3, *shape[1:])),
-        Message(op="all_to_all_4d_copies", message_bytes=whole, shape=shape),
-        Message(op="all_to_all", message_bytes=3 * whole),
-        Message(op="all_to_all", message_bytes=whole),
-    )
+    shape = (local, model.heads, model.head_size)
+    whole = local * hidden * element_bytes
+    exchanges = [
+        Message(op=op, message_bytes=count * whole, shape=(count, *shape))
+        for op in ("all_to_all_4d", "all_to_all_4d_copies")
+        for count in (3, 1)
+    ]
+    alone = [Message(op="all_to_all", message_bytes=count * whole) for count in (3, 1)]
+    gathered = [Message(op="all_gather", message_bytes=ranks * whole)] if model.gathers else []
+    return (*exchanges, *alone, *gathered)
 
 
 def described(name: str, resolution: str, frames: int, ranks: int) -> str:
