@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests import reports
 from tests.report_variants import many_runs, without_calls
 from traceana.render.answer.causes import EXPOSED_IS, explained
@@ -10,6 +12,7 @@ from traceana.render.answer.late import late_of, late_rank
 from traceana.render.answer.overview import costly
 from traceana.render.answer.typical_step import typical_step
 from traceana.render.text.overview import overview_table
+from traceana.render.text.tables import show
 from traceana.report import Clock, ExposedIs, StepTime, Straggler
 
 
@@ -79,11 +82,18 @@ def test_the_table_has_a_column_a_side_and_ends_with_what_to_type() -> None:
     assert facts["not covered because"][0].startswith("90\xa0% compute lies behind the call on its stream")
     assert facts["late rank"][0] == "1, 2.67\xa0ms a step that its peers wait together"
     settles = "--backend torch --versus pynccl --repeat 3 -- torchrun --nproc-per-node 2 train.py --prompt 'a cat'"
-    assert table.notes == (
-        "next: traceana open traces/torch --at worst-wait",
-        f"next: traceana capture -o more-traces {settles}",
+    assert table.commands == (
+        "traceana open traces/torch --at worst-wait",
+        f"traceana capture -o more-traces {settles}",
     )
-    assert overview_table(reports.one_run()).notes == table.notes
+    assert overview_table(reports.one_run()).commands == table.commands
+
+
+def test_a_command_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    table = overview_table(reports.two_runs())
+    long = "traceana capture -- python " + "generate.py " * 40
+    show([replace(table, commands=(long,))])
+    assert long.strip() in capsys.readouterr().out
 
 
 def test_repeats_share_a_column() -> None:

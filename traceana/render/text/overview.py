@@ -16,12 +16,14 @@ def overview_table(report: Report) -> TextTable:
     report = baseline_first(report)
     found = glance(report)
     more = [f"{units.plural(found.left_out, 'more side')} in the report"] if found.left_out else []
+    commands = _next(report)
     return TextTable(
         title="At a glance, a mean rank's times",
         columns=("", *found.labels),
         rows=tuple((name, *values) for name, values in found.rows),
         text_columns=1 + len(found.labels),
-        notes=(*more, *(f"next: {command}" for command in _next(report))),
+        notes=(*more, *(["next:"] if commands else [])),
+        commands=tuple(commands),
     )
 
 

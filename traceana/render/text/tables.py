@@ -13,13 +13,17 @@ _PIPE_COLUMNS = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextTable:
-    """A titled table; the first `text_columns` columns are words, the others numbers. `notes` follow it."""
+    """A titled table; the first `text_columns` columns are words, the others numbers.
+
+    `notes` follow it, then `commands` to type, each on a line that is never broken.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 def markdown(tables: Sequence[TextTable]) -> str:
@@ -33,7 +37,7 @@ def _markdown_table(table: TextTable) -> str:
     lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in grid]
     if lines:
         lines.insert(1, "| " + " | ".join(rules) + " |")
-    notes = [f"- {_escaped(note)}" for note in table.notes]
+    notes = [f"- {_escaped(note)}" for note in (*table.notes, *table.commands)]
     parts = (f"### {_escaped(table.title)}", "\n".join(lines), "\n".join(notes))
     return "\n\n".join(part for part in parts if part)
 
@@ -63,6 +67,8 @@ def show(tables: Sequence[TextTable]) -> None:
             console.print(grid)
         for note in table.notes:
             console.print(Text(f"  {plain(note)}"))
+        for command in table.commands:
+            console.print(Text(f"  {plain(command)}"), soft_wrap=True)
         console.print()
 
 
