@@ -6,8 +6,9 @@ from traceana.analyze.run import AnalyzedRun
 from traceana.analyze.work import RankWork
 from traceana.errors import TraceanaError
 from traceana.replay import wishes
+from traceana.replay.play import NotKnownError
 from traceana.replay.predict import Change, what_if
-from traceana.replay.recorded import NotKnownError, Recorded, recorded
+from traceana.replay.recorded import Recorded, recorded
 from traceana.report import WhatIf
 
 MOST = 3
@@ -21,10 +22,9 @@ _SMALLEST = 0.001
 def what_helps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> tuple[tuple[WhatIf, ...] | None, str | None]:
     """At most three changes, the largest first; or the reason why none is known."""
     try:
-        ready = recorded(run, works, _steps(run, works))
+        return most_helpful(recorded(run, works, _steps(run, works)), run), None
     except NotKnownError as error:
         return None, str(error)
-    return most_helpful(ready, run), None
 
 
 def _steps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> int:

@@ -10,8 +10,12 @@ from traceana.trace.columns import Ints
 _MOST_AT_ONCE = 10_000
 
 
+class NotKnownError(TraceanaError):
+    """The recording does not tell enough to replay the run."""
+
+
 def play(graph: Graph) -> Ints:
-    """When each node happens. Raises TraceanaError where nodes depend on each other in a circle."""
+    """When each node happens. Raises NotKnownError where nodes depend on each other in a circle."""
     order = _in_order(graph.time_ns, graph.edges)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -47,4 +51,4 @@ def _in_order(time_ns: Ints, edges: Edges) -> Ints:
         if (deeper == depth).all():
             return np.lexsort((depth, time_ns))
         depth = deeper
-    raise TraceanaError("the run's activities depend on each other in a circle: their times cannot be right")
+    raise NotKnownError("the run's activities depend on each other in a circle: their times cannot be right")

@@ -10,21 +10,16 @@ from traceana import units
 from traceana.analyze.calls import Calls
 from traceana.analyze.run import AnalyzedRun
 from traceana.analyze.work import RankWork
-from traceana.errors import TraceanaError
 from traceana.replay.build import build, first_moment
 from traceana.replay.changes import meets
 from traceana.replay.graph import Graph
-from traceana.replay.play import play
+from traceana.replay.play import NotKnownError, play
 from traceana.replay.steps import OUTSIDE, StepsOfGraph, steps_of_graph
 from traceana.trace.columns import Bools, Ints
 
 WITHIN = 0.03
 """The unchanged replay must give the measured steps as near as this."""
 _MATCHED, _LAUNCHED = 0.95, 0.95
-
-
-class NotKnownError(TraceanaError):
-    """The recording does not tell enough to replay the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
