@@ -172,7 +172,7 @@ def test_things_that_wait_for_each_other_are_refused() -> None:
     nothing = np.zeros(2, dtype=np.int64)
     graph = graph_of(work([(5, 50, 7, COMPUTE, 0)], AHEAD[:1]))
     circle = Edges(source=np.array([0, 1]), target=np.array([1, 0]), lag_ns=nothing, op=nothing - 1)
-    host = Host(rank=nothing[:0], after=nothing[:0], gap_ns=nothing[:0])
+    host = Host(rank=nothing[:0], after=nothing[:0], gap_ns=nothing[:0], follows=nothing[:0] > 0)
     with pytest.raises(NotKnownError, match="in a circle"):
         play(replace(graph, time_ns=nothing, duration_ns=nothing, delay_ns=nothing, edges=circle, host=host))
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.commands import refused, traceana
 from tests.synthetic import Call, Run, write_run
+from tests.synthetic.play import MARGIN_NS
 
 NEAR = 0.01
 US = 1_000
@@ -60,13 +61,22 @@ def test_a_late_rank_is_as_quick_as_its_peers(tmp_path: Path) -> None:
     assert found["predicted_step_ns"] == pytest.approx(step_ns(tmp_path / "even", replace(RUN, world_size=4)), rel=NEAR)
 
 
-def test_launches_without_gaps(tmp_path: Path) -> None:
-    slow = replace(RUN, launched_ahead=False)
-    write_run(tmp_path, slow)
-    assert whatif(tmp_path, "--no-launch-gaps")["predicted_step_ns"] < whatif(tmp_path)["measured_step_ns"]
-    # A host that launches everything just before it begins does not let the device go faster.
-    unchanged = whatif(tmp_path, "--transfer", "all_to_all=0.25")
-    assert unchanged["predicted_step_ns"] == pytest.approx(unchanged["measured_step_ns"], rel=NEAR)
+def test_a_host_that_follows_its_device_launches_earlier_when_that_is_done_earlier(tmp_path: Path) -> None:
+    """Every launch stands 5 µs before its kernel, whenever that was."""
+    write_run(tmp_path / "as it was", replace(RUN, launched_ahead=False))
+    found = whatif(tmp_path / "as it was", "--transfer", "all_to_all=0.25")
+    assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(300 * US, rel=NEAR)
+    paused = 2 * (RUN.pause_ns - MARGIN_NS)
+    found = whatif(tmp_path / "as it was", "--no-launch-gaps")
+    assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(paused, rel=0.1)
+    late = replace(
+        RUN, world_size=4, calls=(replace(ALL_TO_ALL, delays_ns={2: 500 * US}), ALL_REDUCE), launched_ahead=False
+    )
+    write_run(tmp_path / "late", late)
+    found = whatif(tmp_path / "late", "--no-straggler")
+    assert found["predicted_step_ns"] == pytest.approx(
+        step_ns(tmp_path / "even", replace(RUN, world_size=4, launched_ahead=False)), rel=NEAR
+    )
 
 
 def test_bench_figures_take_the_transfers_place(run: Path, tmp_path: Path) -> None:

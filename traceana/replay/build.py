@@ -11,6 +11,7 @@ from traceana.analyze.work import RankWork
 from traceana.replay.graph import Activities, Edges, Graph, Host
 from traceana.replay.host import Blocked, blocked, gaps, last_wait
 from traceana.replay.meetings import meetings
+from traceana.replay.pacing import followed, follows_device
 from traceana.replay.streams import Pairs, event_pairs, prompt_pairs, stream_pairs, usual
 from traceana.trace.columns import Ints
 
@@ -29,11 +30,23 @@ class _Rank:
     first_wait: int
     root: int
     calls: Ints
+    followed: Ints
+    """For each host operation the activity whose end it followed, of all ranks', or -1."""
 
-    def resumed(self) -> Ints:
+    def resumed(self, leave: Ints) -> Ints:
         """For each host operation the node at which the host went on before it."""
         wait = last_wait(self.work.host_start_ns, self.blocked)
-        return np.where(wait >= 0, self.first_wait + wait, self.root)
+        resumed = np.where(wait >= 0, self.first_wait + wait, self.root)
+        return np.where(self.followed >= 0, leave[self.followed], resumed) if len(leave) else resumed
+
+    def gap_ns(self) -> Ints:
+        """For each host operation the time since the host went on or, if that was later, since the one before it."""
+        start = self.work.host_start_ns
+        gap = gaps(start, last_wait(start, self.blocked), self.blocked, 0)
+        ends = np.append(self.work.end_ns, 0)[np.where(self.followed >= 0, self.followed - self.first_activity, -1)]
+        first = np.diff(self.followed, prepend=-1) != 0
+        before = np.where(first, ends, np.concatenate((start[:1], start[:-1])))
+        return np.where(self.followed >= 0, start - before, gap)
 
 
 def build(works: Mapping[int, RankWork], calls: Calls, clocks: ClockOffsets) -> Graph:
@@ -52,7 +65,7 @@ def build(works: Mapping[int, RankWork], calls: Calls, clocks: ClockOffsets) -> 
         duration_ns=duration,
         delay_ns=np.zeros_like(duration),
         edges=met.edges,
-        host=_host(ranks),
+        host=_host(ranks, met.leave),
         activities=replace(activities, leave=met.leave),
     )
     graph = _with(graph, [edges for one in ranks for edges in _host_edges(one, graph, ends)])
@@ -107,6 +120,8 @@ def _placed(works: Sequence[tuple[int, RankWork]], calls: Calls) -> list[_Rank]:
     for place, (rank, work) in enumerate(works):
         held = blocked(work)
         rows = np.flatnonzero(calls.rank == rank)
+        follows = follows_device(work, stream_pairs(work))
+        behind = followed(work) if follows else np.full(len(work.host_start_ns), -1, dtype=np.int64)
         of_call = np.where(work.call >= 0, rows[work.call], -1) if len(rows) else np.full(len(work), -1, dtype=np.int64)
         found.append(
             _Rank(
@@ -118,6 +133,7 @@ def _placed(works: Sequence[tuple[int, RankWork]], calls: Calls) -> list[_Rank]:
                 first_wait=wait,
                 root=all_activities + place,
                 calls=of_call,
+                followed=np.where(behind >= 0, behind + activity, -1),
             )
         )
         activity, op, wait = activity + len(work), op + len(work.host_start_ns), wait + len(held.op)
@@ -141,16 +157,12 @@ def _activities(ranks: Sequence[_Rank], calls: Calls) -> Activities:
     )
 
 
-def _host(ranks: Sequence[_Rank]) -> Host:
+def _host(ranks: Sequence[_Rank], leave: Ints) -> Host:
     return Host(
         rank=np.repeat([one.rank for one in ranks], [len(one.work.host_start_ns) for one in ranks]),
-        after=_joined([one.resumed() for one in ranks]),
-        gap_ns=_joined(
-            [
-                gaps(one.work.host_start_ns, last_wait(one.work.host_start_ns, one.blocked), one.blocked, 0)
-                for one in ranks
-            ]
-        ),
+        after=_joined([one.resumed(leave) for one in ranks]),
+        gap_ns=_joined([one.gap_ns() for one in ranks]),
+        follows=np.concatenate([one.followed >= 0 for one in ranks]),
     )
 
 
@@ -159,7 +171,7 @@ def _host_edges(one: _Rank, graph: Graph, ends: Ints) -> list[Edges]:
     held = one.blocked
     op = held.op + one.first_op
     hosts = Edges(
-        source=one.resumed()[held.op],
+        source=one.resumed(graph.activities.leave)[held.op],
         target=one.first_wait + np.arange(len(op)),
         lag_ns=np.zeros(len(op), dtype=np.int64),
         op=op,
@@ -175,7 +187,7 @@ def _device_edges(one: _Rank, graph: Graph, ends: Ints) -> list[Edges]:
     launched = np.flatnonzero(work.launch >= 0)
     op = work.launch[launched]
     launches = Edges(
-        source=one.resumed()[op],
+        source=one.resumed(graph.activities.leave)[op],
         target=launched + one.first_activity,
         lag_ns=np.minimum(work.start_ns[launched] - work.host_start_ns[op], usually.latency_ns),
         op=op + one.first_op,

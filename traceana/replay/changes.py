@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from traceana.analyze.calls import Calls
+from traceana.analyze.causes.idle import LAUNCH_LATENCY_NS
 from traceana.replay.graph import Edges, Floats, Graph
 from traceana.trace.columns import Bools, Ints
 
@@ -56,7 +57,10 @@ def without_launch_gaps(graph: Graph) -> Graph:
     """The host launches all that it launches between two waits at once, as a CUDA graph does."""
     host = graph.host
     first = np.diff(host.after, prepend=-1) != 0
-    return replace(graph, host=replace(host, gap_ns=np.where(first, host.gap_ns, 0)))
+    # A host that followed its device is ahead of it.
+    ahead = np.minimum(host.gap_ns, -LAUNCH_LATENCY_NS)
+    gap = np.where(host.follows, ahead, np.where(first, host.gap_ns, 0))
+    return replace(graph, host=replace(host, gap_ns=gap))
 
 
 def overlapped(graph: Graph, chosen: Bools) -> Graph:

@@ -53,12 +53,14 @@ class Host:
     """The host operations of all ranks, rank by rank and in order of start.
 
     `after` is the node at which the host last went on before it, from which gaps count; `gap_ns` the time since that or
-    since the operation before it, whichever was later.
+    since the operation before it, whichever was later. Where a host `follows` its device that node is the end of an
+    activity, and the gap is negative where the launch came before it.
     """
 
     rank: Ints
     after: Ints
     gap_ns: Ints
+    follows: Bools
 
     def offset_ns(self) -> Ints:
         """For each operation the sum of the gaps since `after`."""
