@@ -121,6 +121,22 @@ def test_the_host_that_waits_for_the_device_launches_earlier_when_it_is_done_ear
     assert starts(halved(graph_of(rank, rank)))[:3] == [5, 51, 120]
 
 
+def test_a_launch_that_waits_for_room_in_the_queue_returns_when_an_activity_is_done() -> None:
+    many = 510
+    host = [(one, one + 0.5, LAUNCHES) for one in range(many)]
+    host += [(many, 1_002, LAUNCHES), (1_003, 1_004, LAUNCHES)]
+    done = [(5, 1_001, 7, CALL, 0)]
+    done += [(1_002 + 2 * one, 1_003 + 2 * one, 7, COMPUTE, 1 + one) for one in range(many)]
+    # Launched when there was room again, and begun at once: on a stream that has nothing else to do.
+    done += [(1_008, 1_009, 8, COMPUTE, many + 1)]
+    order = sorted(range(len(done)), key=lambda row: done[row][0])
+    rank = work([done[row] for row in order], host)
+    graph = halved(graph_of(rank, rank))
+    alone = order.index(len(done) - 1)
+    # The call is over at 503, before the host comes to that launch, at 510.
+    assert starts(graph)[alone] == 1_008 - (1_001 - many)
+
+
 def test_nobody_leaves_a_call_before_the_last_has_come() -> None:
     early = work([(5, 50, 7, COMPUTE, 0), (51, 251, 7, CALL, 1), (252, 300, 7, COMPUTE, 2)], AHEAD)
     late = work([(5, 150, 7, COMPUTE, 0), (151, 251, 7, CALL, 1), (252, 300, 7, COMPUTE, 2)], AHEAD)

@@ -35,7 +35,7 @@ def blocked(work: RankWork) -> Blocked:
     op = np.flatnonzero(waits | full)
     op = op[np.argsort(work.host_end_ns[op], kind="stable")]
     streams = [np.flatnonzero(work.stream == one) for one in np.unique(work.stream).tolist()]
-    pairs = [(row, one) for row, at in enumerate(op.tolist()) for one in _held_by(work, at, bool(full[at]), streams)]
+    pairs = [(row, one) for row, at in enumerate(op.tolist()) for one in _held_by(work, at, streams)]
     waiter, activity = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return Blocked(op=op, end_ns=work.host_end_ns[op], waiter=waiter, activity=activity)
 
@@ -48,14 +48,15 @@ def _stalled(work: RankWork) -> Bools:
     return np.asarray((work.host_does == LAUNCHES) & long & (launched - done >= _FULL_QUEUE))
 
 
-def _held_by(work: RankWork, op: int, full: bool, streams: list[Ints]) -> list[int]:
+def _held_by(work: RankWork, op: int, streams: list[Ints]) -> list[int]:
     """The activities for whose end a host operation waited."""
     if work.host_does[op] == COPIES:
         return [int(one) for one in np.flatnonzero(work.launch == op)]
-    until = int(work.host_end_ns[op]) + _STAMPS_NS
+    whole = work.host_does[op] == _DEVICE
+    until = int(work.host_end_ns[op]) + (_STAMPS_NS if whole else 0)
     found = [_last(work, rows, op, until) for rows in streams]
     known = [one for one in found if one >= 0]
-    if work.host_does[op] == _DEVICE and not full:
+    if whole:
         return known
     return [max(known, key=lambda one: int(work.end_ns[one]))] if known else []
 
