@@ -6,7 +6,7 @@ import pytest
 
 from tests.commands import run
 from traceana.errors import TraceanaError
-from traceana.sweep.cells import cells
+from traceana.sweep.cells import baseline, cells
 from traceana.sweep.read_plan import Flags, built_in, parse, plan_of, seconds, text_of
 
 YAML = """
@@ -75,6 +75,13 @@ def test_a_built_in_plan_prints_itself(tmp_path: Path) -> None:
     copy = tmp_path / "wan-sp.yaml"
     copy.write_text(stdout)
     assert plan_of(str(copy), Flags()) == plan_of("wan-sp", Flags())
+
+
+def test_a_baseline_that_flags_took_out_is_the_first_cell() -> None:
+    found = plan_of("wan-sp", Flags(axes=("ulysses=2,4",)))
+    assert baseline(found, cells(found)).label == "ulysses=2 backend=torch"
+    kept = plan_of("wan-sp", Flags(axes=("ulysses=2,1",)))
+    assert baseline(kept, cells(kept)).label == "ulysses=1 backend=asis"
 
 
 @pytest.mark.parametrize(("text", "value"), [("", None), ("90", 90), ("1.5m", 90), ("2h", 7200), ("1d", 86400)])

@@ -22,6 +22,8 @@ LARGEST_DIFFERENCE = 0.02
 _LARGEST_FILE = 1 << 30
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _VIDEOS = (".mp4", ".gif", ".webm")
+_PACKAGES = {"PIL": "Pillow"}
+"""Names under which pip knows modules."""
 Array = npt.NDArray[Any]
 
 
@@ -113,7 +115,7 @@ def _compare_files(ours: Path, theirs: Path, psnr: list[float], differences: lis
     try:
         a, b = (read(path).astype(np.float64) for path in (ours, theirs))
     except ImportError as error:
-        return "unknown", f"other bytes; to tell how far, install {error.name}"
+        return "unknown", f"other bytes; to tell how far, install {_PACKAGES.get(error.name or '', error.name)}"
     except Exception as error:  # whatever a stranger's file makes a decoder raise
         return "unknown", f"other bytes, and it cannot be read ({error})"
     if a.shape != b.shape:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -137,7 +138,7 @@ def changed(plan: Plan, flags: Flags) -> Plan:
         gpus=flags.gpus or plan.gpus or ("gpus" if "gpus" in axes else None),
         repeats=plan.repeats if flags.repeats is None else flags.repeats,
         metric=flags.metric or plan.metric,
-        baseline=tuple(_pair("--baseline", one) for one in flags.baseline.split(",") if one) or plan.baseline,
+        baseline=tuple(_pair("--baseline", one) for one in flags.baseline.split(",") if one) or _left(plan, axes),
         limits=Limits(
             run_s=seconds(flags.run_limit) or limits.run_s,
             whole_s=seconds(flags.time_limit) or limits.whole_s,
@@ -146,6 +147,13 @@ def changed(plan: Plan, flags: Flags) -> Plan:
         traced=plan.traced if flags.traced is None else flags.traced,
         seed=plan.seed if flags.seed is None else flags.seed,
     )
+
+
+def _left(plan: Plan, axes: Mapping[str, Axis]) -> tuple[tuple[str, str], ...]:
+    """Of the plan's baseline what flags have not taken out of its axes."""
+    labels = {name: [choice.label for choice in axis.choices] for name, axis in axes.items()}
+    replaced = [name for name, _ in plan.baseline if axes.get(name) not in plan.axes]
+    return tuple((name, value) for name, value in plan.baseline if name not in replaced or value in labels[name])
 
 
 def seconds(text: str) -> float | None:
