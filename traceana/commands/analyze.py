@@ -78,6 +78,9 @@ Examples:
     show_default=True,
     help="What to print: the runs at a glance, the summary as markdown for a pull request, or report.json.",
 )
+@click.option(
+    "--force", is_flag=True, help="Replace a report of other runs; an earlier one of these is replaced anyway."
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def command(
     paths: tuple[Path, ...],
@@ -93,10 +96,13 @@ def command(
     hta: bool,
     form: str,
     open_report: bool,
+    force: bool,
 ) -> None:
     """Analyze and say what was found."""
     from traceana.saved.bench import read_bench
+    from traceana.saved.output import check_link
 
+    check_link(output)
     settings = Settings(
         baseline=baseline,
         workers=workers,
@@ -109,7 +115,7 @@ def command(
     )
     with progress_bar("reading traces") as progress:
         analysis = analyze(paths, settings, progress, _load_renderers)
-    report = _write(analysis, output)
+    report = _write(analysis, output, force=force)
     _say(analysis, aside=form != "text")
     _show(analysis.report, form, output)
     say(f"report: {report}", err=form != "text")
@@ -137,20 +143,23 @@ def _load_renderers() -> None:
     importlib.import_module("traceana.render.html")
 
 
-def _write(analysis: Analysis, folder: Path) -> Path:
+def _write(analysis: Analysis, folder: Path, *, force: bool) -> Path:
     """Write report.html, report.json and collectives.parquet; return the page's path."""
     from traceana.render.html import render
+    from traceana.saved.output import PAGE, check_free, replacing
     from traceana.saved.write import write
 
+    if not force:
+        check_free(folder, analysis.report)
     html = render(analysis.report)
-    page = folder / "report.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        page.write_text(html, encoding="utf-8")
+        with replacing(folder / PAGE) as partial:
+            partial.write_bytes(html.encode("utf-8", "replace"))
         write(analysis.report, analysis.runs, folder)
     except OSError as error:
         raise TraceanaError(f"{folder}: cannot be written ({error.strerror}); name another folder with -o") from error
-    return page
+    return folder / PAGE
 
 
 def parse_edges(text: str) -> tuple[int, ...]:

@@ -9,9 +9,12 @@ import pyarrow.parquet as parquet
 from traceana.analyze.run import AnalyzedRun
 from traceana.report import Report
 from traceana.saved import calls
+from traceana.saved.output import REPORT, replacing
 
 
 def write(report: Report, runs: Sequence[AnalyzedRun], folder: Path) -> None:
     """Write both files; raises OSError."""
-    (folder / "report.json").write_bytes(msgspec.json.encode(report))
-    parquet.write_table(calls.table(runs), folder / calls.FILE)
+    with replacing(folder / REPORT) as partial:
+        partial.write_bytes(msgspec.json.encode(report))
+    with replacing(folder / calls.FILE) as partial:
+        parquet.write_table(calls.table(runs), partial)
