@@ -74,7 +74,11 @@ class Nccl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rank:
-    """`outcome` is complete or missing; `bytes` are of the published file."""
+    """`outcome` is complete or missing; `bytes` are of the published file.
+
+    `lasted_s` is the window's length; `still_to_come` says which of the steps that were asked for were recorded, where
+    these are not all.
+    """
 
     rank: int
     pid: int | None
@@ -83,6 +87,8 @@ class Rank:
     reason: str
     file: str | None
     bytes: int
+    lasted_s: float | None = None
+    still_to_come: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

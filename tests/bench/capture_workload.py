@@ -28,11 +28,22 @@ TURNS, PART = 60, 1000
 FEWER = {"cuda": 4}
 
 
+class Layer(torch.nn.Module):
+    """Where the work is done, as a model's collectives are issued in its modules."""
+
+    def forward(self, loop: "Loop", all_reduce: Callable[..., object]) -> None:
+        """One iteration."""
+        tensor = loop.tensor
+        for _ in range(loop.options.operators // 2):
+            tensor = torch.relu(tensor * 0.5)
+        all_reduce(tensor if loop.elsewhere is None else loop.elsewhere)
+
+
 class Loop:
     """`operators` elementwise operators and a collective, so many times, in rounds; the fastest round counts."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
+        self.options, self.layer = options, Layer()
         fake = options.device == "fake"
         self.tensor = torch.ones(64, 64, device="cpu" if fake else options.device)
         # Not on the CPU, so capture leaves it to NCCL's own description.
@@ -48,10 +59,7 @@ class Loop:
         self._wait()
         begin = self.clock()
         for _ in range(calls):
-            tensor = self.tensor
-            for _ in range(self.options.operators // 2):
-                tensor = torch.relu(tensor * 0.5)
-            all_reduce(tensor if self.elsewhere is None else self.elsewhere)
+            self.layer(self, all_reduce)
         self._wait()
         return (self.clock() - begin) / calls * 1e6
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from click import Command
-from traceana_capture.agent import kills, window
+from traceana_capture.agent import closing, kills
 from traceana_capture.launcher import launch, processes, rescue
 
 from tests.integration.test_compare_truth import SEEDS
@@ -91,7 +91,7 @@ def _of_endings() -> list[Figure]:
         Figure(document=CAPTURE, statement=f"the exit code is {launch.TIMED_OUT}"),
         Figure(document=CAPTURE, statement=f"SIGTERM, and SIGKILL {processes.TERM_GRACE_S:g} s later"),
         Figure(document=CAPTURE, statement=f"exit code {rescue.EXIT_CODE} in `run.json`"),
-        Figure(document=CAPTURE, statement=f"does not come back within {window.PATIENCE_S:g} s"),
+        Figure(document=CAPTURE, statement=f"does not come back within {closing.PATIENCE_S:g} s"),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from traceana_capture.launcher.inject import inject
 from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.workers import Ranks
 
 from tests import warm
 from tests.capturing import run
@@ -202,9 +203,13 @@ def test_a_process_that_cannot_be_prepared_runs_without_a_window(
     settings = json.loads(environment["TRACEANA_CAPTURE"])
     del settings["backend"]
     monkeypatch.setenv("TRACEANA_CAPTURE", json.dumps(settings))
+    launcher = Ranks(tmp_path)
     done = capture.alone("work(); print(torch.autograd.profiler._is_profiler_enabled)")
     assert (done.returncode, done.stdout) == (0, "False\n")
     assert "will not be recorded: KeyError('backend')" in done.stderr
+    launcher.close()
+    # Nobody is there any more for what inherits the variable now, such as a daemon.
+    assert capture.alone("work()").stderr == ""
 
 
 BOUNDS = {
@@ -308,7 +313,8 @@ def test_a_subgroups_end_is_not_the_windows(capture: Runs) -> None:
 
 def test_nothing_is_kept_alive_after_the_window(capture: Runs) -> None:
     program = """
-from traceana_capture.agent.call_notes import CALLS, kind, shared_keys
+from traceana_capture.agent.call_keys import kind, shared_keys
+from traceana_capture.agent.call_notes import CALLS
 import gc, weakref
 group = dist.new_group([0], backend="gloo")
 dist.all_reduce(x, group=group)

@@ -1,5 +1,6 @@
 """--backend: what the adapter does to a stand-in of sglang's modules, where c10d's calls go, and what is reported."""
 
+import datetime
 import types
 from typing import Any
 
@@ -223,3 +224,17 @@ def kernel(name: str, **args: object) -> dict[str, Any]:
 def test_a_mismatch_is_told(asked: str, adapters: list[str], events: list[Any], message: str | None) -> None:
     told = backends.mismatch(asked, adapters, backends.seen(events))
     assert (told is None) if message is None else (told is not None and message in told)
+
+
+def test_a_call_that_pynccl_carried_is_a_work_of_c10ds() -> None:
+    """Programs ask of it what they ask of NCCL's, `isinstance` too."""
+    received = torch.ones(3)
+    work = routes.Issued([received])
+    assert isinstance(work, dist.Work)
+    assert work.wait() is work.wait(datetime.timedelta(seconds=1)) is work.is_completed() is work.is_success() is True
+    assert work.exception() is None
+    assert work.result()[0] is received
+    work.synchronize()
+    work.block_current_stream()
+    assert work.get_future().then(lambda future: future.value()[0].sum()).wait() == 3
+    assert work.get_future_result().wait() == 0

@@ -1,5 +1,6 @@
 """Collectives that neither c10d nor NCCL carries, by stand-ins of the classes and traces made by hand."""
 
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from traceana_capture.agent import direct
-from traceana_capture.agent.call_notes import Calls, forget_groups
+from traceana_capture.agent.call_keys import forget_groups
+from traceana_capture.agent.call_notes import Calls
 from traceana_capture.launcher.graph_replays import annotate_replays
 from traceana_capture.launcher.publish import annotate, record
 
@@ -64,6 +66,47 @@ def test_custom_all_reduce_has_its_size_unless_it_did_nothing(noted: Calls) -> N
     assert (first["traceana backend"], first["traceana library"]) == ("custom all-reduce", "vllm")
     assert third is not None
     assert third["dtype"] == "Half"
+
+
+def test_a_try_that_did_nothing_is_no_call(noted: Calls) -> None:
+    """Sglang tries CUDA IPC, which answers None, and then issues the call itself: one call."""
+    module: Any = types.ModuleType("vllm.distributed.device_communicators.custom_all_reduce")
+    module.CustomAllreduce = type("CustomAllreduce", (CustomAllreduce,), {})
+    direct.watch(module)
+    communicator = module.CustomAllreduce(100)
+    communicator.custom_all_reduce(torch.ones(128))
+    assert noted.seen == 0
+    communicator.custom_all_reduce(torch.ones(64))
+    assert noted.seen == 1
+
+
+def test_what_a_thread_takes_back_is_its_own(noted: Calls) -> None:
+    keys, begun, taken = {"Collective name": "allreduce"}, threading.Event(), threading.Event()
+
+    def other() -> None:
+        noted.span(keys, 2, 2, None)
+        begun.set()
+        taken.wait()
+
+    def graph() -> None:
+        noted.span(keys, 5, 5, None)
+
+    thread = threading.Thread(target=other)
+    noted.span(keys, 1, 1, None)
+    thread.start()
+    begun.wait()
+    noted.take_back()
+    taken.set()
+    thread.join()
+    assert [sent for _, sent, *_ in noted.calls.values()] == [2]
+    noted.begin_graph()
+    noted.span(keys, 4, 4, None)
+    thread = threading.Thread(target=graph)
+    thread.start()
+    thread.join()
+    noted.take_back()
+    assert [call and call[1] for call in noted.graphs[-1]] == [None, 5]
+    assert [len(graph) for graph in noted.export()["graphs"]] == [1]
 
 
 def test_one_exchange_of_three_tensors_is_one_call(noted: Calls) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from traceana_capture.agent import functional, point_to_point
-from traceana_capture.agent.call_notes import Calls, forget_groups, shared_keys
+from traceana_capture.agent.call_keys import forget_groups, shared_keys
+from traceana_capture.agent.call_notes import Calls
 
 
 @pytest.fixture

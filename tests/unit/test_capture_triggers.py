@@ -18,8 +18,14 @@ class Noted:
         self.profiler: object = None
         self.events: list[object] = []
         self.asked = 0
+        self.settings: dict[str, Any] = {}
+        self.lone: list[bool] = []
 
-    def open(self) -> None:
+    def is_delayed(self) -> bool:
+        return False
+
+    def open(self, *, lone: bool = False) -> None:
+        self.lone.append(lone)
         if self.profiler is None and "close" not in self.events:
             self.profiler = object()
             self.events.append("open")
@@ -36,7 +42,8 @@ class Noted:
 def triggers(**options: Any) -> tuple[Triggers, Noted, Any]:
     """Triggers, their window, and a program whose functions only note that they were called."""
     window: Any = Noted()
-    made = Triggers({"start_on": "", "step_on": "", "warmup": 0, "steps": 0, **options}, window, lambda: False)
+    window.settings = {"start_on": "", "step_on": "", "warmup": 0, "steps": 0, "delay_s": 0.0, **options}
+    made = Triggers(window.settings, window, lambda: False)
     program: Any = types.ModuleType("program")
     program.Model = type("Model", (), {"step": lambda self, number: window.events.append(number)})
     program.begin = lambda: window.events.append("begin")
@@ -99,7 +106,7 @@ def test_collectives_come_only_where_they_may_open(
     calls = Calls()
     monkeypatch.setattr("traceana_capture.agent.triggers.CALLS", calls)
     made, window, program = triggers(**options)
-    made.work = lambda: None  # type: ignore[method-assign]
+    made.work = lambda **_: None  # type: ignore[method-assign]
     made.listen()
     assert calls.unasked == before
     program.begin()
@@ -193,3 +200,55 @@ def test_a_step_that_began_before_the_window_is_none(noted: Calls) -> None:
     noted.recording, noted.since = False, 0
     made.optimizer_step()
     assert noted.steps == []
+
+
+def test_a_program_by_itself_begins_with_its_work_but_not_with_an_optimizer() -> None:
+    """What learns something before it sets up its process group would spend its only window on that."""
+    made, window, _ = triggers()
+    made.optimizer_step()
+    assert window.lone == [False]
+    made.work()
+    assert window.lone == [False, True]
+    made, window, program = triggers(start_on="program:begin")
+    program.begin()
+    made.optimizer_step()
+    assert window.lone == [True, True]
+    made, window, program = triggers(step_on="program:Model.step")
+    program.Model().step(0)
+    assert window.lone == [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "words"),
+    [
+        ({"start_on": "train:run"}, 0, "--start-on train:run was never called"),
+        ({"step_on": "program:Model.step"}, 0, "--step-on program:Model.step was never called"),
+        ({"warmup": 3}, 0, "none of --warmup 3 came; ask for fewer, or say with --step-on"),
+        ({"warmup": 3}, 2, "only 2 of --warmup 3 came"),
+        ({"warmup": 3}, 3, "after --warmup 3 no step came any more"),
+        ({"steps": 3}, 0, "no step and no collective came; say with --step-on"),
+        ({}, 0, "no collective came; name a function with --start-on"),
+    ],
+)
+def test_what_did_not_come_is_said_with_what_to_ask_for(options: dict[str, Any], steps: int, words: str) -> None:
+    made, _, _ = triggers(**options)
+    for _ in range(steps):
+        made.end_step()
+    assert made.waits_for().startswith(words)
+
+
+def test_the_first_request_and_the_delay_are_waited_for() -> None:
+    made, window, _ = triggers(delay_s=30.0)
+    made.has_requests = lambda: True
+    assert made.waits_for().startswith("no request came")
+    window.is_delayed = lambda: True  # type: ignore[method-assign]
+    assert made.waits_for() == "--delay 30 was not over; ask for a shorter one"
+
+
+def test_steps_that_are_not_recorded_are_counted() -> None:
+    made, _, _ = triggers(steps=3)
+    assert made.still_to_come() == "0 of --steps 3"
+    made.begin_step()
+    for _ in range(3):
+        made.end_step()
+    assert made.still_to_come() == ""

@@ -1,22 +1,25 @@
 """What a window does while other threads open it, close it, or ask for either."""
 
+import os
 import signal
 import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from traceana_capture.agent import window
+from traceana_capture.agent import closing, sigterm, window
 from traceana_capture.agent.call_notes import NEVER, Calls
 
 
 def test_a_collective_does_not_wait_for_another_threads_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rank that waits may be the one that the export waits for."""
     fresh = Calls()
-    monkeypatch.setattr(window, "CALLS", fresh)
+    for module in (window, closing):
+        monkeypatch.setattr(module, "CALLS", fresh)
     control: Any = None
     exporting = window.Window({}, control)
-    exporting.state, exporting._stopper, fresh.over = window.State.EXPORTING, -1, True
+    exporting.state, exporting._stopper, fresh.over = closing.State.EXPORTING, -1, True
     monkeypatch.setattr(exporting._done, "wait", lambda: pytest.fail("waited"))
     exporting.collective()
 
@@ -24,11 +27,12 @@ def test_a_collective_does_not_wait_for_another_threads_export(monkeypatch: pyte
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     fresh = Calls()
-    monkeypatch.setattr(window, "CALLS", fresh)
+    for module in (window, closing):
+        monkeypatch.setattr(module, "CALLS", fresh)
     return fresh
 
 
-SETTINGS = {"step_on": "", "warmup": 0, "steps": 0}
+SETTINGS = {"step_on": "", "warmup": 0, "steps": 0, "delay_s": 3, "ranks": ()}
 
 
 def test_collectives_rest_during_a_delay_and_open_after_it(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +52,9 @@ def test_collectives_rest_during_a_delay_and_open_after_it(calls: Calls, monkeyp
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     control: Any = None
     delayed = window.Window(SETTINGS, control)
+    monkeypatch.setattr(delayed, "warm_up", lambda: None)
     calls.ask(0)
-    delayed._open_in(3)
+    delayed._open()
     assert calls.unasked == NEVER
     delayed._due = float("inf")
     for _ in range(5):
@@ -63,7 +68,7 @@ def test_collectives_rest_during_a_delay_and_open_after_it(calls: Calls, monkeyp
 def test_who_asks_too_late_closes_nothing(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     control: Any = None
     recording = window.Window({}, control)
-    recording.state, recording._limit, calls.seen = window.State.RECORDING, 20, 5
+    recording.state, recording._limit, calls.seen = closing.State.RECORDING, 20, 5
     closed: list[str] = []
     monkeypatch.setattr(recording, "close", closed.append)
     recording.collective()
@@ -76,12 +81,60 @@ def test_who_asks_too_late_closes_nothing(calls: Calls, monkeypatch: pytest.Monk
 def test_a_request_that_must_wait_is_met_at_the_next_collective(calls: Calls) -> None:
     control: Any = None
     recording = window.Window({}, control)
-    recording.state, recording.holds = window.State.RECORDING, 1
+    recording.state, recording.holds = closing.State.RECORDING, 1
     recording.close("the steps were over")
     assert (calls.unasked, recording._asked) == (0, "the steps were over")
 
 
-def test_no_window_opens_in_a_process_that_ends(calls: Calls) -> None:
-    control: Any = None
-    window.Window({}, control).leave()
+class Said:
+    """Stands for the launcher's socket."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def send(self, **message: Any) -> None:
+        self.messages.append(message)
+
+
+def test_no_window_opens_in_a_process_that_ends_and_it_says_what_it_waited_for(calls: Calls) -> None:
+    control: Any = Said()
+    waiting = window.Window({}, control)
+    waiting.waits_for = lambda: "no step came"
+    waiting.leave()
     assert calls.over
+    assert control.messages == [{"event": "waiting", "reason": "the process ended while it waited: no step came"}]
+
+
+def test_a_program_by_itself_opens_only_where_the_launcher_is_there(calls: Calls) -> None:
+    control: Any = Said()
+    opened: list[str] = []
+
+    def made(answers: bool) -> window.Window:
+        lone = window.Window(SETTINGS, control)
+        lone.introduce = lambda: answers
+        lone._open = lambda: opened.append("open")  # type: ignore[method-assign]
+        return lone
+
+    made(True).open()
+    assert opened == []
+    made(True).open(lone=True)
+    assert opened == ["open"]
+    gone = made(False)
+    gone.open(lone=True)
+    assert (opened, gone.state) == (["open"], closing.State.OVER)
+
+
+def test_a_stuck_export_holds_sigterm_back_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(sigterm, "EXPORT_S", 0.01)
+    monkeypatch.setattr(sigterm, "_restore", lambda: None)
+    monkeypatch.setattr(os, "kill", lambda _pid, number: ended.append(number))
+    stuck = threading.Event()
+    pipe: Any = types.SimpleNamespace(recv=lambda _size: bytes([signal.SIGTERM]))
+
+    def close(_reason: str) -> None:
+        stuck.wait()
+
+    sigterm._wait(pipe, close)
+    stuck.set()
+    assert ended == [signal.SIGTERM]

@@ -175,7 +175,7 @@ def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]
         perf_dumps=(*inside, *(path for path in beside(group.folder) if is_perf_dump(path))),
         manifest=manifest,
         root=group.parts[0].root,
-        notes=_notes(group, window),
+        notes=(*_notes(group, window), *manifest.early),
     )
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from traceana_capture import runfile
+from traceana_capture.early import early
 
 from traceana.report import MissingRank, NcclLog, Setup
+from traceana.units import number_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,8 @@ class Manifest:
     """Which of the repeats of its label this is, from 1."""
     versions: dict[str, str] = field(default_factory=dict)
     hosts: dict[int, str] = field(default_factory=dict)
+    early: tuple[str, ...] = ()
+    """What is to be said of windows that ended before what they were to record was over."""
     setup: Setup | None = None
 
 
@@ -28,9 +32,15 @@ def read_manifest(folder: Path) -> Manifest:
         label=run.label,
         repeat=run.repeat,
         versions={name: version for name, version in run.versions.items() if version},
+        early=_early(run.ranks),
         hosts={rank.rank: rank.host for rank in run.ranks if rank.host},
         setup=None if run.argv is None else _setup(run.argv, run),
     )
+
+
+def _early(ranks: tuple[runfile.Rank, ...]) -> tuple[str, ...]:
+    said = early(ranks).items()
+    return tuple(f"{'rank' if len(of) == 1 else 'ranks'} {number_ranges(of)}: {text}" for text, of in said)
 
 
 def _setup(argv: tuple[str, ...], run: runfile.FoundRun) -> Setup:

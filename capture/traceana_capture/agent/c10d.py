@@ -16,7 +16,8 @@ import torch
 from torch.distributed import distributed_c10d
 
 from traceana_capture.agent import functional, point_to_point, routes
-from traceana_capture.agent.call_notes import CALLS, IDLE_BYTES, Call, kind
+from traceana_capture.agent.call_keys import kind
+from traceana_capture.agent.call_notes import CALLS, IDLE_BYTES, Call
 from traceana_capture.agent.paired import PAIRS
 
 # c10d function -> (c10d's own word for it, the argument that is sent, the argument that is received)
@@ -106,9 +107,10 @@ def _carried(function: Callable[..., Any], noted: Callable[..., Any], received: 
             CALLS.before()
         values = dict(zip(parameters, args, strict=False)) | kwargs
         with CALLS.inside:
-            if _by_pynccl(function, {name: values[name] for name in parameters if name in values}, received):
+            given = {name: values[name] for name in parameters if name in values}
+            if _by_pynccl(function, given, received):
                 CALLS.seen += 1
-                return routes.Issued() if values.get("async_op") else None
+                return routes.Issued([list(given.values())[received]]) if values.get("async_op") else None
         return noted(*args, **kwargs)
 
     return call

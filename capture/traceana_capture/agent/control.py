@@ -15,32 +15,26 @@ class Control:
         self.path = path
         self._socket: socket.socket | None = None
 
-    def connect(self, on_flush: Callable[[str], None]) -> None:
-        """Connect and listen; any line, or the launcher's end, asks for a flush."""
-        if self._socket is not None:
-            return
-        connection = socket.socket(socket.AF_UNIX)
-        folder, name = os.path.split(self.path)
+    def connect(self, on_flush: Callable[[str], None], on_end: Callable[[], None]) -> bool:
+        """Connect and listen; any line asks for a flush, and the launcher's end for that and the end of all.
+
+        False where the launcher is gone.
+        """
+        if self._socket is None:
+            self._socket = connected(self.path)
+            if self._socket is not None:
+                arguments = (self._socket, on_flush, on_end)
+                threading.Thread(target=self._listen, args=arguments, daemon=True).start()
+        return self._socket is not None
+
+    def _listen(self, connection: socket.socket, on_flush: Callable[[str], None], on_end: Callable[[], None]) -> None:
         try:
-            # A socket's path may have 108 bytes, so it is reached through its directory.
-            directory = os.open(folder, os.O_RDONLY)
-            try:
-                connection.connect(f"/proc/self/fd/{directory}/{name}")
-            finally:
-                os.close(directory)
+            while connection.recv(64):
+                on_flush("the launcher asked for it")
         except OSError:
             return
-        self._socket = connection
-        threading.Thread(target=self._listen, args=(connection, on_flush), daemon=True).start()
-
-    def _listen(self, connection: socket.socket, on_flush: Callable[[str], None]) -> None:
-        asked = True
-        while asked:
-            try:
-                asked = bool(connection.recv(64))
-            except OSError:
-                return
-            on_flush("the launcher asked for it" if asked else "the launcher is gone")
+        on_flush("the launcher is gone")
+        on_end()
 
     def send(self, **message: Any) -> None:
         """Send one message with this process's id."""
@@ -56,3 +50,20 @@ class Control:
         if self._socket is not None:
             self._socket.close()
         self._socket = None
+
+
+def connected(path: str) -> socket.socket | None:
+    """A connection to the launcher, or None where it is gone."""
+    connection = socket.socket(socket.AF_UNIX)
+    folder, name = os.path.split(path)
+    try:
+        # A socket's path may have 108 bytes, so it is reached through its directory.
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            connection.connect(f"/proc/self/fd/{directory}/{name}")
+        finally:
+            os.close(directory)
+    except OSError:
+        connection.close()
+        return None
+    return connection

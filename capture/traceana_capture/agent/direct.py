@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch.distributed import distributed_c10d as c10d
 
-from traceana_capture.agent.call_notes import CALLS, NO_SPAN, shared_keys
+from traceana_capture.agent.call_keys import shared_keys
+from traceana_capture.agent.call_notes import CALLS, NO_SPAN
 
 CUSTOM, IPC, SYMMETRIC = "custom all-reduce", "CUDA IPC", "symmetric memory"
 USP = "sglang.multimodal_gen.runtime.layers.usp"

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
 from traceana_capture.agent import group_names
-from traceana_capture.agent.call_notes import DESCRIPTION, group_keys
+from traceana_capture.agent.call_keys import DESCRIPTION, group_keys
 
 
 def write(path: Path) -> None:

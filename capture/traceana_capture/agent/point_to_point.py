@@ -12,7 +12,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from traceana_capture.agent.call_notes import C10D, CALLS, Call, shared_keys
+from traceana_capture.agent.call_keys import C10D, shared_keys
+from traceana_capture.agent.call_notes import CALLS, Call
 
 # The group's method -> c10d's word, and its word for the other rank.
 METHODS = {"send": ("send", "Dst Rank"), "recv": ("recv", "Src Rank"), "recv_anysource": ("recv", "")}

@@ -25,16 +25,52 @@ def took(adapter: str) -> None:
         ADAPTERS.append(adapter)
 
 
-class Issued:
-    """Stands for c10d's Work: PyNccl works on the current stream, so there is nothing left to wait for."""
+class Issued(dist.Work):
+    """C10d's Work of a call that PyNccl issued on the current stream: there is nothing left to wait for."""
 
-    def wait(self, *_: Any, **__: Any) -> bool:
-        """Return at once."""
+    def __init__(self, results: list[torch.Tensor]) -> None:
+        super().__init__()
+        self._results = results
+        devices: list[Any] = sorted({tensor.device for tensor in results if tensor.is_cuda}, key=str)
+        self._future: torch.futures.Future[list[torch.Tensor]] = torch.futures.Future(devices=devices)
+        self._future.set_result(results)
+
+    def wait(self, timeout: Any = None) -> bool:
+        """Return at once: what comes after on this stream comes after the call."""
+        del timeout
         return True
+
+    def synchronize(self) -> None:
+        """Nothing is on another stream."""
 
     def is_completed(self) -> bool:
-        """Whether it was issued."""
+        """Whether it was issued; as with NCCL's, the GPU may still be at it."""
         return True
+
+    def is_success(self) -> bool:
+        """It was issued without an error."""
+        return True
+
+    def exception(self) -> Any:
+        """None: PyNccl raises its errors where it is called."""
+        return None
+
+    def result(self) -> list[torch.Tensor]:
+        """The tensors that were received."""
+        return self._results
+
+    def get_future(self) -> Any:
+        """One that is done, whose value is the result; callbacks run on a stream that waits for this one."""
+        return self._future
+
+    def get_future_result(self) -> Any:
+        """One that is done, with c10d's number for success."""
+        future: torch.futures.Future[int] = torch.futures.Future()
+        future.set_result(0)
+        return future
+
+    def block_current_stream(self) -> None:
+        """The call is on that stream."""
 
 
 def register(ranks: tuple[int, ...], communicator: Any) -> None:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+# How long an export may hold back the end of a process that is to end.
+EXPORT_S = 60.0
 _pipe: tuple[socket.socket, socket.socket] | None = None
 
 
@@ -53,7 +55,10 @@ def _restore() -> None:
 def _wait(pipe: socket.socket, close: Callable[[str], None]) -> None:
     while signal.SIGTERM not in pipe.recv(64):
         pass
-    close("SIGTERM")
+    # An export that is stuck must not keep the process from its end.
+    closing = threading.Thread(target=close, args=("SIGTERM",), daemon=True)
+    closing.start()
+    closing.join(EXPORT_S)
     # Closing may have released it already; a handler that the program has set since has had the signal itself.
     if signal.getsignal(signal.SIGTERM) in (_handled_by_the_thread, signal.SIG_DFL):
         _restore()

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from traceana_capture.agent.call_notes import CALLS, NEVER
+from traceana_capture.agent.waiting import missing
 from traceana_capture.agent.window import Window
 
 
@@ -49,11 +50,24 @@ class Triggers:
         self._seen = 0
         self._recorded = 0
         self._spans = Spans()
+        window.waits_for, window.still_to_come = self.waits_for, self.still_to_come
 
-    def work(self) -> None:
-        """The program reached its work; opens the window unless options say otherwise."""
+    def work(self, *, lone: bool = True) -> None:
+        """The program reached its work; opens the window unless options say otherwise.
+
+        A `lone` program needs no torch.distributed for that.
+        """
         if self.started and not self.counts:
-            self.window.open()
+            self.window.open(lone=lone)
+
+    def waits_for(self) -> str:
+        """What did not come, and what to ask for instead."""
+        due, requests = self.window.is_delayed(), self.has_requests()
+        return missing(self.window.settings, started=self.started, seen=self._seen, requests=requests, due=due)
+
+    def still_to_come(self) -> str:
+        """What of `--steps` is recorded, where it is not all."""
+        return f"{self._recorded} of --steps {self.steps}" if self._recorded < self.steps else ""
 
     def listen(self) -> None:
         """Have collectives come from now on if the next one opens the window."""
@@ -74,11 +88,15 @@ class Triggers:
             self.listen()
 
     def optimizer_step(self) -> None:
-        """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else."""
+        """An optimizer's step is over, and the next one begins; DDP's collectives show nowhere else.
+
+        A program that learns something before it sets up its process group is no lone one for that.
+        """
+        lone = bool(self.start_on)
         if not self.step_on:
             self._end_named_step()
-            self.begin_step()
-        self.work()
+            self.begin_step(lone=lone)
+        self.work(lone=lone)
         if not self.step_on:
             self._spans.begin()
 
@@ -89,10 +107,10 @@ class Triggers:
             self.listen()
         self.work()
 
-    def begin_step(self) -> None:
+    def begin_step(self, *, lone: bool = True) -> None:
         """A step begins; opens the window after the warm-up."""
         if self.counts and self.started and self._seen >= self.warmup:
-            self.window.open()
+            self.window.open(lone=lone)
 
     def end_step(self) -> None:
         """A step is over; closes the window after the last one."""

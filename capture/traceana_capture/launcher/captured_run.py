@@ -16,6 +16,7 @@ from traceana import __version__, units
 from traceana.errors import TraceanaError
 from traceana.plain import say
 from traceana_capture import runfile
+from traceana_capture.early import early
 from traceana_capture.launcher import backends
 from traceana_capture.launcher.collect import Collected, collect
 from traceana_capture.launcher.inject import inject
@@ -71,11 +72,12 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
         except OSError as error:
             raise TraceanaError(f"cannot write {claim.scratch}: {error.strerror}; choose another folder") from error
         with guarded(claim) as guard:
-            code = _launch(Launch(options, claim, ranks, asked, Status()), environment, guard)
+            launch = Launch(options, claim, ranks, asked, Status())
+            code = _launch(launch, environment, guard)
             asked.clear()
             over = code == TIMED_OUT and options.timeout_s is not None
             why = f"was ended, because --timeout {options.timeout_s:g} was over" if over else "failed"
-            settle(plan, claim, ranks.workers.values(), code, asked, why)
+            settle(plan, claim, ranks.workers.values(), code, asked, why, launch.nobody(environment))
     return code
 
 
@@ -97,9 +99,18 @@ def _launch(launch: Launch, environment: dict[str, str], guard: subprocess.Popen
 
 
 def settle(
-    plan: Plan, claim: Claim, workers: Iterable[Worker], code: int, asked: Sequence[int], why: str = "failed"
+    plan: Plan,
+    claim: Claim,
+    workers: Iterable[Worker],
+    code: int,
+    asked: Sequence[int],
+    why: str = "failed",
+    nobody: str = "the command set up no torch.distributed before it was ended",
 ) -> None:
-    """Publish what the ranks left, write run.json and say on stderr what is missing, and `why` the code is not 0."""
+    """Publish what the ranks left and write run.json.
+
+    Says on stderr what is missing, `why` the code is not 0, and why `nobody` came where no rank did.
+    """
     ordered = sorted(workers, key=lambda worker: (worker.rank, worker.pid))
     collected = collect(ordered, claim, asked, Status())
     run = runfile.masked(_run_file(plan, ordered, collected, code, claim))
@@ -108,7 +119,7 @@ def settle(
     except OSError as error:
         say(f"traceana: cannot write {claim.folder / runfile.NAME}: {error.strerror}", err=True)
     claim.close_to_others()
-    _report(run, why)
+    _report(run, why, nobody)
     unknown = [rank for rank in plan.options.ranks if rank >= run.world_size > 0]
     if unknown:
         known = units.number_ranges(range(run.world_size))
@@ -162,14 +173,17 @@ def _backend(options: Options, collected: Collected) -> runfile.Backend:
     )
 
 
-def _report(run: runfile.RunFile, why: str) -> None:
+def _report(run: runfile.RunFile, why: str, nobody: str) -> None:
     if run.backend.mismatch is not None:
         say(f"traceana: error: {run.backend.mismatch}", err=True)
     if not run.ranks:
-        say("traceana: no rank appeared: the command never set up torch.distributed", err=True)
+        say(f"traceana: no rank appeared: {nobody}", err=True)
     for rank in run.ranks:
         if rank.outcome != "complete":
             say(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
+    for said, ranks in early(run.ranks).items():
+        name = "rank" if len(ranks) == 1 else "ranks"
+        say(f"traceana: {name} {units.number_ranges(ranks)}: {said}", err=True)
     if run.exit_code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
         say(f"traceana: the command {why} (exit code {run.exit_code}); its own words are above", err=True)

@@ -105,6 +105,8 @@ def _entry(worker: Worker, outcome: Published | str) -> Rank:
         reason=worker.reason,
         file=_file(worker),
         bytes=outcome.size,
+        lasted_s=None if worker.lasted_s is None else round(worker.lasted_s, 3),
+        still_to_come=worker.still_to_come,
     )
 
 

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
 from traceana.errors import TraceanaError
 from traceana_capture.launcher import processes
+from traceana_capture.launcher.nobody import Watch, why
 from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.run_folder import Claim
 from traceana_capture.launcher.status import Status
@@ -63,6 +64,15 @@ class Launch:
         self.ranks = ranks
         self.status = status
         self._asked = asked
+        self._session: int | None = None
+        self._watch_processes = Watch(self._processes)
+
+    def _processes(self) -> set[int]:
+        return processes.of_run(self.claim.scratch, self._session)
+
+    def nobody(self, environment: Mapping[str, str]) -> str:
+        """The likeliest reason why no rank appeared."""
+        return why(self._watch_processes.seen.values(), self.ranks.torch, environment)
 
     def run(self, environment: dict[str, str], guard: subprocess.Popen[bytes]) -> int:
         """Run to the end and return the exit code: the command's own, 128+n for a signal, 124 for a timeout."""
@@ -73,6 +83,7 @@ class Launch:
             raise TraceanaError(f"cannot run {self.options.argv[0]}: {error.strerror}; check the command") from error
         assert guard.stdin is not None
         guard.stdin.write(b"%d\n" % process.pid)
+        self._session = process.pid
         try:
             code = self._watch(process)
         finally:
@@ -86,6 +97,8 @@ class Launch:
         flushed = False
         while process.poll() is None:
             self.status.show(self.ranks.workers.values())
+            if not self.ranks.workers:
+                self._watch_processes.look()
             if self._asked:
                 number = self._asked.pop(0)
                 if not flushed:

@@ -27,6 +27,8 @@ class Worker:
     state: str = "waiting"
     reason: str = ""
     trace: str | None = None
+    lasted_s: float | None = None
+    still_to_come: str = ""
 
 
 class _Message(msgspec.Struct):
@@ -35,6 +37,9 @@ class _Message(msgspec.Struct):
     reason: str = ""
     trace: str | None = None
     gpu: str | None = None
+    lasted_s: float | None = None
+    still_to_come: str = ""
+    version: str = ""
 
 
 class Roster:
@@ -42,16 +47,21 @@ class Roster:
 
     def __init__(self) -> None:
         self.workers: dict[int, Worker] = {}
+        # Versions of torch by process: of all that imported it.
+        self.torch: dict[int, str] = {}
 
     def note(self, line: str | bytes) -> None:
         """Take one message in; raises ValueError for one that is not ours."""
         said = msgspec.json.decode(line, type=_Message)
-        if said.event == "hello" and said.pid not in self.workers:
+        if said.event == "torch":
+            self.torch[said.pid] = said.version
+        elif said.event == "hello" and said.pid not in self.workers:
             self.workers[said.pid] = msgspec.json.decode(line, type=Worker)
         elif said.event != "hello" and said.pid in self.workers and self.workers[said.pid].trace is None:
             worker = self.workers[said.pid]
             worker.state, worker.reason, worker.trace = said.event, said.reason, said.trace
             worker.gpu = said.gpu or worker.gpu
+            worker.lasted_s, worker.still_to_come = said.lasted_s, said.still_to_come
 
 
 class Ranks(Roster):
