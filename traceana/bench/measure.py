@@ -10,8 +10,9 @@ import torch
 
 from traceana.analyze.message_size import bus_factor
 from traceana.bench import beside, hardware
-from traceana.bench.backends import Backend, Call, Unavailable, load
-from traceana.bench.buffers import allocate, elements, fill, is_right
+from traceana.bench.backends import Backend, Call, load
+from traceana.bench.buffers import allocate, elements
+from traceana.bench.checked import check
 from traceana.bench.plan import Message, Plan
 from traceana.bench.timing import Block, Timer
 from traceana.bench.verdicts import judged
@@ -32,7 +33,7 @@ class _Variant:
     backend: str
     graph: bool
     in_place: bool
-    calls: tuple[Call, ...]
+    calls: Sequence[Call]
 
 
 def measure(plan: Plan, world: World) -> BenchReport:
@@ -72,11 +73,9 @@ def _measure_message(
 ) -> list[BenchRow]:
     variants = []
     for name, backend in backends.items():
-        found = _variants(plan, world, message, backend)
-        if isinstance(found, str):
-            skipped.append(NotMeasured(backend=name, op=message.op, reason=found))
-        else:
-            variants += found
+        found, reasons = _variants(plan, world, message, backend)
+        variants += found
+        skipped += [NotMeasured(backend=name, op=message.op, reason=reason) for reason in reasons]
     timers = [Timer(world, variant.calls, plan.iterations, graph=variant.graph) for variant in variants]
     for timer in timers:
         timer.warm_up()
@@ -94,36 +93,27 @@ def _measure_message(
     return rows
 
 
-def _variants(plan: Plan, world: World, message: Message, backend: Backend) -> list[_Variant] | str:
-    """The backend's calls on each of the buffers that take turns, eager and in a graph, after a right result."""
+def _variants(plan: Plan, world: World, message: Message, backend: Backend) -> tuple[list[_Variant], list[str]]:
+    """The backend's calls on each of the buffers that take turns, eager and in a graph, or why there are none."""
     dtype = _dtype(plan)
-    calls, in_place = [], False
-    for number in range(1 if plan.warm_cache else _copies(plan, message, world)):
+    variants: list[_Variant] = []
+    reasons: list[str] = []
+    calls: list[Call] = []
+    for _ in range(1 if plan.warm_cache else _copies(plan, message, world)):
         buffers = allocate(message, world, dtype, in_place=plan.in_place, imbalance=plan.imbalance)
         call = backend.call(buffers)
         if isinstance(call, str):
-            return call
-        in_place = call.in_place or buffers.in_place
-        if number == 0:
-            fill(buffers, world)
-            call.load()
-            try:
-                call.run()
-            except Unavailable as reason:
-                return str(reason)
-            call.unload()
-            world.synchronize()
-            if world.anywhere(not is_right(buffers, world)):
-                raise TraceanaError(
-                    f"{backend.name}: {message.op} of {message.message_bytes} bytes gave a wrong result; its times "
-                    "would mean nothing, so the bench ends here"
-                )
-            buffers.source.zero_()
-            buffers.target.zero_()
-            call.load()
+            return [], [call]
+        if not calls:
+            in_place = call.in_place or buffers.in_place
+            for graph in plan.graphs if world.on_gpu else (False,):
+                reason = check(backend, message, world, buffers, call, graph=graph)
+                if reason is None:
+                    variants.append(_Variant(backend=backend.name, graph=graph, in_place=in_place, calls=calls))
+                else:
+                    reasons.append(reason)
         calls.append(call)
-    graphs = plan.graphs if world.on_gpu else (False,)
-    return [_Variant(backend=backend.name, graph=graph, in_place=in_place, calls=tuple(calls)) for graph in graphs]
+    return variants, reasons
 
 
 def _copies(plan: Plan, message: Message, world: World) -> int:

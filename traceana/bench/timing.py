@@ -56,6 +56,14 @@ class Timer:
         self.calls = [calls[index % len(calls)].run for index in range(iterations)]
         self._graph = self._captured(calls[0].capturing) if graph else None
 
+    def once(self) -> None:
+        """All calls once, with nothing around them."""
+        if self._graph is not None:
+            self._graph.replay()
+            return
+        for run in self.calls:
+            run()
+
     def warm_up(self) -> None:
         """Run blocks until two in a row agree on all ranks."""
         before = 0
