@@ -69,6 +69,25 @@ def test_the_words_of_strangers_stay_words_on_the_page(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
+def test_secrets_of_the_command_are_masked_in_the_report(tmp_path: Path) -> None:
+    words = (
+        "--axis",
+        "env.NCCL_ALGO=Ring",
+        "--no-traces",
+        "--",
+        "sh",
+        "-c",
+        "echo token=abcdefgh; exit 3",
+        "--api-key",
+        "sesame",
+    )
+    run("sweep", "-o", tmp_path, *words)
+    for name in ("report.json", "report.html", "journal.jsonl"):
+        text = (tmp_path / name).read_text()
+        assert "sesame" not in text
+        assert "abcdefgh" not in text
+
+
 def test_a_dry_run_runs_nothing(tmp_path: Path) -> None:
     code, stdout, _ = sweep(tmp_path / "s", tmp_path / "ran", "--dry-run", "--timeout", "10s")
     assert code == 0
@@ -119,7 +138,7 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
     """Killed in its fourth run, which waits until it is allowed to go on, as the same run does the second time."""
     ran, go = tmp_path / "ran", tmp_path / "go"
     wait = f"while [ $(wc -l < {ran}) -ge 4 ] && [ ! -e {go} ]; do sleep 0.01; done; "
-    job = JOB.replace("{ran}", str(ran)).replace("; echo step", f"; echo $$ > {tmp_path}/pid; {wait}echo step", 1)
+    job = f"echo $$ > {tmp_path}/pid; " + JOB.replace("{ran}", str(ran)).replace("echo step", f"{wait}echo step", 1)
     words = [
         sys.executable,
         "-m",

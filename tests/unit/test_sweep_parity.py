@@ -27,7 +27,7 @@ VALUES = np.linspace(-1, 1, 100)
 
 def test_the_same_bytes_are_the_same(tmp_path: Path) -> None:
     found = compare([made(tmp_path / "a", x=VALUES)], [made(tmp_path / "b", x=VALUES)])
-    assert (found.status, found.detail) == ("same", "the same bytes in 1 files")
+    assert (found.status, found.detail) == ("same", "the same bytes in 1 file")
 
 
 @pytest.mark.parametrize(("by", "status"), [(0.001, "close"), (0.1, "differs")])

@@ -137,6 +137,6 @@ def command(
         traced=traced,
         seed=seed,
     )
-    plan = read_plan.unchecked_plan_of(plan_name, flags)
+    plan = read_plan.unchecked_plan_of(plan_name, flags, "tune")
     tuning = Tuning(plan, output, os.environ, candidates, shlex.split(capture), bench=bench)
     show(tuning.go(lambda text: say(text, err=True)), form, output)

@@ -1,9 +1,11 @@
 """From the journal to the report: cells in order of their place, and the answer in a sentence."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from traceana_capture.masks import masked_words
+from traceana_capture.launcher.captured_run import RECORDED
+from traceana_capture.masks import masked_values, masked_words
 
 from traceana import __version__, units
 from traceana.errors import TraceanaError
@@ -58,8 +60,14 @@ def conclude(
         effects=effects.effects(plan.axes, cells, usable),
         expected=effects.expected_gains(plan, cells, usable),
         versions=tuple(dict(pair for run in traces.values() for pair in run.versions).items()),
+        environment=tuple(inherited().items()),
         hardware=tuple(dict.fromkeys(gpu for run in traces.values() for gpu in run.gpus)),
     )
+
+
+def inherited() -> dict[str, str]:
+    """The variables of this process that change communication, secrets masked."""
+    return masked_values({name: value for name, value in sorted(os.environ.items()) if name.startswith(RECORDED)})
 
 
 class _Place:

@@ -24,7 +24,7 @@ def _side(cell: SweepCell, report: SweepReport) -> EvidenceSide:
         commit=", ".join(cell.commits) or NOT_KNOWN,
         versions=", ".join(f"{name} {version}" for name, version in report.versions) or NOT_KNOWN,
         hardware=", ".join(report.hardware) or NOT_KNOWN,
-        settings=cell.shell,
+        settings=(*(f"{name}={value}" for name, value in report.environment), *cell.shell),
         values_ns=cell.values_ns,
         peak_memory_bytes=cell.peak_memory_bytes,
         output="the baseline's" if cell.label == report.baseline else _output(cell),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from traceana import units
 from traceana.sweep.journal import Output
 from traceana.sweep.report import Parity
 
@@ -43,7 +44,7 @@ def compare(baseline: Sequence[Made], cell: Sequence[Made]) -> Parity:
         return Parity(status="differs", detail="it left no files, and the baseline did")
     hashes = {_hashes(run) for run in baseline}
     if {_hashes(run) for run in cell} <= hashes:
-        return Parity(status="same", detail=f"the same bytes in {len(cell[0].outputs)} files")
+        return Parity(status="same", detail=f"the same bytes in {units.plural(len(cell[0].outputs), 'file')}")
     found = _apart(baseline[0], cell[0])
     if found.status == "differs" and len(hashes) > 1 and _no_farther(found, _widest(baseline)):
         return _with(found, "close", f"{found.detail}; the baseline's own runs are as far apart")
@@ -80,7 +81,9 @@ def _with(found: Parity, status: str, detail: str) -> Parity:
 def _apart(a: Made, b: Made) -> Parity:
     """File by file, in the order of their names: names may hold a time or a number of the run."""
     if len(a.outputs) != len(b.outputs):
-        return Parity(status="differs", detail=f"{len(b.outputs)} files, and the baseline has {len(a.outputs)}")
+        return Parity(
+            status="differs", detail=f"{units.plural(len(b.outputs), 'file')}, and the baseline has {len(a.outputs)}"
+        )
     psnr: list[float] = []
     differences: list[float] = []
     for ours, theirs in zip(a.outputs, b.outputs, strict=True):

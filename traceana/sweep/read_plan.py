@@ -89,9 +89,9 @@ def plan_of(name: str | None, flags: Flags) -> Plan:
     return checked(unchecked_plan_of(name, flags))
 
 
-def unchecked_plan_of(name: str | None, flags: Flags) -> Plan:
+def unchecked_plan_of(name: str | None, flags: Flags, title: str = "sweep") -> Plan:
     """The plan as it was given, which may lack its axes yet. Raises TraceanaError for what cannot be read."""
-    return changed(_empty() if name is None else parse(text_of(name), name), flags)
+    return changed(Plan(name=title, command=(), axes=()) if name is None else parse(text_of(name), name), flags)
 
 
 def parse(text: str, name: str) -> Plan:
@@ -164,10 +164,6 @@ def seconds(text: str) -> float | None:
     if not found or not float(found[1]):
         raise TraceanaError(f"{text!r} is no time; write for example 90s, 30m or 2h")
     return float(found[1]) * _UNITS[found[2]]
-
-
-def _empty() -> Plan:
-    return Plan(name="sweep", command=(), axes=())
 
 
 def _words(command: str | list[str]) -> tuple[str, ...]:

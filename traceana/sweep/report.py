@@ -161,5 +161,7 @@ class SweepReport(Struct, frozen=True, kw_only=True):
     expected: tuple[ExpectedGain, ...]
     versions: tuple[tuple[str, str], ...]
     hardware: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    """What all cells began with of the variables that change communication."""
     search: Searched | None = None
     """None for a sweep."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from traceana_capture.launcher.inject import inject
 from traceana_capture.launcher.options import Options
+from traceana_capture.masks import masked_text, masked_values, masked_words
 
 from traceana.errors import TraceanaError
 from traceana.report import PerfDump, RunReport
@@ -148,7 +149,7 @@ def last_lines(log: Path) -> tuple[str, ...]:
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _LAST_LINES * _LONGEST_LINE))
         text = stream.read().decode(errors="replace")
-    lines = [_CONTROL.sub("", line)[:_LONGEST_LINE].rstrip() for line in text.splitlines()]
+    lines = [masked_text(_CONTROL.sub("", line)[:_LONGEST_LINE].rstrip()) for line in text.splitlines()]
     return tuple([line for line in lines if line][-_LAST_LINES:])
 
 
@@ -159,12 +160,13 @@ def outputs(folder: Path) -> tuple[Output, ...]:
 
 
 def shell_lines(cell: Cell) -> tuple[str, ...]:
-    """The cell's command as it would be typed, its variables before it."""
+    """The cell's command as it would be typed, its variables before it, secrets masked."""
+    set_to = masked_values({key: value for key, value in cell.environment if value is not None})
     sets = [
-        f"unset {shlex.quote(key)}" if value is None else f"export {key}={shlex.quote(value)}"
+        f"unset {shlex.quote(key)}" if value is None else f"export {key}={shlex.quote(set_to[key])}"
         for key, value in cell.environment
     ]
-    plain = fill(cell.argv, {"out": OUT, "perf_dump": DUMP})
+    plain = masked_words(fill(cell.argv, {"out": OUT, "perf_dump": DUMP}))
     before = () if cell.backend == "asis" else ("traceana", "capture", "--backend", cell.backend, "--")
     return (*sets, shlex.join([*before, *plain]))
 

@@ -1,20 +1,18 @@
 """A whole sweep: from its plan to the report in its folder, or to what it would do."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from traceana_capture.launcher.backends import check_machine
-from traceana_capture.launcher.captured_run import RECORDED
 from traceana_capture.masks import masked_words
 
 from traceana import units
 from traceana.errors import TraceanaError
 from traceana.sweep import journal, metric
 from traceana.sweep.cells import Cell, baseline, cells
-from traceana.sweep.conclude import conclude
+from traceana.sweep.conclude import conclude, inherited
 from traceana.sweep.journal import Head, Journal, Record
 from traceana.sweep.order import Turn, turns
 from traceana.sweep.plan import Plan, placeholders
@@ -74,8 +72,7 @@ class Sweep:
 def head(plan: Plan, kind: str) -> Head:
     """All of a plan but how often, how long and in which order, and of the environment what changes communication."""
     asked = (plan.command, [(axis.name, axis.choices) for axis in plan.axes], plan.values, plan.constraints)
-    environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(RECORDED))
-    content = msgspec.json.encode((kind, asked, plan.metric, plan.gpus, environment))
+    content = msgspec.json.encode((kind, asked, plan.metric, plan.gpus, inherited()))
     return Head(command=masked_words(plan.command), identity=hashlib.sha256(content).hexdigest())
 
 
