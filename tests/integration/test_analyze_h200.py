@@ -210,7 +210,7 @@ def test_the_terminal_shows_the_runs_at_a_glance(pair: Outcome) -> None:
 
 def test_the_terminal_names_the_late_rank_and_where_to_look(straggler: Outcome) -> None:
     assert "late rank" in facts_of(straggler)
-    assert f"next: traceana open {H200 / 'torch-4r-straggler2'} --at worst-wait" in straggler.stdout
+    assert f"  traceana open {H200 / 'torch-4r-straggler2'} --at worst-wait" in straggler.stdout
 
 
 def test_the_strip_names_its_calls(pair: Outcome) -> None:
