@@ -288,6 +288,20 @@ def test_everything_is_printed(page: ReportPage) -> None:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_no_table_is_wider_than_the_sheet(page: ReportPage) -> None:
+    a4_landscape_without_margins = 1031
+    metrics = {"width": a4_landscape_without_margins, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.show(reports.two_runs())
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    over = """return [...document.querySelectorAll("table")]
+        .filter((one) => one.offsetWidth > one.parentElement.offsetWidth + 1).map((one) => one.dataset.csv)"""
+    try:
+        assert page.driver.execute_script(over) == []
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_the_first_column_stays_where_a_table_scrolls(page: ReportPage) -> None:
     metrics = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
