@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import click
 
@@ -39,6 +40,8 @@ class Shown:
     file: Path
     title: str
     place: Place | None = None
+    as_it_is: bool = True
+    """Whether it is the user's own file, whose damage Perfetto gets too."""
 
 
 @click.command(
@@ -74,6 +77,16 @@ def shown_file(path: Path, at: str | None, workers: int) -> Shown:
     TraceFile(path).peek()
     place = None if at is None else _in_own_file([path], path, at, workers)
     return Shown(file=path, title=path.name, place=place)
+
+
+def say_damage(path: Path) -> None:
+    """Read all of a file that Perfetto gets as it is, and say in one line what is damaged in it."""
+    file = TraceFile(path)
+    with suppress(TraceanaError):
+        for _ in file.chunks():
+            pass
+    if words := file.damage.in_words():
+        say(f"{path} is damaged, and Perfetto gets it as it is: {'; '.join(words)}", err=True)
 
 
 def _one_rank(paths: Sequence[Path], rank: int, at: str | None, workers: int) -> Shown:
@@ -114,7 +127,7 @@ def _all_ranks(paths: Sequence[Path], target: Path, at: str | None, python: bool
         write_merge(planned, target, python=python, workers=workers, progress=progress)
     for reason in planned.left_out:
         say(f"left out: {reason}", err=True)
-    return Shown(file=target, title=" and ".join(planned.runs), place=place)
+    return Shown(file=target, title=" and ".join(planned.runs), place=place, as_it_is=False)
 
 
 def _inside(planned: Plan, place: Place) -> Place:
@@ -140,6 +153,9 @@ def _serve(shown: Shown, ui: Path | None) -> None:
     )
     with server, suppress(KeyboardInterrupt):
         _announce(server.url, port_forward(server.port, os.environ))
+        if shown.as_it_is:
+            # A large file takes seconds to read, and the page need not wait for it.
+            Thread(target=say_damage, args=(shown.file,), daemon=True).start()
         server.serve_forever(poll_interval=0.2)
 
 

@@ -1,10 +1,12 @@
 """A server on 127.0.0.1 that hands one trace to a page on this machine, and ends with that page.
 
-Everything is below a path that cannot be guessed, and only named files are served. The page holds a connection open
+Everything is below a path that cannot be guessed, and only named files are served. Who asks by another host's name gets
+nothing: a page elsewhere does, once its name leads to 127.0.0.1 (DNS rebinding). The page holds a connection open
 (`alive`) that its browser closes with it; a timer in the page would not do, since browsers slow those of hidden pages.
 """
 
 import mimetypes
+import os
 import secrets
 import shutil
 import threading
@@ -14,8 +16,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import unquote
 
+from traceana_capture.reading import open_regular
+
+_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+# A browser opens six to a host; more than these wait for nobody.
+_MOST_CONNECTIONS = 64
+_IDLE_S = 60.0
 _GRACE_S = 3.0
 _BEAT_S = 0.5
 
@@ -41,6 +50,7 @@ class TraceServer(ThreadingHTTPServer):
         self.page = Page(body=b"", policy="")
         self._pages = 0
         self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
 
     @property
     def port(self) -> int:
@@ -51,6 +61,23 @@ class TraceServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where the page is."""
         return f"http://127.0.0.1:{self.port}{self.prefix}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, or not at all where there are too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """What the thread does."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a page that went away in the middle; the terminal is the user's."""
 
     def page_came(self) -> None:
         """A page has opened its connection."""
@@ -78,8 +105,11 @@ class TraceServer(ThreadingHTTPServer):
         below, _, name = path.partition("/")
         if self.ui is None or below != "ui":
             return None
-        found = (self.ui / (name or "index.html")).resolve()
-        return found if found.is_relative_to(self.ui) and found.is_file() else None
+        try:
+            found = (self.ui / (name or "index.html")).resolve()
+            return found if found.is_relative_to(self.ui) and found.is_file() else None
+        except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, a loop of links
+            return None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,13 +117,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: TraceServer
     protocol_version = "HTTP/1.1"
+    timeout = _IDLE_S
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        if not secrets.compare_digest(path[: len(self.server.prefix)].encode(), self.server.prefix.encode()):
+        path = unquote(self.path.partition("?")[0])
+        host = self.headers.get("Host", "").rpartition(":")
+        if (host[0] or host[2]) not in _HOSTS:
+            self.send_error(HTTPStatus.FORBIDDEN)
+        elif not secrets.compare_digest(path[: len(self.server.prefix)].encode(), self.server.prefix.encode()):
             self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        name = path.removeprefix(self.server.prefix)
+        else:
+            self._answer(path.removeprefix(self.server.prefix))
+
+    def _answer(self, name: str) -> None:
         if not name:
             self._send_page(self.server.page)
         elif name == "alive":
@@ -124,12 +160,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(page.body)
 
     def _send_file(self, path: Path) -> None:
-        with path.open("rb") as file:
+        try:
+            opened = open_regular(path)
+        except OSError:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        with opened as file:
             self.send_response(HTTPStatus.OK)
             # Never Content-Encoding: Perfetto is to get the bytes of the file, and unpacks them itself.
             kind, encoding = mimetypes.guess_type(path.name)
             self.send_header("Content-Type", "application/octet-stream" if encoding or not kind else kind)
-            self.send_header("Content-Length", str(path.stat().st_size))
+            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
             self.end_headers()
             shutil.copyfileobj(file, self.wfile, 1 << 20)
 
