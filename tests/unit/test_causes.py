@@ -98,6 +98,10 @@ def test_compute_that_an_event_holds_until_the_call_is_over_however_late_it_begi
     assert uncovered(call, work((310, 1000, 7, 50), released=(305,))) == {"waiting": 200 * US}
 
 
+def test_compute_does_not_wait_for_a_call_that_was_launched_after_it() -> None:
+    assert uncovered(work((100, 300, 20, 60)), work((305, 400, 7, 50))) == {"waiting": 200 * US}
+
+
 def test_an_event_stands_for_what_its_stream_was_given_before_it() -> None:
     zero = np.zeros(4, dtype=np.int64)
     activities = Activities(

@@ -30,6 +30,16 @@ class Work:
     def __len__(self) -> int:
         return len(self.start_ns)
 
+    def rows(self, index: Ints) -> "Work":
+        """Some of them, copied."""
+        return Work(
+            start_ns=self.start_ns[index],
+            end_ns=self.end_ns[index],
+            stream=self.stream[index],
+            launched_ns=self.launched_ns[index],
+            released_ns=self.released_ns[index],
+        )
+
 
 def uncovered_parts(exposed: Intervals, calls: Work, compute: Work, copies: Work) -> Parts:
     """The exposed time in the order of `UncoveredBy`'s fields; `calls` are the communication activities."""
@@ -57,7 +67,7 @@ def uncovered_parts(exposed: Intervals, calls: Work, compute: Work, copies: Work
 def _held(calls: Work, compute: Work, copies: Work, call: Ints, following: Ints, at_ns: Ints) -> Ints:
     """What a kernel that is launched already waits for while `call` runs."""
     same = calls.stream[call] == compute.stream[following]
-    awaited = _awaited(calls, call, *_next_on_stream(compute, copies, following, at_ns), at_ns)
+    awaited = _awaited(calls, call, _next_on_stream(compute, copies, following, at_ns), at_ns)
     later = np.maximum(awaited, 0)
     # The awaited call could not begin before this one was over.
     behind = (awaited >= 0) & (
@@ -71,20 +81,25 @@ def _held(calls: Work, compute: Work, copies: Work, call: Ints, following: Ints,
     )
 
 
-def _awaited(calls: Work, call: Ints, freed: Ints, released: Ints, at_ns: Ints) -> Ints:
-    """The call whose end set the kernel's stream free: this one where it may be, else the last to end; or -1.
+def _awaited(calls: Work, call: Ints, following: Work, at_ns: Ints) -> Ints:
+    """The call whose end set the stream of `following` free: this one where it may be, else the last to end; or -1.
 
-    Where the trace tells what the stream waits for, that.
+    That is what the trace tells of an event, or else what ended right before the stream went on.
     """
     by_end = np.argsort(calls.end_ns, kind="stable")
-    own = freed - calls.end_ns[call]
-    last = _last_ended(calls, by_end, freed)
-    late = freed - calls.end_ns[last]
-    found = (late >= 0) & (late <= LAUNCH_LATENCY_NS) & (calls.end_ns[last] > at_ns)
-    inferred = np.where((own >= 0) & (own <= LAUNCH_LATENCY_NS), call, np.where(found, last, -1))
-    named = _last_ended(calls, by_end, released)
-    told = np.where(calls.end_ns[call] == released, call, np.where(calls.end_ns[named] == released, named, -1))
-    return np.asarray(np.where(released > at_ns, told, inferred))
+    last, named = (_last_ended(calls, by_end, times) for times in (following.start_ns, following.released_ns))
+    other = np.where(_may_free(calls, last, following) & (calls.end_ns[last] > at_ns), last, -1)
+    inferred = np.where(_may_free(calls, call, following), call, other)
+    ends = following.released_ns
+    told = np.where(calls.end_ns[call] == ends, call, np.where(calls.end_ns[named] == ends, named, -1))
+    return np.asarray(np.where(ends > at_ns, told, inferred))
+
+
+def _may_free(calls: Work, call: Ints, following: Work) -> Bools:
+    """Whether the call ended right before; an event cannot stand for a call that was launched later."""
+    late_ns = following.start_ns - calls.end_ns[call]
+    before = (calls.launched_ns[call] <= following.launched_ns) | (following.launched_ns < 0)
+    return np.asarray((late_ns >= 0) & (late_ns <= LAUNCH_LATENCY_NS) & before)
 
 
 def _last_ended(calls: Work, by_end: Ints, at_ns: Ints) -> Ints:
@@ -92,19 +107,19 @@ def _last_ended(calls: Work, by_end: Ints, at_ns: Ints) -> Ints:
     return found
 
 
-def _next_on_stream(compute: Work, copies: Work, following: Ints, at_ns: Ints) -> tuple[Ints, Ints]:
-    """When the kernel's stream goes on, with its first copy or kernel from `at_ns` on, and what that is released by."""
-    start: Ints = compute.start_ns[following]
-    released: Ints = compute.released_ns[following]
+def _next_on_stream(compute: Work, copies: Work, following: Ints, at_ns: Ints) -> Work:
+    """What each kernel's stream goes on with: its first copy or kernel from `at_ns` on."""
+    found = compute.rows(following)
     for stream in np.unique(copies.stream):
-        mine = np.flatnonzero(compute.stream[following] == stream)
+        mine = np.flatnonzero(found.stream == stream)
         its = np.flatnonzero(copies.stream == stream)
         place = np.searchsorted(copies.start_ns[its], at_ns[mine], side="left")
-        copied = np.append(copies.start_ns[its], _NEVER)[place]
-        earlier = copied < start[mine]
-        start[mine[earlier]] = copied[earlier]
-        released[mine[earlier]] = copies.released_ns[its[place[earlier]]]
-    return start, released
+        earlier = np.append(copies.start_ns[its], _NEVER)[place] < found.start_ns[mine]
+        mine, its = mine[earlier], its[place[earlier]]
+        found.start_ns[mine] = copies.start_ns[its]
+        found.launched_ns[mine] = copies.launched_ns[its]
+        found.released_ns[mine] = copies.released_ns[its]
+    return found
 
 
 def _another_between(calls: Work, compute: Work, call: Ints, following: Ints) -> Bools:
