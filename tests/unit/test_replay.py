@@ -15,10 +15,13 @@ from traceana.analyze.work import LAUNCHES, RankWork
 from traceana.pipeline import read_one
 from traceana.replay.build import build
 from traceana.replay.changes import overlapped, with_transfers, without_launch_gaps
+from traceana.replay.figures import read_figures
 from traceana.replay.graph import Edges, Graph, Host
 from traceana.replay.play import NotKnownError, play
+from traceana.replay.predict import what_if
 from traceana.replay.recorded import WITHIN, mean_ns, recorded
 from traceana.replay.stragglers import without_straggler
+from traceana.replay.wishes import backend
 from traceana.report import Clock
 from traceana.trace.columns import WAITS
 
@@ -201,6 +204,8 @@ KNOWN = [
     TRACES / "h200" / "torch-2r-graph",
     TRACES / "h200" / "pynccl-2r-graph",
     TRACES / "h200" / "training-2r",
+    TRACES / "h200x2" / "p2p-disabled-0",
+    TRACES / "h200x2" / "p2p-disabled-1",
     SHARED / "h200x2" / "pipeline-2r",
 ]
 # Ranks that share one GPU by time slices: who had it when is in no trace.
@@ -222,3 +227,16 @@ def test_a_run_that_it_does_not_give_back_is_not_known(folder: Path) -> None:
     run, ranks = read_one(folder, 1, lambda *_: None)
     with pytest.raises(NotKnownError, match="something held the GPUs up"):
         recorded(run, {rank: result.work for rank, result in ranks.items()})
+
+
+def test_a_step_without_peer_to_peer_is_predicted_from_one_with_it() -> None:
+    """Two runs on two H200 and what a bench measured for one of them: within 10 %, and here within 2 %."""
+    before, after = (TRACES / "h200x2" / f"p2p-disabled-{off}" for off in range(2))
+    run, ranks = read_one(before, 1, lambda *_: None)
+    found = recorded(run, {rank: result.work for rank, result in ranks.items()})
+    predicted = what_if(found, [backend(found, read_figures(str(after / "bench.json")))])
+    run, ranks = read_one(after, 1, lambda *_: None)
+    measured = mean_ns(recorded(run, {rank: result.work for rank, result in ranks.items()}).measured_ns)
+    assert not predicted.notes
+    assert predicted.measured_step_ns < 0.55 * measured
+    assert predicted.predicted_step_ns == pytest.approx(measured, rel=0.02)
