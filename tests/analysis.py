@@ -54,8 +54,8 @@ class Outcome:
 
 
 def analyze(folder: Path, *arguments: str | Path, workers: int = 1) -> Outcome:
-    """Run `traceana analyze ARGUMENTS -o folder` in this process, as the installed script would."""
-    words = ["traceana", "analyze", *map(str, arguments), "-o", str(folder), "--workers", str(workers)]
+    """Run `traceana analyze ARGUMENTS -o folder` in this process, as the installed script would, and keep nothing."""
+    words = ["traceana", "analyze", *map(str, arguments), "-o", str(folder), "--workers", str(workers), "--no-cache"]
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), mock.patch.object(sys, "argv", words):
         exit_code = _exit_code()

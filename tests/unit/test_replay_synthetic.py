@@ -10,6 +10,10 @@ import pytest
 from tests.commands import refused, traceana
 from tests.synthetic import Call, Run, write_run
 from tests.synthetic.play import MARGIN_NS
+from traceana.replay.figures import read_figures
+from traceana.report.bench import BenchReport, BenchRow
+from traceana.saved.bench import write_bench
+from traceana.units import NO_BREAK_SPACE
 
 NEAR = 0.01
 US = 1_000
@@ -80,9 +84,9 @@ def test_a_host_that_follows_its_device_launches_earlier_when_that_is_done_earli
 
 
 def test_bench_figures_take_the_transfers_place(run: Path, tmp_path: Path) -> None:
-    rows = [bench_row("pynccl", size, 200 * US) for size in (1 << 20, 1 << 22)]
     figures = tmp_path / "bench.json"
-    figures.write_text(json.dumps({"ranks": 2, "rows": [*rows, bench_row("torch", 1 << 20, 1)]}))
+    rows = [bench_row("pynccl", size, 200 * US) for size in (1 << 20, 1 << 22)]
+    write_bench(bench_of(*rows, bench_row("torch", 1 << 20, 1)), figures)
     found = whatif(run, "--backend-from", f"{figures}:pynccl")
     assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(200 * US, rel=NEAR)
     (note,) = found["notes"]
@@ -90,17 +94,46 @@ def test_bench_figures_take_the_transfers_place(run: Path, tmp_path: Path) -> No
     assert note.endswith("pynccl's all_reduce was not measured")
     assert "for one of pynccl, torch" in refused("whatif", run, "--backend-from", figures)
     assert "no backend nccl" in refused("whatif", run, "--backend-from", f"{figures}:nccl")
+    assert "is no bench" in refused("whatif", run, "--backend-from", run / "rank0.json.gz")
 
 
-def bench_row(backend: str, message_bytes: int, p50_ns: int) -> dict[str, object]:
-    return {
-        "op": "all_to_all",
-        "message_bytes": message_bytes,
-        "backend": backend,
-        "graph": False,
-        "p50_ns": p50_ns,
-        "blocks_ns": [p50_ns * 99 // 100, p50_ns, p50_ns * 101 // 100],
-    }
+def test_bench_figures_are_interpolated_on_logarithms_and_never_beyond_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    in_graph = replace(bench_row("torch", 1 << 22, 1), graph=True)
+    write_bench(bench_of(bench_row("torch", 1 << 20, 100), bench_row("torch", 1 << 22, 400), in_graph), path)
+    figures = read_figures(str(path))
+    assert figures.at("all_to_all", 1 << 22, 2) == (400, 396, 404)
+    between = figures.at("all_to_all", 1 << 21, 2)
+    assert not isinstance(between, str)
+    assert between[0] == pytest.approx(200)
+    assert figures.at("all_to_all", 1 << 23, 2) == f"measured from 1{NO_BREAK_SPACE}MiB to 4{NO_BREAK_SPACE}MiB only"
+    assert figures.at("all_to_all", None, 2) == "its size is not known"
+    assert figures.at("all_to_all", 1 << 20, 4) == "measured over 2 ranks, and its group has 4"
+    assert figures.at("all_reduce", 1 << 20, 2) == "torch's all_reduce was not measured"
+
+
+def bench_of(*rows: BenchRow) -> BenchReport:
+    return BenchReport(ranks=2, machine=(), backends=(), rows=rows, verdicts=(), crossovers=(), not_measured=())
+
+
+def bench_row(backend: str, message_bytes: int, p50_ns: int) -> BenchRow:
+    return BenchRow(
+        op="all_to_all",
+        message_bytes=message_bytes,
+        dtype="bfloat16",
+        backend=backend,
+        graph=False,
+        in_place=False,
+        calls=20,
+        p50_ns=p50_ns,
+        p95_ns=None,
+        p99_ns=None,
+        algbw_gbps=1.0,
+        busbw_gbps=1.0,
+        launch_ns=None,
+        blocks_ns=(p50_ns * 99 // 100, p50_ns, p50_ns * 101 // 100),
+        checked=True,
+    )
 
 
 def test_an_operation_beside_compute(run: Path) -> None:

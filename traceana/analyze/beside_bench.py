@@ -10,7 +10,7 @@ from traceana.report.bench import DTYPES, SIZED_OPERATIONS, BenchReport, BenchRo
 _ROUNDING = 0.01
 """A bench rounds sizes to whole elements a rank."""
 _REDUCES = ("all_reduce", "reduce", "reduce_scatter")
-_IN_PLACE = ("all_reduce", "reduce", "broadcast")
+IN_PLACE = ("all_reduce", "reduce", "broadcast")
 """What torch.distributed does in place, so that of two times in nccl-tests' output this one is meant."""
 _BENCH_BACKENDS = {
     "torch.distributed": ("torch", "nccl-tests"),
@@ -102,7 +102,7 @@ def _distance(operation: Operation, row: BenchRow) -> tuple[int, bool, bool, int
     """The nearest backend, eager before graph, in place as torch has it, the fastest."""
     names = _BENCH_BACKENDS[operation.backend]
     nearest = next(index for index, name in enumerate(names) if row.backend.startswith(name))
-    return nearest, row.graph, row.in_place != (row.op in _IN_PLACE), row.p50_ns
+    return nearest, row.graph, row.in_place != (row.op in IN_PLACE), row.p50_ns
 
 
 def _unbenched(operation: Operation, rows: Sequence[_Candidate], fitting: Sequence[_Candidate]) -> UnbenchedCalls:

@@ -43,7 +43,7 @@ Examples:
 @click.option(
     "--backend-from",
     metavar="FILE[:BACKEND]",
-    help="Transfers take what `traceana bench -o FILE` measured for BACKEND.",
+    help="Transfers take what `traceana bench -o` or nccl-tests measured for BACKEND.",
 )
 @click.option("--overlap", metavar="OP", help="OP runs beside compute, until the next communication.")
 @click.option("--no-launch-gaps", is_flag=True, help="Launches come at once, as in a CUDA graph.")

@@ -1,34 +1,22 @@
-"""Transfers that `traceana bench` measured, by operation and size.
+"""Transfers that `traceana bench` or nccl-tests measured, by operation and size.
 
 Between two measured sizes a time is interpolated on logarithms of both; beyond them nothing is said.
 """
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from traceana import units
+from traceana.analyze.beside_bench import IN_PLACE
 from traceana.errors import TraceanaError
+from traceana.report.bench import BenchRow
+from traceana.saved.bench import read_bench
 
 Bounds = tuple[float, float, float]
 """A time in ns, and the least and the most that it may be."""
-
-
-class _Row(msgspec.Struct):
-    op: str
-    message_bytes: int
-    backend: str
-    graph: bool
-    p50_ns: int
-    blocks_ns: tuple[int, ...] = ()
-
-
-class _Bench(msgspec.Struct):
-    ranks: int
-    rows: list[_Row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +58,14 @@ def _between(measured: tuple[tuple[int, Bounds], ...], above: int, size: int) ->
 def read_figures(text: str) -> Figures:
     """From FILE or FILE:BACKEND, which is needed where the file has several. Raises TraceanaError."""
     path, backend = (Path(text), None) if Path(text).is_file() else _with_backend(text)
-    try:
-        bench = msgspec.json.decode(path.read_bytes(), type=_Bench)
-    except OSError as error:
-        raise TraceanaError(f"--backend-from {path}: cannot be read ({error.strerror})") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise TraceanaError(
-            f"--backend-from {path}: is no result of traceana bench ({error}); write one with traceana bench -o"
-        ) from error
+    bench = read_bench(path)
     names = list(dict.fromkeys(row.backend for row in bench.rows))
+    if not names:
+        raise TraceanaError(f"--backend-from {path}: holds no figures")
     if backend is None and len(names) > 1:
         raise TraceanaError(f"--backend-from {path}: write {path}:BACKEND for one of {', '.join(names)}")
     if backend is not None and backend not in names:
-        raise TraceanaError(f"--backend-from {path}: has no backend {backend}; it has {', '.join(names) or 'none'}")
-    if not names:
-        raise TraceanaError(f"--backend-from {path}: holds no figures")
+        raise TraceanaError(f"--backend-from {path}: has no backend {backend}; it has {', '.join(names)}")
     chosen = backend or names[0]
     return Figures(path=path, backend=chosen, ranks=bench.ranks, times=_times(bench.rows, chosen))
 
@@ -94,10 +75,13 @@ def _with_backend(text: str) -> tuple[Path, str | None]:
     return (Path(path), backend) if colon else (Path(text), None)
 
 
-def _times(rows: list[_Row], backend: str) -> dict[str, tuple[tuple[int, Bounds], ...]]:
-    """Of eager calls where they were measured, else of those in a graph: the bench times the GPU in both."""
+def _times(rows: Sequence[BenchRow], backend: str) -> dict[str, tuple[tuple[int, Bounds], ...]]:
+    """Of eager calls where they were measured, else of those in a graph: the bench times the GPU in both.
+
+    Of calls in place and out of place those count that torch.distributed makes.
+    """
     found: dict[str, dict[int, Bounds]] = {}
-    for row in sorted(rows, key=lambda one: not one.graph):
+    for row in sorted(rows, key=lambda one: (not one.graph, one.in_place == (one.op in IN_PLACE))):
         if row.backend == backend and row.p50_ns > 0 and row.message_bytes > 0:
             blocks = (row.p50_ns, *(ns for ns in row.blocks_ns if ns > 0))
             found.setdefault(row.op, {})[row.message_bytes] = (row.p50_ns, min(blocks), max(blocks))
