@@ -121,7 +121,7 @@ def notes(report: SweepReport) -> tuple[str, ...]:
         found.append(f"no cell is better both in time and in GPU time than: {', '.join(best)}")
     left_out = sum(cell.warm_up_ns is not None and not cell.warm_up_counts for cell in report.cells)
     if left_out:
-        found.append(f"the first run of {units.plural(left_out, 'cell')} is unlike its repeats and left out")
+        found.append(f"the first run of {units.plural(left_out, 'cell')} warmed up and does not count")
     undecided = [
         f"{cell.label}: {cell.against_baseline.reason}"
         for cell in report.cells
