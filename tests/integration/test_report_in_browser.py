@@ -284,6 +284,7 @@ def test_everything_is_printed(page: ReportPage) -> None:
     """
     try:
         assert page.driver.execute_script(hidden) == []
+        assert not any(button.is_displayed() for button in page.driver.find_elements(By.TAG_NAME, "button"))
     finally:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
