@@ -19,6 +19,7 @@ from traceana.render.sections import (
     glossary,
     headline,
     hta,
+    late,
     layers,
     operations,
     paired,
@@ -38,7 +39,11 @@ from traceana.report import Report
 
 VIEWS = (
     View(name="compare", title="Compare", sections=(comparison.SECTION, steps.SECTION, paired.SECTION)),
-    View(name="ranks", title="Ranks", sections=(breakdown.SECTION, causes.SECTION, what_if.SECTION, waits.SECTION)),
+    View(
+        name="ranks",
+        title="Ranks",
+        sections=(breakdown.SECTION, causes.SECTION, late.SECTION, what_if.SECTION, waits.SECTION),
+    ),
     View(
         name="calls",
         title="Operations",
