@@ -117,6 +117,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         (("--axis", "size=1"), "no command to run"),
         (("--axis", "env.A=1", "--", "no-such-command-there-is"), "cannot run no-such-command-there-is"),
         (("--axis", "backend=pynccl", "--", "true"), "needs a GPU"),
+        (("--axis", "env.A=1", "--metric", "throughput", "--", "true"), "needs the number of GPUs"),
         (("--axis", "env.A=1", "--metric", "request", "--", "true"), "add --perf-dump-path {perf_dump}"),
     ],
 )

@@ -85,8 +85,6 @@ def parse(text: str, *, has_dump: bool) -> Metric:
 
 def value_ns(metric: Metric, run: Finished) -> int:
     """The run's value. Raises NoValue where it has none."""
-    if metric.per_gpu and run.gpus is None:
-        raise NoValue("the number of GPUs is not known; give --gpus EXPRESSION")
     found = _time_ns(metric, run) * (run.gpus or 1 if metric.per_gpu else 1)
     if found <= 0:
         raise NoValue(f"{metric.title} is {found} ns")

@@ -19,7 +19,7 @@ from traceana.sweep.plan import Axis, Plan, checked, placeholders
 from traceana.sweep.report import Searched, SearchRound, SweepReport
 from traceana.sweep.runner import TRACES, read_trace, trace_name
 from traceana.sweep.series import Known, Run, run_all
-from traceana.sweep.whole import INTERRUPTED, Say, announced, check_backends, head, publish, runner, spoken
+from traceana.sweep.whole import INTERRUPTED, Say, announced, check_cells, head, publish, runner, spoken
 
 _MOST_SETTINGS = 20_000
 """Of which --candidates are tried."""
@@ -52,7 +52,7 @@ class Tuning:
     def go(self, say: Say, run: Run | None = None, read: ReadTrace = read_trace) -> SweepReport:
         """Search, and write the report. Raises TraceanaError where that cannot be."""
         everything = cells(self.plan, _MOST_SETTINGS)
-        check_backends(everything)
+        check_cells(everything, self.metric)
         with journal.opened(self.folder, head(self.plan, "tune")) as book:
             real = run or runner(self.plan, self.metric, everything, self.folder, self.capture, book)
             search = _Going(self, book, spoken(real, say), say)

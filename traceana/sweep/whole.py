@@ -56,7 +56,7 @@ class Sweep:
 
     def go(self, say: Say, run: Run | None = None) -> SweepReport:
         """Run what is left, and write the report. Raises TraceanaError where that cannot be."""
-        check_backends(self.cells)
+        check_cells(self.cells, self.metric)
         with journal.opened(self.folder, self.head) as book:
             run = run or runner(self.plan, self.metric, self.cells, self.folder, self.capture, book)
             try:
@@ -76,8 +76,10 @@ def head(plan: Plan, kind: str) -> Head:
     return Head(command=masked_words(plan.command), identity=hashlib.sha256(content).hexdigest())
 
 
-def check_backends(cells: Sequence[Cell]) -> None:
-    """Raises TraceanaError where this machine cannot run one of them."""
+def check_cells(cells: Sequence[Cell], asked: metric.Metric) -> None:
+    """Raises TraceanaError where this machine cannot run one of them, or the metric could not be read of one."""
+    if asked.per_gpu and any(cell.gpus is None for cell in cells):
+        raise TraceanaError(f"--metric {asked.name} needs the number of GPUs; add --gpus EXPRESSION, such as --gpus 2")
     for backend in {cell.backend for cell in cells}:
         check_machine(backend, ())
 
