@@ -14,6 +14,7 @@ from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.workers import Ranks
 
 from tests import warm
+from tests.analysis import analyze
 from tests.capturing import run
 from tests.integration.gloo_tensor import TENSOR
 
@@ -416,3 +417,52 @@ print(os.waitpid(child, 0)[1])
     done = capture.captured(program)
     assert done.returncode == 0
     assert done.stdout == "15\n"
+
+
+def test_a_program_without_torch_distributed_is_recorded_by_its_steps(tmp_path: Path) -> None:
+    """One GPU is the baseline of every question of scaling."""
+    program = """
+import contextlib, torch
+for _ in range(4):
+    with contextlib.closing(open("/dev/null")): torch.ones(8) @ torch.ones(8)
+"""
+    options = ("--step-on", "contextlib:closing.__exit__", "--warmup", "1", "--steps", "2")
+    code, _, stderr = run(tmp_path / "traces", [sys.executable, "-c", program], *options)
+    assert (code, stderr) == (0, "")
+    runs = Runs(tmp_path)
+    (rank,) = runs.ranks()
+    assert (rank["rank"], rank["outcome"], rank["reason"]) == (0, "complete", "the steps were over")
+    assert sum(event["name"].startswith("step ") for event in runs.events()) == 2
+    outcome = analyze(tmp_path / "report", tmp_path / "traces")
+    assert outcome.exit_code == 0
+    assert (outcome.run["world_size"], len(outcome.run["steps"]), outcome.run["operations"]) == (1, 2, [])
+
+
+def test_a_step_that_never_comes_is_told_with_what_to_ask_for(capture: Runs) -> None:
+    done = capture.captured("work()", "--warmup", "2", "--step-on", "contextlib:closing.__exit__")
+    said = "the process ended while it waited: --step-on contextlib:closing.__exit__ was never called; name a function"
+    assert f"no trace of rank 0: {said}" in done.stderr
+
+
+def test_a_program_that_becomes_another_is_exported_first(capture: Runs) -> None:
+    rank, stdout, _ = capture("work(4); os.execvp('echo', ['echo', 'other'])")
+    assert (rank["outcome"], rank["reason"], stdout) == ("complete", "the process ended", "other\n")
+    assert capture.sized() == 4
+
+
+def test_a_stuck_export_does_not_keep_a_process_from_its_own_exit(capture: Runs) -> None:
+    program = """
+from traceana_capture.agent import exits
+exits.EXPORT_S = 0.2
+torch.profiler.profile.stop = lambda self: threading.Event().wait()
+work()
+os._exit(5)
+"""
+    assert capture.captured(program).returncode == 5
+
+
+def test_a_window_that_closed_early_is_told_on_stderr(capture: Runs) -> None:
+    done = capture.captured("work(20)", "--max-collectives", "7")
+    assert "because --max-collectives were recorded; ask for more with --max-collectives" in done.stderr
+    outcome = analyze(capture.folder / "report", capture.folder / "traces")
+    assert any("because --max-collectives were recorded" in note for note in outcome.run["coverage"]["notes"])
