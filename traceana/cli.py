@@ -29,6 +29,10 @@ COMMANDS = {
 }
 
 
+# They run programs under capture, which is made of Linux's sessions, signals and /proc.
+NEED_LINUX = ("capture", "sweep", "tune")
+
+
 class LazyGroup(click.Group):
     """Lists commands from COMMANDS and imports `traceana.commands.NAME` on demand."""
 
@@ -40,6 +44,10 @@ class LazyGroup(click.Group):
         """The command's click object, or None for a name that is not in COMMANDS."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in NEED_LINUX and not sys.platform.startswith("linux"):
+            raise TraceanaError(
+                f"traceana {cmd_name} needs Linux; analyze, compare, merge and open work here with traces from there"
+            )
         command = importlib.import_module(f"traceana.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command

@@ -91,13 +91,13 @@ KERNELS = (
     ),
     _pattern(
         "fused",
-        r"all_?reduce_(?:fusion|add|rms|residual)|fused_?all_?reduce|trtllm_allreduce|allreduce_lamport",
+        r"all_?reduce_(?:fusion|add|rms|residual)|fused_?all_?reduce|trtllm_(?:mnnvl_)?allreduce|allreduce_lamport",
         "fused all-reduce",
     ),
     _pattern(
         "custom",
-        r"cross_device_reduce|all_reduce_[12]shot|quick_?reduce|custom_?all_?reduce|allreduce_prototype|\bpcie_ipc"
-        r"|aiter::.*reduce_scatter_cross",
+        r"cross_device_(?:reduce|all_gather)|vllm::mnnvl_|all_reduce_[12]shot|quick_?reduce|custom_?all_?reduce"
+        r"|allreduce_prototype|\bpcie_ipc|aiter::.*reduce_scatter_cross",
         "custom all-reduce",
     ),
     _pattern("ipc", r"spin_wait_kernel|bump_signal_kernel|\bipc_(?:all_to_all|a2a)", "CUDA IPC"),
@@ -129,7 +129,7 @@ def _operation(
 
 _NO_KERNEL = r"(?!)"
 _ALL_TO_ALL = r"all_?to_?all|a2a|dispatch|combine|spin_wait|bump_signal"
-_ALL_REDUCE = r"all_?reduce|cross_device_reduce|quick_?reduce|pcie_ipc_ar"
+_ALL_REDUCE = r"all_?reduce|cross_device_reduce|quick_?reduce|pcie_ipc"
 # The first match decides. One kernel of NCCL serves point-to-point and all that is made of it: its name cannot tell.
 OPERATIONS = (
     _operation(

@@ -11,10 +11,13 @@ import msgspec
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, InvalidOperation, OverflowError, RecursionError, ValueError)
 """Damaged text, whatever decodes it; MemoryError is none of these: the text may be good."""
 
+# Windows has no pipes that could keep a reader waiting, and would change the bytes of a text.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; raises OSError, also for what is no file: a pipe would keep its reader waiting."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    number = os.open(path, _FLAGS)
     if stat.S_ISREG(os.fstat(number).st_mode):
         return os.fdopen(number, "rb")
     os.close(number)

@@ -115,6 +115,17 @@ def test_vllm_keeps_custom_all_reduce_off(monkeypatch: pytest.MonkeyPatch) -> No
     assert backends.environment("asis") == {}
 
 
+def test_vllms_flashinfer_is_kept_off_with_what_it_fuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = types.ModuleType(vllm.FLASHINFER)
+    module.get_fi_ar_workspace = module.get_fi_ar_quant_workspace = lambda **_: object()
+    vllm.wrap(module, triggers()[0], "asis")
+    assert module.get_fi_ar_workspace(world_size=2) is not None
+    vllm.wrap(module, triggers()[0], "pynccl")
+    assert module.get_fi_ar_workspace(world_size=2) is module.get_fi_ar_quant_workspace(world_size=2) is None
+    off = {name for name, value in backends.environment("pynccl").items() if value == "0"}
+    assert off >= {"VLLM_ALLREDUCE_USE_FLASHINFER", "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC"}
+
+
 def test_a_vllm_without_its_switches_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="does not know VLLM_DISABLE_PYNCCL"):
         vllm.wrap(vllm_module(monkeypatch), triggers()[0], "torch")

@@ -68,6 +68,36 @@ def test_custom_all_reduce_has_its_size_unless_it_did_nothing(noted: Calls) -> N
     assert third["dtype"] == "Half"
 
 
+def test_vllms_gathers_and_scatters_have_both_sizes(noted: Calls) -> None:
+    module: Any = types.ModuleType("vllm.distributed.device_communicators.custom_all_reduce")
+    parts = {name: lambda self, x: x for name in ("custom_all_gather", "custom_reduce_scatter")}
+    module.CustomAllreduce = type("CustomAllreduce", (CustomAllreduce,), parts)
+    direct.watch(module)
+    communicator = module.CustomAllreduce(100)
+    communicator.custom_all_gather(torch.ones(16))
+    communicator.custom_reduce_scatter(torch.ones(8))
+    found = [(r["Collective name"], r["In msg nelems"], r["Out msg nelems"]) for r in records(noted) if r]
+    assert found == [("_allgather_base", 16, 16), ("_reduce_scatter_base", 8, 8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "backend"),
+    [
+        ("flashinfer_all_reduce", "FlashInferAllReduce", "fused all-reduce"),
+        ("flashinfer_pcie_ipc_all_reduce", "FlashInferPcieIpcAllReduce", "custom all-reduce"),
+    ],
+)
+def test_flashinfers_all_reduce_has_its_size(noted: Calls, name: str, kind: str, backend: str) -> None:
+    module: Any = types.ModuleType(f"vllm.distributed.device_communicators.{name}")
+    members = {"group": property(lambda _: dist.group.WORLD), "all_reduce": lambda self, x: x}
+    setattr(module, kind, type(kind, (), members))
+    direct.watch(module)
+    getattr(module, kind)().all_reduce(torch.ones(4, 8, dtype=torch.bfloat16))
+    ((only),) = records(noted)
+    assert only is not None
+    assert (only["Collective name"], only["In msg nelems"], only["traceana backend"]) == ("allreduce", 32, backend)
+
+
 def test_a_try_that_did_nothing_is_no_call(noted: Calls) -> None:
     """Sglang tries CUDA IPC, which answers None, and then issues the call itself: one call."""
     module: Any = types.ModuleType("vllm.distributed.device_communicators.custom_all_reduce")
@@ -218,6 +248,10 @@ def test_replays_of_a_graph_with_several_backends() -> None:
         (ONE_SHOT, "custom", "all_reduce"),
         (TWO_STAGE, "custom", "all_reduce"),
         (MULTIMEM, "symm_mem", "all_reduce"),
+        ("void vllm::cross_device_all_gather<half, 2>(vllm::RankData*)", "custom", "all_gather"),
+        ("void vllm::mnnvl_lamport_reduce_scatter_kernel<half>(half*)", "custom", "reduce_scatter"),
+        ("void flashinfer::trtllm_mnnvl_allreduce::twoshotAllreduceKernel<8>(float*)", "fused", "all_reduce"),
+        ("void flashinfer::comm::pcie_ipc::ipc_rsag_push_param_kernel<half>(half*)", "custom", "all_reduce"),
         (WAIT, "ipc", "all_to_all"),
     ],
 )

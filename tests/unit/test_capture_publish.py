@@ -12,7 +12,7 @@ HALF = 6
 
 
 class NCCLLibrary:
-    """The methods and argument names of sglang 0.5.23's pynccl_wrapper."""
+    """The methods and argument names of sglang 0.5.23's and vLLM 0.33's pynccl_wrapper."""
 
     def ncclGetVersion(self) -> str:
         return "2.28.9"
@@ -21,6 +21,9 @@ class NCCLLibrary:
         return 7
 
     def ncclAllReduce(self, sendbuff: int, recvbuff: int, count: int, datatype: int, op: int, comm: int) -> None: ...
+    def ncclReduce(
+        self, sendbuff: int, recvbuff: int, count: int, datatype: int, op: int, root: int, comm: int
+    ) -> None: ...
     def ncclAllGather(self, sendbuff: int, recvbuff: int, count: int, datatype: int, comm: int) -> None: ...
     def ncclReduceScatter(
         self, sendbuff: int, recvbuff: int, count: int, datatype: int, op: int, comm: int
@@ -50,6 +53,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         library.ncclSend(0, 100, HALF, peer, comm)
         library.ncclRecv(0, 100, HALF, peer, comm)
     library.ncclGroupEnd()
+    library.ncclReduce(0, 0, 30, HALF, 0, 1, comm)
     facts = fresh.export()
     return [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
 
@@ -61,6 +65,7 @@ def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
         ("_allgather_base", 100, 200, 1),
         ("_reduce_scatter_base", 200, 100, 2),
         ("all_to_all", 200, 200, 3),
+        ("reduce", 30, 30, 4),
     ]
     assert {(r["dtype"], r["Group size"], r["traceana library"]) for r in recorded} == {("Half", 2, "NCCL 2.28.9")}
 

@@ -1,6 +1,6 @@
 """Describes collectives that neither c10d nor NCCL carries: custom all-reduce, CUDA IPC, and symmetric memory.
 
-Read in sglang 0.5.23 and vLLM 0.11: a method that answers None did nothing, and its caller takes another way.
+Read in sglang 0.5.23 and vLLM 0.33: a method that answers None did nothing, and its caller takes another way.
 """
 
 import functools
@@ -16,16 +16,37 @@ from torch.distributed import distributed_c10d as c10d
 from traceana_capture.agent.call_keys import shared_keys
 from traceana_capture.agent.call_notes import CALLS, NO_SPAN
 
-CUSTOM, IPC, SYMMETRIC = "custom all-reduce", "CUDA IPC", "symmetric memory"
+# As traceana.kernels names what the kernels' names tell; FlashInfer's all-reduce is its fused one with nothing fused.
+CUSTOM, FUSED, IPC, SYMMETRIC = "custom all-reduce", "fused all-reduce", "CUDA IPC", "symmetric memory"
 USP = "sglang.multimodal_gen.runtime.layers.usp"
-# end of a module's name -> functions in it, c10d's word for what they do, what carries it
-FUNCTIONS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    ".device_communicators.custom_all_reduce": (("CustomAllreduce.custom_all_reduce",), "allreduce", CUSTOM),
-    ".device_communicators.custom_all_reduce_v2": (("CustomAllReduceV2.custom_all_reduce",), "allreduce", CUSTOM),
-    ".device_communicators.quick_all_reduce": (("QuickAllReduce.quick_all_reduce",), "allreduce", CUSTOM),
-    ".device_communicators.pcie_ipc_ar": (("PcieIpcCommunicator.pcie_ipc_all_reduce",), "allreduce", CUSTOM),
-    ".device_communicators.ipc_a2a_multi": (("IpcA2AMultiState.exchange",), "all_to_all", IPC),
-    USP: (("_ipc_varlen_fast", "_ipc_input_a2a_qkv", "_ipc_input_a2a_qkv_segmented"), "all_to_all", IPC),
+# What carries a module's calls, its functions with c10d's word for what they do, and those that not all versions have.
+Carrier = tuple[str, dict[str, str], dict[str, str]]
+_CUSTOM_PARTS = {
+    "CustomAllreduce.custom_all_gather": "_allgather_base",
+    "CustomAllreduce.custom_reduce_scatter": "_reduce_scatter_base",
+}
+# end of a module's name -> its carrier
+FUNCTIONS: dict[str, Carrier] = {
+    ".device_communicators.custom_all_reduce": (
+        CUSTOM,
+        {"CustomAllreduce.custom_all_reduce": "allreduce"},
+        _CUSTOM_PARTS,
+    ),
+    ".device_communicators.custom_all_reduce_v2": (CUSTOM, {"CustomAllReduceV2.custom_all_reduce": "allreduce"}, {}),
+    ".device_communicators.quick_all_reduce": (CUSTOM, {"QuickAllReduce.quick_all_reduce": "allreduce"}, {}),
+    ".device_communicators.pcie_ipc_ar": (CUSTOM, {"PcieIpcCommunicator.pcie_ipc_all_reduce": "allreduce"}, {}),
+    ".device_communicators.flashinfer_all_reduce": (FUSED, {"FlashInferAllReduce.all_reduce": "allreduce"}, {}),
+    ".device_communicators.flashinfer_pcie_ipc_all_reduce": (
+        CUSTOM,
+        {"FlashInferPcieIpcAllReduce.all_reduce": "allreduce"},
+        {},
+    ),
+    ".device_communicators.ipc_a2a_multi": (IPC, {"IpcA2AMultiState.exchange": "all_to_all"}, {}),
+    USP: (
+        IPC,
+        dict.fromkeys(("_ipc_varlen_fast", "_ipc_input_a2a_qkv", "_ipc_input_a2a_qkv_segmented"), "all_to_all"),
+        {},
+    ),
 }
 # operator of torch.ops.symm_mem -> c10d's word, the argument that is sent
 OPERATORS: dict[str, tuple[str, str]] = {
@@ -61,16 +82,16 @@ def knows(name: str) -> bool:
 
 def watch(module: ModuleType) -> None:
     """Wrap the module's functions; one that is missing is named, because its calls will have no size."""
-    functions, word, backend = next(entry for end, entry in FUNCTIONS.items() if module.__name__.endswith(end))
+    backend, needed, optional = next(entry for end, entry in FUNCTIONS.items() if module.__name__.endswith(end))
     package = module.__name__.partition(".")[0]
-    for path in functions:
+    for path, word in (needed | optional).items():
         owner_name, _, name = path.rpartition(".")
         owner = getattr(module, owner_name, None) if owner_name else module
         original = getattr(owner, name, None)
-        if original is None:
-            sys.stderr.write(f"traceana: {module.__name__} has no {path}, so its calls have no size\n")
-        else:
+        if original is not None:
             setattr(owner, name, _wrapped(original, word, backend, package, method=bool(owner_name)))
+        elif path in needed:
+            sys.stderr.write(f"traceana: {module.__name__} has no {path}, so its calls have no size\n")
 
 
 @functools.lru_cache

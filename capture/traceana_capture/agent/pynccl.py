@@ -1,6 +1,6 @@
 """Describes direct NCCL calls: sglang's and vLLM's PyNccl variants all end in `pynccl_wrapper.NCCLLibrary.nccl*`.
 
-Signatures are those of sglang 0.5.23; arguments are found by name, because they drift between versions.
+Signatures are those of sglang 0.5.23 and vLLM 0.33; arguments are found by name, because they drift between versions.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ COUNTS = ("count", "sendcount", "recvcount")
 METHODS: dict[str, tuple[str, int, int]] = {
     "ncclAllReduce": ("allreduce", 1, 1),
     "ncclBroadcast": ("broadcast", 1, 1),
+    "ncclReduce": ("reduce", 1, 1),
     "ncclAllGather": ("_allgather_base", 1, 0),
     "ncclReduceScatter": ("_reduce_scatter_base", 0, 1),
 }

@@ -13,19 +13,25 @@ from traceana_capture.agent.triggers import Triggers
 
 WORKER = "vllm.v1.worker.gpu_worker"
 PARALLEL = "vllm.distributed.parallel_state"
+FLASHINFER = "vllm.distributed.device_communicators.flashinfer_all_reduce"
+# Without a workspace vLLM neither calls FlashInfer's all-reduce nor fuses it with what follows.
+WORKSPACES = ("get_fi_ar_workspace", "get_fi_ar_quant_workspace")
 SWITCH = "VLLM_DISABLE_PYNCCL"
 HOOKS = (Hook(owner="Worker", method="execute_model", span=lambda *_, **__: "execute_model", work=True),)
 
 
 def knows(name: str) -> bool:
     """Whether the module of this name is wrapped."""
-    return name in (WORKER, PARALLEL)
+    return name in (WORKER, PARALLEL, FLASHINFER)
 
 
 def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
     """Wrap a module that is known; raises RuntimeError where the backend cannot be chosen."""
     if module.__name__ == WORKER:
         install(module, HOOKS, triggers)
+    elif backend != "asis" and module.__name__ == FLASHINFER:
+        for name in WORKSPACES:
+            setattr(module, name, lambda *_, **__: None)
     elif backend != "asis":
         choose_backend(module, backend)
 
