@@ -82,7 +82,7 @@ def bench(data: bytes) -> None:
 def columns(data: bytes) -> None:
     """A measured rank, as the cache and parts hold it."""
     with contextlib.suppress(TraceanaError):
-        measured.decode(data)
+        measured.decode(measured.sealed(data))
 
 
 def report(data: bytes) -> None:
@@ -97,7 +97,8 @@ def table(data: bytes) -> None:
 
 def loss(data: bytes) -> None:
     """A few bytes of one event replaced: that event is lost at most, and one beside it."""
-    if len(data) < 4 or b"]" in data[3:19]:
+    # What ends the events, or begins another file's, ends the trace.
+    if len(data) < 4 or b"]" in data[3:19] or b"traceEvents" in data[3:19]:
         return
     which, at, count = data[0] % _KERNELS, data[1], data[2] % 8
     event = bytearray(_KERNEL % which)
@@ -148,7 +149,7 @@ def seeds(target: str) -> Iterator[bytes]:
         case "nccl_log":
             yield from (file.read_bytes() for file in sorted((_TRACES.parent / "logs").glob("*.log")))
         case "columns":
-            yield measured.encode(measure_rank(_TRACES / "compact.json"))
+            yield measured.encode(measure_rank(_TRACES / "compact.json"))[len(measured.sealed(b"")) :]
         case "report":
             yield _report()[0]
         case "table":

@@ -18,7 +18,7 @@ H200 = Path(__file__).parents[1] / "traces" / "h200" / "torch-2r"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(H200, tmp_path / "run"))
+    return Path(shutil.copytree(H200, tmp_path / "run", ignore=shutil.ignore_patterns(cache.FOLDER)))
 
 
 def entries(run: Path) -> list[str]:
@@ -97,3 +97,13 @@ def test_a_folder_that_is_not_to_be_written_is_left_alone(run: Path) -> None:
     run.chmod(0o755)
     assert len(result.collectives) == 72
     assert entries(run) == []
+
+
+@pytest.mark.parametrize("at", [0, 20, -20])
+def test_a_changed_byte_finds_nothing(run: Path, at: int) -> None:
+    cache.measure_and_keep(run / "rank0.json.gz")
+    (entry,) = (run / cache.FOLDER).iterdir()
+    content = bytearray(entry.read_bytes())
+    content[at] ^= 1
+    entry.write_bytes(content)
+    assert cache.cached(run / "rank0.json.gz") is None

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.traces import base
 from tests.traces.extreme import arguments
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.trace.events import decode_events
-from traceana.trace.header import decode_header
+from traceana.trace.header import decode_header, split_object
 from traceana.trace.lenient import decode_struct, number, ranks
 
 
@@ -159,3 +161,28 @@ def test_bad_utf8_in_arguments_costs_no_kernel(tmp_path: Path) -> None:
     )
     result = measure_rank(tmp_path / "rank0.json")
     assert (result.kernels, result.damage.skipped_events) == (base.KERNELS, 0)
+
+
+_KEYS = ("distributedInfo", "deviceProperties", "baseTimeNanoseconds", "host_name", "with_stack", "traceName")
+_INSIDE = ("rank", "world_size", "pg_config", "pg_name", "pg_desc", "pg_size", "ranks", "backend", "id", "name")
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.sampled_from(["[0, 1]", "{}"]),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.sampled_from(_INSIDE), inside, max_size=5),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(
+    content=st.dictionaries(st.sampled_from(_KEYS), _values),
+    cut=st.integers(0, 400),
+    damage=st.binary(max_size=4),
+)
+def test_any_header_whole_or_damaged_is_a_header(content: dict[str, object], cut: int, damage: bytes) -> None:
+    whole = json.dumps(content).encode()
+    for text in (whole, whole[:cut] + damage + whole[cut:], whole[:cut]):
+        found = decode_header(text)
+        assert decode_header(msgspec.json.encode({"distributedInfo": found.distributed})).rank == found.rank
+        assert found.base_time_ns is None or abs(found.base_time_ns) <= 1 << 62
+        keys, rest = split_object(text)
+        assert keys + rest == text.decode("utf-8", "replace").encode()

@@ -1,14 +1,17 @@
 """What `analyze` saves is what it is read back as."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
+import pytest
 
 from tests import reports
 from tests.simulation import Truth, side
 from traceana.analyze.run import AnalyzedRun
+from traceana.errors import TraceanaError
 from traceana.saved import calls
 from traceana.saved.read import runs_of_report
 from traceana.saved.write import write
@@ -47,3 +50,33 @@ def test_the_file_has_the_schema(tmp_path: Path) -> None:
     runs = simulated()
     write(reports.report(*(run.report for run in runs)), runs, tmp_path)
     assert parquet.read_schema(tmp_path / calls.FILE).equals(calls.SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace(b"a", b"\xff"),
+        lambda data: b"[" * 100_000,
+        lambda data: bytes(len(data)),
+    ],
+    ids=["cut", "no UTF-8", "deep", "zeros"],
+)
+@pytest.mark.parametrize("name", ["report.json", calls.FILE])
+def test_a_damaged_report_or_table_is_one_error(tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
+    runs = simulated()
+    write(reports.report(*(run.report for run in runs)), runs, tmp_path)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(damage(data))
+    with pytest.raises(TraceanaError, match="analyze"):
+        runs_of_report(tmp_path / "report.json")
+
+
+def test_a_table_whose_columns_are_of_other_types_is_an_error(tmp_path: Path) -> None:
+    runs = simulated()
+    write(reports.report(*(run.report for run in runs)), runs, tmp_path)
+    table = calls.table(runs)
+    odd = table.set_column(table.column_names.index("start_ns"), "start_ns", table["run"])
+    parquet.write_table(odd, tmp_path / calls.FILE)
+    with pytest.raises(TraceanaError, match="needs the"):
+        runs_of_report(tmp_path / "report.json")

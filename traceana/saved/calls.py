@@ -60,6 +60,14 @@ def table(runs: Sequence[AnalyzedRun]) -> pa.Table:
     return pa.concat_tables([_table(run) for run in runs])
 
 
+def checked(table: pa.Table) -> pa.Table:
+    """The table with its columns as they are written, each value checked; raises ArrowException where one is other."""
+    schema = pa.schema([field for field in SCHEMA if field.name in table.column_names])
+    known = table.select(schema.names).cast(schema)
+    known.validate(full=True)
+    return known
+
+
 def calls(table: pa.Table, label: str) -> Calls:
     """The calls of the run of that label. Raises KeyError where a column is missing."""
     mine = _completed(table.filter(pyarrow.compute.equal(table["run"], label)))

@@ -11,25 +11,35 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from traceana_capture.reading import DECODE_ERRORS
 
 import traceana
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
 from traceana.plain import plain as words
 
-_KINDS = "biuf"
+_DTYPE = re.compile(r"[<>|=]?[biuf][1248]")
+_DIGEST_BYTES = 16
 
 
 def encode(result: RankResult) -> bytes:
     """The result as bytes; `decode` gives it back."""
-    return msgspec.msgpack.encode(result, enc_hook=plain)
+    return sealed(msgspec.msgpack.encode(result, enc_hook=plain))
+
+
+def sealed(content: bytes) -> bytes:
+    """The content behind its digest, which shows whether a disk gave back what it was given."""
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + content
 
 
 def decode(content: bytes) -> RankResult:
     """The result that `encode` was given. Raises TraceanaError for anything else."""
+    inside = content[_DIGEST_BYTES:]
+    if sealed(inside) != content:
+        raise TraceanaError("no measured rank as it was written")
     try:
-        return msgspec.msgpack.decode(content, type=RankResult, dec_hook=whole)
-    except (msgspec.MsgspecError, ValueError, TypeError, re.error) as error:
+        return msgspec.msgpack.decode(inside, type=RankResult, dec_hook=whole)
+    except (*DECODE_ERRORS, TypeError, re.error) as error:
         raise TraceanaError(f"no measured rank of this version of traceana ({error})") from error
 
 
@@ -63,10 +73,9 @@ def whole(kind: Any, value: Any) -> Any:
     origin = getattr(kind, "__origin__", kind)
     if origin is np.ndarray:
         name, shape, content = value
-        dtype = np.dtype(name)
-        if dtype.kind not in _KINDS:
+        if not _DTYPE.fullmatch(name):
             raise ValueError(f"an array of {name}")
-        return np.frombuffer(content, dtype).reshape(shape)
+        return np.frombuffer(content, np.dtype(name)).reshape(shape)
     if origin is re.Pattern:
         return re.compile(value)
     if origin is Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as parquet
+from traceana_capture.reading import DECODE_ERRORS, open_regular, read_regular
 
 from traceana.analyze.run import AnalyzedRun
 from traceana.errors import TraceanaError
@@ -17,14 +18,18 @@ from traceana.saved import calls
 def runs_of_report(path: Path) -> list[AnalyzedRun]:
     """The runs of a report with their calls. Raises TraceanaError where its collectives.parquet is missing or other."""
     try:
-        report = msgspec.json.decode(path.read_bytes(), type=Report)
-        table = parquet.read_table(path.parent / calls.FILE)
-        return [AnalyzedRun(report=run, calls=calls.calls(table, run.label)) for run in report.runs]
-    except msgspec.MsgspecError as error:
+        report = msgspec.json.decode(read_regular(path), type=Report)
+    except OSError as error:
+        raise TraceanaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    except DECODE_ERRORS as error:
         raise TraceanaError(
             f"{path}: another version of traceana wrote it ({error}); analyze its traces again"
         ) from error
-    except (OSError, pa.ArrowException, KeyError) as error:
+    try:
+        with open_regular(path.parent / calls.FILE) as file:
+            table = calls.checked(parquet.read_table(file))
+        return [AnalyzedRun(report=run, calls=calls.calls(table, run.label)) for run in report.runs]
+    except (OSError, pa.ArrowException, KeyError, *DECODE_ERRORS) as error:
         raise TraceanaError(
             f"{path}: needs the {calls.FILE} that analyze wrote beside it; keep both in one folder, or analyze again"
         ) from error
