@@ -1,12 +1,15 @@
 """Runs with planted changes: the replay gives the step that the run would have had."""
 
+import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.analysis import analyze
 from tests.commands import refused, traceana
 from tests.synthetic import Call, Run, write_run
 from tests.synthetic.play import MARGIN_NS
@@ -155,6 +158,7 @@ def test_without_a_change_it_says_what_would_help(run: Path) -> None:
         (replace(RUN, gpu=None), "no GPU's work"),
         (replace(RUN, missing_ranks=frozenset({1})), "the traces of ranks 1 are missing"),
         (replace(RUN, steps=1), "no steps are known"),
+        (replace(RUN, lost={1: frozenset(range(0, 12, 2))}), "of its communication is matched across ranks"),
     ],
 )
 def test_what_the_run_does_not_tell_is_not_known(tmp_path: Path, made: Run, reason: str) -> None:
@@ -163,3 +167,29 @@ def test_what_the_run_does_not_tell_is_not_known(tmp_path: Path, made: Run, reas
     assert "is not known" in message
     assert reason in message
     assert message.count("\n") == 1
+
+
+def test_gpu_work_without_its_launch_is_not_known(tmp_path: Path) -> None:
+    write_run(tmp_path, RUN)
+    for file in tmp_path.glob("*.gz"):
+        trace = gzip.decompress(file.read_bytes())
+        file.write_bytes(gzip.compress(re.sub(rb'"correlation": \d+', b'"correlation": 0', trace)))
+    assert "of its GPU work has its launch in the trace" in refused("whatif", tmp_path, "--no-launch-gaps")
+
+
+def test_one_run_is_asked_for(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name, RUN)
+    assert "holds 2 runs (a, b); name the folder of one of them" in refused("whatif", tmp_path)
+
+
+def test_what_the_run_has_not_cannot_be_changed(run: Path) -> None:
+    assert "the run's are all_reduce, all_to_all" in refused("whatif", run, "--overlap", "all_gather")
+    assert "write OP=FACTOR" in refused("whatif", run, "--transfer", "all_to_all")
+    assert "write OP=FACTOR" in refused("whatif", run, "--transfer", "all_to_all=-1")
+
+
+def test_the_report_has_what_would_help(run: Path, tmp_path: Path) -> None:
+    report = analyze(tmp_path, run).run
+    assert report["what_if"] == whatif(run)["helps"]
+    assert report["what_if_unknown"] is None
