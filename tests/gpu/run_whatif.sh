@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Predicts the step of a program with NCCL_P2P_DISABLE=1 from runs without it and what traceana bench measures with it,
-# then measures it: on two GPUs, at two message sizes, at which the GPUs and not the hosts' launches set the pace: at a
+# and the step of a program without its late rank from a run with it, then measures them: on two GPUs, at two message sizes, at which the GPUs and not the hosts' launches set the pace: at a
 # sequence of 4096 the hosts do, and two runs of one setting took 2.4 and 4.0 ms a step.
 # Usage: run_whatif.sh OUTPUT, with traceana importable by the python that PYTHON names. All logs are in OUTPUT.
 set -u
@@ -29,5 +29,8 @@ for run in 16384.1 16384.2 32768.1; do
       >"$output/$label.log" 2>&1 || failed "$label" "$output/$label.log"
   done
 done
+NCCL_P2P_DISABLE=0 timeout 60 "$python" -m traceana capture -o "$output/runs" --label late --timeout 50 --force -- \
+  "$python" "$here/../ulysses_block.py" --world 2 --device cuda --steps 24 --seq 16384 --delay-rank 1 --delay-ms 5 \
+  >"$output/late.log" 2>&1 || failed "late" "$output/late.log"
 "$python" "$here/check_whatif.py" "$output" 2>"$output/check.log" || failed "predictions" "$output/check.log"
 exit $status
