@@ -16,7 +16,12 @@ from traceana.report import (
     Distribution,
     ExposedIs,
     Histogram,
+    HostPlace,
     IdleBy,
+    LateBy,
+    LateKernel,
+    Lateness,
+    LateRank,
     MissingRank,
     NcclLog,
     Noise,
@@ -263,7 +268,17 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
             environment=((text, text),),
             missing=(MissingRank(rank=0, reason=text),),
         ),
-        ranks=tuple(replace(rank, file=text, host=text, gpu=text) for rank in side.ranks),
+        ranks=tuple(
+            replace(
+                rank,
+                file=text,
+                host=text,
+                gpu=text,
+                host_behind_in=(HostPlace(kind="operator", name=text, ns=5_000_000),),
+            )
+            for rank in side.ranks
+        ),
+        late=(_late(text),),
         operations=tuple(
             replace(operation, op=text, dtype=text, backend=text, library=text) for operation in side.operations
         ),
@@ -280,6 +295,29 @@ def _named(side: RunReport, label: str, text: str) -> RunReport:
         timeline=replace(side.timeline, title=text),
         coverage=replace(side.coverage, truncated_files=(truncated,), failed_files=(text,), notes=(text,)),
     )
+
+
+def _late(text: str) -> LateRank:
+    by = LateBy(
+        compute_ns=1_000,
+        memory_ns=0,
+        host_behind_ns=9_000,
+        held_ns=0,
+        waiting_ns=0,
+        window_late_ns=0,
+        unexplained_ns=0,
+    )
+    found = Lateness(
+        times_last=1,
+        wait_caused_ns=10_000,
+        late_ns=10_000,
+        by=by,
+        rooted_ns=10_000,
+        rooted_by=by,
+        kernels=(LateKernel(name=text, ns=1_000),),
+        host=(HostPlace(kind="operator", name=text, ns=9_000),),
+    )
+    return LateRank(rank=1, calls=found, steady=found, steps=())
 
 
 def _pair(text: str) -> PairedRow:

@@ -7,7 +7,7 @@ from traceana import units
 from traceana.render.answer.late import LATE_BY, kernel_name
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
-from traceana.report import LateRank, Report, RunReport
+from traceana.report import Lateness, Report, RunReport
 
 KINDS = {
     "operator": "operator",
@@ -20,7 +20,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateRow:
-    """One rank, times in ns; `by` in the order of `Late.causes`, `spent_in` what took it longer, in words."""
+    """One rank, times in ns; `by` in the order of `RunLate.causes`, `spent_in` what took it longer, in words."""
 
     rank: int
     late_ns: int
@@ -42,50 +42,45 @@ class PlaceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLate:
-    """One run; `steady` says that warm-up is left out of its rows."""
+    """One run; `causes` are those that any of its rows has, `steady` says that warm-up is left out of them."""
 
     run: RunMark
+    causes: tuple[str, ...]
     rows: tuple[LateRow, ...]
     steady: bool
     places: tuple[PlaceRow, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
-    """All runs with something to say, and the heads of the causes' columns."""
-
-    runs: tuple[RunLate, ...]
-    causes: tuple[str, ...]
-
-
-def late(report: Report) -> Late | None:
-    """None where no rank is known to be late, and no host behind."""
-    found = tuple(_of_run(mark, run) for mark, run in marked_runs(report))
-    known = tuple(one for one in found if one.rows or one.places)
-    return Late(runs=known, causes=tuple(name for name, _ in LATE_BY)) if known else None
+def late(report: Report) -> tuple[RunLate, ...]:
+    """All runs in which a rank is known to be late, or a host behind."""
+    found = (_of_run(mark, run) for mark, run in marked_runs(report))
+    return tuple(one for one in found if one.rows or one.places)
 
 
 def _of_run(mark: RunMark, run: RunReport) -> RunLate:
     steady = any(one.steady for one in run.late)
+    shown = [(one.rank, one.steady if steady else one.calls) for one in run.late]
+    known = [(rank, found) for rank, found in shown if found]
+    causes = [(name, ns) for name, ns in LATE_BY if any(ns(found.by) for _, found in known)]
     return RunLate(
         run=mark,
-        rows=tuple(_row(one, steady=steady) for one in run.late if one.steady or not steady),
+        causes=tuple(name for name, _ in causes),
+        rows=tuple(_row(rank, found, tuple(ns(found.by) for _, ns in causes)) for rank, found in known),
         steady=steady,
         places=_places(run),
     )
 
 
-def _row(one: LateRank, *, steady: bool) -> LateRow:
-    found = one.steady if steady and one.steady else one.calls
+def _row(rank: int, found: Lateness, by: tuple[int, ...]) -> LateRow:
     kernels = [(kernel_name(kernel.name), kernel.ns) for kernel in found.kernels]
     places = [(place.name or KINDS[place.kind], place.ns) for place in found.host]
-    largest = sorted((*kernels, *places), key=lambda part: -part[1])[:3]
+    largest = sorted((*kernels, *places), key=lambda part: -part[1])[:2]
     return LateRow(
-        rank=one.rank,
+        rank=rank,
         late_ns=found.late_ns,
         caused_ns=found.wait_caused_ns,
         rooted_ns=found.rooted_ns,
-        by=tuple(ns(found.by) for _, ns in LATE_BY),
+        by=by,
         spent_in=", ".join(f"{name} {units.duration(ns)}" for name, ns in largest),
     )
 
