@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test pytest coverage lint bench figures fuzz clean
+.PHONY: demo test pytest coverage lint bench matrix figures fuzz clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -32,6 +32,9 @@ lint: .venv/installed  ## style, types, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+
+matrix:  ## capture's tests with torch 2.5 to the newest on Python 3.10 to 3.14, for a night: gigabytes of downloads
+	$(PYTHON) -m tests.matrix
 
 bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 	$(BIN)/pip install $(INSTALL) --group bench
