@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test pytest coverage lint bench matrix figures fuzz clean
+.PHONY: demo test pytest coverage lint docs bench matrix figures fuzz clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,10 @@ lint: .venv/installed  ## style, types, and which room may import which
 matrix:  ## capture's tests with torch 2.5 to the newest on Python 3.10 to 3.14, for a night: gigabytes of downloads
 	$(PYTHON) -m tests.matrix
 
+docs: .venv/installed  ## the documentation as a site in site/, where a broken link is an error
+	$(BIN)/pip install $(INSTALL) --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 	$(BIN)/pip install $(INSTALL) --group bench
 	$(BIN)/python -m tests.bench $(TRACES)
@@ -48,4 +52,4 @@ fuzz: .venv/installed  ## fuzz every reader for SECONDS each; needs CPython 3.11
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) --keep
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info
