@@ -9,16 +9,18 @@ import click
 from traceana import units
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
-from traceana.plain import say, say_json
 
 if TYPE_CHECKING:
+    from traceana.analyze.run import AnalyzedRun
+    from traceana.replay.figures import Figures
     from traceana.replay.predict import Change
+    from traceana.replay.recorded import Recorded
     from traceana.report import WhatIf
 
 _EXAMPLES = """
 \b
 Examples:
-  traceana whatif traces/torch                             what would help most
+  traceana whatif traces/torch                       what would help most
   traceana whatif traces/torch --no-straggler
   traceana whatif traces/torch --transfer all_to_all=0.8
   traceana whatif traces/torch --backend-from bench.json:pynccl
@@ -64,42 +66,57 @@ def command(
     """Replay and say what a step would take."""
     import msgspec
 
-    from traceana.pipeline import read_one
-    from traceana.replay import wishes
     from traceana.replay.figures import read_figures
     from traceana.replay.helps import most_helpful
     from traceana.replay.predict import what_if
-    from traceana.replay.recorded import recorded
 
     shares = dict(_factor(text) for text in factors)
     figures = read_figures(backend_from) if backend_from else None
-    with progress_bar("reading traces") as progress:
-        run, ranks = read_one(path, workers, progress)
-    try:
-        ready = recorded(run, {rank: result.work for rank, result in ranks.items()})
-    except TraceanaError as error:
-        raise TraceanaError(f"{path}: what would change this run is not known: {error}") from error
-
-    def changes() -> "Iterator[Change]":
-        if no_straggler:
-            yield wishes.no_straggler(run.report.stragglers)
-        if figures:
-            yield wishes.backend(ready, figures)
-        if shares:
-            yield wishes.transfers(ready, shares)
-        if overlap:
-            yield wishes.overlap(ready, overlap)
-        if no_launch_gaps:
-            yield wishes.no_launch_gaps()
-
-    wanted = list(changes())
+    run, ready = _read(path, workers)
+    wanted = list(_changes(run, ready, no_straggler, figures, shares, overlap, no_launch_gaps))
     found = what_if(ready, wanted)
     helpful = () if wanted else most_helpful(ready, run)
     if form == "json":
-        say_json(msgspec.json.encode({**msgspec.to_builtins(found), "helps": msgspec.to_builtins(helpful)}))
+        click.echo(msgspec.json.encode({**msgspec.to_builtins(found), "helps": msgspec.to_builtins(helpful)}).decode())
     else:
-        for line in (_text(found, helpful) if helpful or wanted else _nothing_helps(found)).splitlines():
-            say(line)
+        click.echo(_text(found, helpful) if helpful or wanted else _nothing_helps(found))
+
+
+def _read(path: Path, workers: int) -> "tuple[AnalyzedRun, Recorded]":
+    """The run below `path`, ready to be replayed. Raises TraceanaError where it cannot be."""
+    from traceana.pipeline import read_one
+    from traceana.replay.play import NotKnownError
+    from traceana.replay.recorded import recorded
+
+    with progress_bar("reading traces") as progress:
+        run, ranks = read_one(path, workers, progress)
+    try:
+        return run, recorded(run, {rank: result.work for rank, result in ranks.items()})
+    except NotKnownError as error:
+        raise TraceanaError(f"{path}: what would change this run is not known: {error}") from error
+
+
+def _changes(
+    run: "AnalyzedRun",
+    ready: "Recorded",
+    no_straggler: bool,
+    figures: "Figures | None",
+    shares: dict[str, float],
+    overlap: str | None,
+    no_launch_gaps: bool,
+) -> "Iterator[Change]":
+    from traceana.replay import wishes
+
+    if no_straggler:
+        yield wishes.no_straggler(run.report.stragglers)
+    if figures:
+        yield wishes.backend(ready, figures)
+    if shares:
+        yield wishes.transfers(ready, shares)
+    if overlap:
+        yield wishes.overlap(ready, overlap)
+    if no_launch_gaps:
+        yield wishes.no_launch_gaps()
 
 
 def _factor(text: str) -> tuple[str, float]:
