@@ -1,6 +1,7 @@
 """A sweep in the terminal and as Markdown."""
 
 import math
+import re
 
 from traceana import units
 from traceana.render.text.tables import TextTable
@@ -28,6 +29,11 @@ def time_text(cell: SweepCell) -> str:
 def interval_text(cell: SweepCell) -> str:
     """The interval of the cell's own time: "1.18 s to 1.22 s", empty where it is not known."""
     return "" if cell.low_ns is None else f"{units.duration(cell.low_ns)} to {units.duration(cell.high_ns)}"
+
+
+def shown(label: str) -> str:
+    """A cell's label as a page shows it: a variable is known by its capitals."""
+    return re.sub(r"(^|\s)env\.", r"\1", label)
 
 
 def place_text(cell: SweepCell) -> str:
