@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test pytest coverage lint docs bench matrix figures fuzz clean
+.PHONY: demo test pytest coverage lint docs example bench matrix figures fuzz clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +39,9 @@ matrix:  ## capture's tests with torch 2.5 to the newest on Python 3.10 to 3.14,
 docs: .venv/installed  ## the documentation as a site in site/, where a broken link is an error
 	$(BIN)/pip install $(INSTALL) --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+example: .venv/installed  ## docs/example.html and docs/report.png, drawn anew from the report that docs/ keeps
+	$(BIN)/python -m tests.example
 
 bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 	$(BIN)/pip install $(INSTALL) --group bench

@@ -199,6 +199,8 @@ def test_a_run_without_communication_says_so() -> None:
 def test_the_summary_of_one_run_is_its_answer_and_of_two_the_comparison() -> None:
     answer, missing = summary(reports.one_run())
     assert answer.title.startswith("torch communicates for")
+    assert "" not in answer.notes
+    assert answer.commands[0].startswith("traceana capture -o more-traces --backend torch --versus pynccl")
     assert missing.notes == (
         "Call sites (torch: 8 of 144 calls). No user span and no module was open when these calls were launched; "
         "traceana capture --stacks records modules.",

@@ -168,3 +168,14 @@ def perf_dump(seconds: int) -> PerfDump:
         memory=(memory,),
         meta=(),
     )
+
+
+def test_bars_stand_by_time_and_by_share_of_each_window() -> None:
+    slow, fast = reports.two_runs().runs
+    chart = breakdown(reports.report(slow, replace(fast, ranks=fast.ranks[:1])))
+    widths = {bar.run.label: sum(part.width for part in bar.segments) for bar in chart.bars}
+    assert widths["pynccl"] < widths["torch"]
+    for bar in chart.bars:
+        assert sum(part.share for part in bar.segments) == pytest.approx(100)
+        assert next(part.share_at for part in bar.segments) == 0
+    assert [tick.label for tick in chart.share_axis.ticks] == ["0", "25", "50", "75", "100"]

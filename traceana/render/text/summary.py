@@ -18,8 +18,17 @@ def summary(report: Report) -> list[TextTable]:
 
 def _answer(report: Report) -> TextTable:
     said = answer(report)
-    figures = [f"{figure.question} {figure.value} {figure.caption}; {figure.detail}" for figure in said.figures]
-    return TextTable(title=said.sentence, columns=(), rows=(), notes=(said.second, *figures))
+    figures = [
+        f"{figure.question}: {figure.value} {figure.caption}{f'; {figure.detail}' if figure.detail else ''}"
+        for figure in said.figures
+    ]
+    return TextTable(
+        title=said.sentence,
+        columns=(),
+        rows=(),
+        notes=tuple(filter(None, (said.second, *figures))),
+        commands=tuple(figure.command for figure in said.figures if figure.command),
+    )
 
 
 def _pairs(report: Report) -> list[TextTable]:
