@@ -10,14 +10,15 @@ import msgspec
 from traceana_capture import runfile
 from traceana_capture.launcher.nccl_log import read_log
 
-from tests.analysis import analyze
 from tests.synthetic import Call, Run, write_run
 from tests.traces import base
 from traceana.analyze.measure import measure_rank
 from traceana.errors import TraceanaError
+from traceana.pipeline import Settings, analyze
 from traceana.saved import calls, measured
 from traceana.saved.bench import read_bench
 from traceana.saved.read import runs_of_report
+from traceana.saved.write import write
 from traceana.trace.header import decode_header, split_object
 from traceana.trace.identify import identify
 from traceana.trace.manifest import read_manifest
@@ -174,8 +175,9 @@ def _report() -> tuple[bytes, bytes]:
     """The bytes of a saved report and its table."""
     with tempfile.TemporaryDirectory() as scratch:
         write_run(Path(scratch, "run"), Run(world_size=2, calls=(Call(op="all_reduce", nelems=4096),)))
-        folder = analyze(Path(scratch, "out"), Path(scratch, "run")).folder
-        return (folder / "report.json").read_bytes(), (folder / calls.FILE).read_bytes()
+        found = analyze([Path(scratch, "run")], Settings(workers=1), lambda _done, _all, _name: None)
+        write(found.report, found.runs, Path(scratch))
+        return Path(scratch, "report.json").read_bytes(), Path(scratch, calls.FILE).read_bytes()
 
 
 def _saved(report_bytes: bytes, table_bytes: bytes) -> None:
