@@ -65,6 +65,7 @@ def test_ulysses_exchange_of_a_model_is_right() -> None:
         (("--backend", "nix"), "there is no such backend; there are torch"),
         (("--backend", "pynccl"), "NCCL needs a GPU"),
         (("--op", "nix"), "measure any of"),
+        (("--emit", "nix=file"), "write KIND=FILE, with any of tuner, dispatch, shell"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(arguments: tuple[str, ...], message: str) -> None:
