@@ -46,6 +46,14 @@ def test_nothing_is_chosen_where_nothing_is_certain() -> None:
     assert "# all_reduce: cannot tell" in shell(bench({"torch": (10_000,), "pynccl": (10_000,)}))
 
 
+def test_any_of_several_leaders_is_chosen_where_another_is_slower() -> None:
+    alike = bench({"torch": (10_000, 20_000), "pynccl": (10_000, 20_000), "slow": (20_000, 40_000)})
+    (choice,) = dispatch(alike).operations
+    (only,) = choice.ranges
+    assert only.backend in ("torch", "pynccl")
+    assert choice.cannot_tell == (KIB, 64 * KIB)
+
+
 def test_the_tuner_is_told_where_a_setting_beats_ncclss_own_choice() -> None:
     times = {
         "torch": (5_000, 5_000, 5_000, 5_000),

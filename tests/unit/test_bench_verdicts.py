@@ -57,6 +57,23 @@ def test_a_change_lies_where_the_lines_between_sizes_cross() -> None:
     assert 1 << 20 < change.low_bytes < change.at_bytes < change.high_bytes < 1 << 24
 
 
+def test_backends_that_are_alike_lead_together_and_another_takes_over_from_both() -> None:
+    times = {"torch": (10_000, 20_000, 80_000), "pynccl": (10_010, 20_020, 80_080), "symm": (15_000, 20_050, 40_000)}
+    rows = [
+        row(name, 1 << 10 + 6 * place, ns, seed, spread=0.001)
+        for seed, (name, of_name) in enumerate(times.items())
+        for place, ns in enumerate(of_name)
+    ]
+    found = judged(rows)
+    assert [set(one.leaders) for one in found.verdicts] == [{"torch", "pynccl"}, {"torch", "pynccl", "symm"}, {"symm"}]
+    assert [one.certain for one in found.verdicts] == [False, False, True]
+    (change,) = found.crossovers
+    assert (change.smaller in ("torch", "pynccl"), change.larger) == (True, "symm")
+    # Between 64 KiB, where they are equal, and 4 MiB: what counts is where symm was certainly slower last.
+    assert (change.from_bytes, change.to_bytes) == (1 << 10, 1 << 22)
+    assert change.low_bytes <= change.at_bytes <= change.high_bytes
+
+
 def test_a_change_to_a_backend_that_has_not_all_sizes_lies_somewhere_between() -> None:
     rows = [row("custom", size, 10_000, size) for size in (1 << 10, 1 << 12)]
     rows += [row("torch", 1 << 12, 20_000, 4), row("torch", 1 << 16, 30_000, 5), row("pynccl", 1 << 16, 40_000, 6)]

@@ -1,6 +1,7 @@
 """What a bench's verdicts mean for others: NCCL's tuner, a program that chooses by size, a shell.
 
-Only what is certain is put down. Below the smallest measured size and above the largest nothing is claimed.
+A backend stands at a size where it is not certainly slower than another. Below the smallest measured size and above the
+largest nothing is claimed.
 """
 
 import itertools
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from traceana import units
-from traceana.bench.verdicts import by_place, verdicts
+from traceana.bench.verdicts import Stretch, by_place, stretches, verdicts
 from traceana.errors import TraceanaError
 from traceana.report.bench import BenchReport, BenchRow, BenchVerdict
 
@@ -42,7 +43,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """The fastest backends of one operation by size; `cannot_tell` are measured sizes at which none is certain."""
+    """Backends of one operation by size, each among the leaders there; `cannot_tell` are sizes with several leaders."""
 
     op: str
     graph: bool
@@ -75,31 +76,32 @@ def dispatch(report: BenchReport) -> Dispatch:
 
 
 def _choice(report: BenchReport, op: str, graph: bool) -> Choice:
-    of_place = sorted(
-        (one for one in report.verdicts if (one.op, one.graph) == (op, graph)), key=lambda one: one.message_bytes
-    )
+    of_place = [one for one in report.verdicts if (one.op, one.graph) == (op, graph)]
     changes = {
-        (one.smaller, one.larger, one.from_bytes): one.at_bytes
+        (one.smaller, one.larger, one.to_bytes): one.at_bytes
         for one in report.crossovers
         if (one.op, one.graph) == (op, graph)
     }
+    places = by_place(report.rows)
+    found = stretches(of_place, places)
+    # Where every backend leads at every size, no choice is better than another.
+    told = any(len(one.leaders) < len(places[op, one.message_bytes, graph]) for one in of_place)
     return Choice(
         op=op,
         graph=graph,
-        ranges=tuple(_ranges([one for one in of_place if one.certain], changes)),
-        cannot_tell=tuple(one.message_bytes for one in of_place if not one.certain),
+        ranges=tuple(_ranges(found, changes)) if told else (),
+        cannot_tell=tuple(sorted(one.message_bytes for one in of_place if not one.certain)),
     )
 
 
-def _ranges(certain: Sequence[BenchVerdict], changes: Mapping[tuple[str, str, int], int]) -> Iterator[Range]:
-    begin = certain[0].message_bytes if certain else 0
-    for a, b in itertools.pairwise(certain):
-        if a.best != b.best:
-            at = changes[a.best, b.best, a.message_bytes]
-            yield Range(from_bytes=begin, below_bytes=at, backend=a.best)
-            begin = at
-    if certain:
-        yield Range(from_bytes=begin, below_bytes=certain[-1].message_bytes + 1, backend=certain[-1].best)
+def _ranges(found: Sequence[Stretch], changes: Mapping[tuple[str, str, int], int]) -> Iterator[Range]:
+    begin = found[0].verdicts[0].message_bytes
+    for a, b in itertools.pairwise(found):
+        at = changes[a.backend, b.backend, b.verdicts[0].message_bytes]
+        yield Range(from_bytes=begin, below_bytes=at, backend=a.backend)
+        begin = at
+    last = found[-1]
+    yield Range(from_bytes=begin, below_bytes=last.verdicts[-1].message_bytes + 1, backend=last.backend)
 
 
 def tuner(report: BenchReport) -> str:

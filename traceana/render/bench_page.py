@@ -135,5 +135,6 @@ def _cell(one: BenchVerdict | None, marks: dict[str, RunMark]) -> Cell | None:
         return None
     against = f"{units.ratio(one.speedup)} of {one.second} ({units.ratio_range(one.ci_low, one.ci_high)})"
     if not one.certain:
-        return Cell(mark=None, text="cannot tell", title=f"{one.best}, {against}")
+        title = f"cannot tell {', '.join(one.leaders)} apart: {one.best} is {against}"
+        return Cell(mark=None, text="cannot tell", title=title)
     return Cell(mark=marks[one.best], text=units.ratio(one.speedup), title=f"{one.best} is fastest, {against}")

@@ -70,14 +70,18 @@ class BenchVerdict:
     ci_low: float
     ci_high: float
     certain: bool
+    leaders: tuple[str, ...] = ()
+    """All that are not certainly slower than the best, itself first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossover:
-    """Between two sizes another backend becomes the fastest, both certain at their size.
+    """Between two sizes another backend leads: no backend is among the leaders on both sides.
 
-    `at_bytes` is where the two take the same time, by a straight line between measured sizes in logarithms; `low_bytes`
-    and `high_bytes` are where the 95 % interval of their ratio meets 1.
+    `smaller` and `larger` are the fastest of those that lead all sizes of their side. `from_bytes` is the last size at
+    which `larger` is certainly slower, `to_bytes` the first at which `smaller` is. `at_bytes` is where the two take the
+    same time, by a straight line between measured sizes in logarithms; `low_bytes` and `high_bytes` are where the 95 %
+    interval of their ratio meets 1.
     """
 
     op: str

@@ -73,7 +73,7 @@ def _notes(report: BenchReport) -> Iterator[str]:
 
 def verdict(one: BenchVerdict) -> str:
     """Such as "all_reduce 1 MiB: torch is fastest, 1.20× of pynccl (1.10–1.30×)"."""
-    found = f"{one.best} is fastest" if one.certain else f"cannot tell {one.best} from {one.second}"
+    found = f"{one.best} is fastest" if one.certain else f"cannot tell {', '.join(one.leaders)} apart"
     of = f"{units.ratio(one.speedup)} of {one.second} ({units.ratio_range(one.ci_low, one.ci_high)})"
     return f"{_place(one.op, one.message_bytes, one.graph)}: {found}, {of}"
 
