@@ -14,7 +14,7 @@ from traceana.saved.bench import read_bench
 _SHARE = 0.05
 """How far a time may be from nccl-tests'."""
 _FROM = 1 << 20
-"""Below, a launch takes longer than the call, and nccl-tests' time is that of its launches, but for those in a graph."""
+"""Below, launches take longer than the calls, so that nccl-tests' graphs alone tell the calls' time."""
 _SHARE_BELOW = 0.15
 _IN_PLACE = ("all_reduce",)
 """What torch does in place."""
