@@ -10,6 +10,10 @@ import pytest
 from traceana_capture.agent import kills
 
 
+# Which is never held back.
+KILL = os.kill
+
+
 @pytest.fixture(autouse=True)
 def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`os.kill` and `os.killpg` as in a captured program, and as they were afterwards."""
@@ -22,8 +26,9 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def rank() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(["sleep", "99"], start_new_session=True)
     yield process
-    process.kill()
-    process.wait()
+    if process.poll() is None:
+        KILL(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.parametrize("name", ["kill", "killpg"])
