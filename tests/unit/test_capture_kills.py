@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from traceana_capture.agent import kills
 
-
 # Which is never held back.
 KILL = os.kill
 
