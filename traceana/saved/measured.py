@@ -38,7 +38,7 @@ def decode(content: bytes) -> RankResult:
     if sealed(inside) != content:
         raise TraceanaError("no measured rank as it was written")
     try:
-        return msgspec.msgpack.decode(inside, type=RankResult, dec_hook=whole)
+        return _DECODER.decode(inside)
     except (*DECODE_ERRORS, TypeError, re.error) as error:
         raise TraceanaError(f"no measured rank of this version of traceana ({error})") from error
 
@@ -81,3 +81,7 @@ def whole(kind: Any, value: Any) -> Any:
     if origin is Path:
         return Path(value)
     raise NotImplementedError(f"{kind} is no part of a measured rank")
+
+
+# Made before threads come: the first two that decode a type at once crash msgspec 0.22.
+_DECODER = msgspec.msgpack.Decoder(RankResult, dec_hook=whole)

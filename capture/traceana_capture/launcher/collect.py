@@ -22,6 +22,8 @@ from traceana_capture.runfile import Rank
 POLL_S = 0.1
 # What publishing takes of memory, over the size of the trace: seen with 80 MB.
 MEMORY_PER_BYTE = 8
+# Made before threads come: the first two that decode a type at once crash msgspec 0.22.
+_OUTCOME = msgspec.json.Decoder(Published | str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ def _publish(worker: Worker, claim: Claim, asked: Sequence[int]) -> Published | 
         return "interrupted while it was compressed"
     if process.returncode:
         return f"the process that compressed it ended with {process.returncode}; is there enough memory?"
-    outcome = msgspec.json.decode(output, type=Published | str)
+    outcome = _OUTCOME.decode(output)
     return f"the trace could not be published: {outcome}" if isinstance(outcome, str) else outcome
 
 

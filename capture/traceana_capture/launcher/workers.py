@@ -42,6 +42,10 @@ class _Message(msgspec.Struct):
     version: str = ""
 
 
+# Made before threads come: the first two that decode a type at once crash msgspec 0.22.
+_MESSAGE, _WORKER = msgspec.json.Decoder(_Message), msgspec.json.Decoder(Worker)
+
+
 class Roster:
     """Each rank's latest state, made from its messages."""
 
@@ -52,11 +56,11 @@ class Roster:
 
     def note(self, line: str | bytes) -> None:
         """Take one message in; raises ValueError for one that is not ours."""
-        said = msgspec.json.decode(line, type=_Message)
+        said = _MESSAGE.decode(line)
         if said.event == "torch":
             self.torch[said.pid] = said.version
         elif said.event == "hello" and said.pid not in self.workers:
-            self.workers[said.pid] = msgspec.json.decode(line, type=Worker)
+            self.workers[said.pid] = _WORKER.decode(line)
         elif said.event != "hello" and said.pid in self.workers and self.workers[said.pid].trace is None:
             worker = self.workers[said.pid]
             worker.state, worker.reason, worker.trace = said.event, said.reason, said.trace
