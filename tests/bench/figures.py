@@ -24,7 +24,7 @@ from traceana.compare.perf_changes import STAGE_BOUND, STAGE_BOUND_NS
 from traceana.compare.verdict import FALSE_ALARMS, MUST_BE_SEEN, SMALLEST_RELEVANT
 
 ROOT = Path(__file__).parents[2]
-README, CAPTURE, COMPARE = "README.md", "docs/capture.md", "docs/compare.md"
+README, CAPTURE, COMPARE, BENCH = "README.md", "docs/capture.md", "docs/compare.md", "docs/bench.md"
 WORDS = {3: "three"}
 OVERHEAD = "tests.bench.capture_overhead"
 BENCHES = (
@@ -129,6 +129,7 @@ def main(benches: bool) -> None:
             subprocess.run([sys.executable, "-m", *bench.split()], cwd=ROOT, check=True)
     for bench in ON_A_GPU:
         print(f"{CAPTURE:16} measured on an H100 by `python -m {bench}`")
+    print(f"{BENCH:16} measured on two H200 by `tests/gpu/run_bench.sh`")
 
 
 if __name__ == "__main__":
