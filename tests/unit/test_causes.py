@@ -198,6 +198,22 @@ def test_a_rank_that_spins_is_late_for_its_kernel_and_one_that_began_late_for_it
     assert late[0].steady.by.window_late_ns == 0
 
 
+def test_a_host_that_sleeps_makes_its_rank_late_on_real_gpus() -> None:
+    run = analyze((TRACES / "h200x2/late-host",), Settings(workers=1), lambda *_: None).report.runs[0]
+    first = run.late[0]
+    assert first.rank == 1
+    assert first.steady is not None
+    assert first.steady.by.host_behind_ns > 0.95 * first.steady.wait_caused_ns
+    assert (first.steady.host[0].kind, first.steady.host[0].name) == ("frame", "<built-in function sleep>")
+    by_step = {step.number: step.by.host_behind_ns for step in first.steps}
+    # It sleeps 5 ms from step 3 on; besides, hosts differ by up to 1.5 ms a step.
+    assert all(4_500_000 < by_step[number] < 6_500_000 for number in range(3, 8))
+    assert by_step.get(1, 0) + by_step.get(2, 0) < 1_000_000
+    assert first.steps[0].by.window_late_ns == pytest.approx(551_000_000, rel=0.01)
+    sleeping = [next(place for place in rank.host_behind_in if "sleep" in place.name).ns for rank in run.ranks]
+    assert sleeping[1] - sleeping[0] > 5 * 5_000_000
+
+
 def test_means_are_rounded_to_their_whole() -> None:
     assert rounded(np.array([0.5, 0.25, 1.25]), 2) == [1, 0, 1]
     assert rounded(np.array([3.0, 4.0]), 7) == [3, 4]
