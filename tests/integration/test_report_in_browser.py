@@ -14,6 +14,7 @@ from tests.browser import chromium, skip_without_browser
 from tests.report_variants import with_other_steps
 from traceana.render.html import VIEWS, render
 from traceana.report import RankWait, Report
+from traceana.units import NO_BREAK_SPACE
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
 
@@ -88,14 +89,17 @@ class ReportPage:
             return list(csv.DictReader(file))
 
     def column(self, table: str, number: int) -> list[str]:
-        cells = self.driver.find_elements(By.CSS_SELECTOR, f"{table} tbody tr > :nth-child({number})")
-        return [cell.text for cell in cells if cell.is_displayed()]
+        shown = "return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility())"
+        cells: list[str] = self.driver.execute_script(
+            f"{shown}.map((one) => one.innerText.trim())", f"{table} tbody tr > :nth-child({number})"
+        )
+        return [cell.replace(NO_BREAK_SPACE, " ") for cell in cells]
 
     def tip(self) -> str:
         """The tooltip that is shown."""
         tip = self.driver.find_element(By.ID, "tip")
         WebDriverWait(self.driver, 20).until(lambda _: tip.is_displayed())
-        return tip.text.replace("\xa0", " ")
+        return tip.text.replace(NO_BREAK_SPACE, " ")
 
     def shown_steps(self) -> list[str]:
         """The steps that the timeline shows, in order."""
