@@ -1,10 +1,12 @@
 """Whether a cell makes what the baseline makes."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from traceana.sweep import parity
 from traceana.sweep.parity import Made, compare
 from traceana.sweep.runner import outputs
 
@@ -62,3 +64,24 @@ def test_what_cannot_be_told_is_unknown(tmp_path: Path) -> None:
     assert (odd.status, odd.psnr_db) == ("unknown", None)
     damaged = compare([other(tmp_path / "e", "x.npy", b"1")], [other(tmp_path / "f", "x.npy", b"2")])
     assert damaged.status == "unknown"
+
+
+@pytest.mark.parametrize(("by", "status", "psnr_db"), [(1, "close", 48.13), (64, "differs", 12.01)])
+def test_images_are_told_apart_by_their_psnr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: int, status: str, psnr_db: float
+) -> None:
+    """Decoded by a stand-in: a file of bytes is an image of one row."""
+    monkeypatch.setattr(parity, "_image", lambda path: np.frombuffer(path.read_bytes(), dtype=np.uint8))
+    found = compare(
+        [other(tmp_path / "a", "x.png", bytes([10] * 9))], [other(tmp_path / "b", "x.png", bytes([10 + by] * 9))]
+    )
+    assert found.status == status
+    assert found.psnr_db == pytest.approx(psnr_db, abs=0.01)
+
+
+def test_what_is_needed_to_read_a_video_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imageio", None)
+    monkeypatch.setitem(sys.modules, "imageio.v3", None)
+    found = compare([other(tmp_path / "a", "x.mp4", b"1")], [other(tmp_path / "b", "x.mp4", b"2")])
+    assert found.status == "unknown"
+    assert "to tell how far" in found.detail

@@ -23,8 +23,6 @@ LARGEST_DIFFERENCE = 0.02
 _LARGEST_FILE = 1 << 30
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _VIDEOS = (".mp4", ".gif", ".webm")
-_PACKAGES = {"PIL": "Pillow"}
-"""Names under which pip knows modules."""
 Array = npt.NDArray[Any]
 
 
@@ -118,7 +116,7 @@ def _compare_files(ours: Path, theirs: Path, psnr: list[float], differences: lis
     try:
         a, b = (read(path).astype(np.float64) for path in (ours, theirs))
     except ImportError as error:
-        return "unknown", f"other bytes; to tell how far, install {_PACKAGES.get(error.name or '', error.name)}"
+        return "unknown", f"other bytes; to tell how far, {_install(error)}"
     except Exception as error:  # whatever a stranger's file makes a decoder raise
         return "unknown", f"other bytes, and it cannot be read ({error})"
     if a.shape != b.shape:
@@ -131,6 +129,10 @@ def _compare_files(ours: Path, theirs: Path, psnr: list[float], differences: lis
         largest = float(np.abs(a).max(initial=0))
         differences.append(float(np.abs(a - b).max(initial=0)) / (largest or 1.0))
     return None
+
+
+def _install(error: ImportError) -> str:
+    return "pip install 'traceana[sweep]'" if error.name == "imageio" else f"install {error.name}"
 
 
 def _psnr_db(a: Array, b: Array) -> float:
@@ -150,16 +152,15 @@ def _reader(path: Path) -> Callable[[Path], Array] | None:
 
 
 def _image(path: Path) -> Array:
-    from PIL import Image
+    import imageio.v3
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    return np.asarray(imageio.v3.imread(path, mode="RGB"))
 
 
 def _video(path: Path) -> Array:
     import imageio.v3
 
-    return np.asarray(imageio.v3.imread(path))
+    return np.stack(list(imageio.v3.imiter(path)))
 
 
 def _numpy(path: Path) -> Array:

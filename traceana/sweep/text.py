@@ -128,6 +128,9 @@ def notes(report: SweepReport) -> tuple[str, ...]:
     left_out = sum(cell.warm_up_ns is not None and not cell.warm_up_counts for cell in report.cells)
     if left_out:
         found.append(f"the first run of {units.plural(left_out, 'cell')} warmed up and does not count")
+    above = [cell.label for cell in report.cells if cell.scaling and (cell.scaling.ci_low or 0) > 1]
+    if above:
+        found.append(f"more GPUs alone give no scaling above 100 %, something else differs too: {', '.join(above)}")
     undecided = [
         f"{cell.label}: {cell.against_baseline.reason}"
         for cell in report.cells
