@@ -76,6 +76,7 @@ def test_the_table_has_a_column_a_side_and_ends_with_what_to_type() -> None:
     table = overview_table(reports.two_runs())
     assert table.columns == ("", "torch", "pynccl")
     facts = {row[0]: row[1:] for row in table.rows}
+    assert facts["step's speed-up"] == ("–", "1.10× not certain")
     assert facts["costs most, 1"][0].startswith("all_to_all 12\xa0MiB: ")
     assert facts["exposed"][0].endswith("of the window, 61.0\xa0ms")
     assert facts["which is"] == ("75\xa0% transfer, 25\xa0% waiting for the last rank",) * 2

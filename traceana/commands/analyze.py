@@ -180,6 +180,8 @@ def _parse_size(text: str) -> int:
 
 def _say(analysis: Analysis, *, aside: bool) -> None:
     """What was read and what was not; all of it on stderr where stdout is for something else."""
+    from traceana.compare.sentence import opening, share_in_words
+
     for run in analysis.report.runs:
         coverage = run.coverage
         say(
@@ -196,6 +198,6 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
         if coverage.skipped_events:
             say(f"  {coverage.skipped_events} damaged events were left out", err=True)
     for comparison in () if aside else analysis.report.comparisons:
-        say(comparison.sentence)
+        say(" ".join(filter(None, (opening(comparison), share_in_words(comparison)))))
     for note in analysis.report.passed_over:
         say(f"passed over: {note}", err=True)

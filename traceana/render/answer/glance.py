@@ -8,6 +8,7 @@ from traceana.render.answer.causes import Explained
 from traceana.render.answer.figures import exposed_share
 from traceana.render.answer.late import late_of
 from traceana.render.answer.overview import MOST_COSTLY, Overview, overview
+from traceana.render.answer.step_change import step_changes
 from traceana.render.page.marks import runs_by_side
 from traceana.report import Report
 
@@ -30,6 +31,8 @@ def glance(report: Report) -> Glance:
     found = [overview(runs) for _, runs in sides]
     late = [late_of(runs) for _, runs in sides]
     rows = [(name, tuple(value(one) for one in found)) for name, value in _FACTS]
+    changes = step_changes(report)
+    rows.insert(1, ("step's speed-up", tuple(changes.get(mark.label, units.UNKNOWN) for mark, _ in sides)))
     rows.append(("late rank", tuple(f"{one.rank}, {one.in_words}" if one else units.UNKNOWN for one in late)))
     rows.append(("late because", tuple(one.cause if one and one.cause else units.UNKNOWN for one in late)))
     return Glance(

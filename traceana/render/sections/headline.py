@@ -6,15 +6,14 @@ from traceana import units
 from traceana.render.answer import caveats, top
 from traceana.render.answer.caveats import Caveat
 from traceana.render.answer.figures import Headline
-from traceana.render.answer.of_comparison import UNDECIDED, whole_time
 from traceana.render.answer.of_report import answer
 from traceana.render.answer.ranking import Ranked, ranking
+from traceana.render.answer.step_change import step_changes
 from traceana.render.answer.top import TopRow
 from traceana.render.answer.typical_step import TypicalStep, typical_step
-from traceana.render.page import quotient
 from traceana.render.page.marks import RunMark, runs_by_side, side_marks
 from traceana.render.page.section import Section
-from traceana.report import Report, StepComparison
+from traceana.report import Report
 
 PARTS = (
     ("compute", "compute"),
@@ -126,25 +125,8 @@ def step_bars(report: Report) -> tuple[StepBar, ...]:
     typical = {mark: typical_step(runs) for mark, runs in runs_by_side(report).items()}
     found = {mark: step for mark, step in typical.items() if step}
     longest = max((max(step.duration_ns, sum(_times(step))) for step in found.values()), default=0)
-    against = _against(report)
+    against = step_changes(report)
     return tuple(_bar(mark, step, longest, against.get(mark.label, "")) for mark, step in found.items() if longest)
-
-
-def _against(report: Report) -> dict[str, str]:
-    """The speed-up of each candidate's step in words, by its name."""
-    return {
-        one.candidate: _speedup(step)
-        for one in report.comparisons
-        if (step := whole_time(one)) and step.metric == "step"
-    }
-
-
-def _speedup(step: StepComparison) -> str:
-    """ "1.31× (0.99–1.73×) not certain"."""
-    interval = f"({units.ratio_range(step.ci_low, step.ci_high)})" if step.ci_low is not None else ""
-    quotient_of = quotient.definition(step.speedup, step.baseline_p50_ns, step.candidate_p50_ns)
-    verdict = "not certain" if step.verdict == UNDECIDED else step.verdict
-    return " ".join(filter(None, (units.ratio(step.speedup), interval, verdict, quotient_of)))
 
 
 def _times(step: TypicalStep) -> tuple[int, ...]:
