@@ -59,7 +59,8 @@ def test_a_planted_setting_is_found_and_named_with_its_interval(tmp_path: Path) 
     assert winner.shell[0] == "unset NCCL_P2P_DISABLE"
 
 
-def test_a_search_among_equals_seldom_names_a_winner(tmp_path: Path) -> None:
+def test_a_search_among_equals_seldom_names_a_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # a thousand of them take longer than all the rest
     named = [
         tuned(tmp_path / str(seed), asked(*THREE), Simulated(lambda cell: 100, spread=0.02, seed=seed), most=7).winner
         for seed in range(40)
