@@ -112,6 +112,12 @@ def test_cells_that_cannot_be_are_refused(others: dict[str, object], message: st
         cells(plan(axis("size", "1", "2"), **others))  # type: ignore[arg-type]
 
 
+def test_cells_that_would_have_one_name_are_refused() -> None:
+    both = (axis("a", "1 b=2", "1"), axis("b", "3", "2 b=3"))
+    with pytest.raises(TraceanaError, match="the same name"):
+        cells(plan(*both, command=("job", "{a}", "{b}")))
+
+
 @pytest.mark.parametrize(
     ("expression", "value"),
     [

@@ -84,3 +84,5 @@ def test_another_environment_is_another_sweep(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("NCCL_P2P_DISABLE", "1")
     with pytest.raises(TraceanaError, match="holds another sweep"):
         swept(tmp_path, Simulated(times))
+    with pytest.raises(TraceanaError, match="holds another sweep"):
+        Sweep(plan(*FOUR, traced=False), tmp_path).preview()

@@ -60,6 +60,8 @@ def cells(plan: Plan, most: int = MOST_CELLS) -> tuple[Cell, ...]:
         raise TraceanaError(
             f"no cell fulfils the constraints {' and '.join(plan.constraints)}; change them or the axes"
         )
+    if len({cell.label for cell in found}) < len(found):
+        raise TraceanaError("two cells would have the same name; give values names without '=' in a plan's file")
     return tuple(found)
 
 

@@ -93,22 +93,33 @@ def opened(folder: Path, head: Head) -> Iterator[Journal]:
         first, records = _parsed(_whole_lines(descriptor), path)
         if first is None:
             _write(descriptor, path, msgspec.json.encode(head) + b"\n")
-        elif first.identity != head.identity:
-            raise TraceanaError(
-                f"{folder} holds another sweep ({' '.join(first.command)[:120]}); choose another folder with -o, or "
-                "give the same command, axes, metric and variables of NCCL to go on with it"
-            )
+        else:
+            _check_same(first, head, folder)
         yield Journal(descriptor, path, records)
     finally:
         os.close(descriptor)
 
 
-def read(folder: Path) -> list[Record]:
-    """The records of a sweep that may go on meanwhile; none where there is no journal."""
+def read(folder: Path, asked: Head | None = None) -> list[Record]:
+    """The records of a sweep that may go on meanwhile; none where there is no journal.
+
+    Raises TraceanaError where it is damaged, or another one than `asked`.
+    """
     path = folder / NAME
     if not path.is_file():
         return []
-    return _parsed(_up_to_last_newline(path.read_bytes()), path)[1]
+    first, records = _parsed(_up_to_last_newline(path.read_bytes()), path)
+    if first and asked:
+        _check_same(first, asked, folder)
+    return records
+
+
+def _check_same(first: Head, asked: Head, folder: Path) -> None:
+    if first.identity != asked.identity:
+        raise TraceanaError(
+            f"{folder} holds another sweep ({' '.join(first.command)[:120]}); choose another folder with -o, or "
+            "give the same command, axes, metric and variables of NCCL to go on with it"
+        )
 
 
 def _hold(descriptor: int, folder: Path) -> None:

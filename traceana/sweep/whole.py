@@ -45,7 +45,7 @@ class Sweep:
 
     def preview(self) -> list[str]:
         """Cells, order and expected time, as lines."""
-        records = journal.read(self.folder)
+        records = journal.read(self.folder, self.head)
         known = Known(records)
         left = [turn for turn in self.turns if not known.is_done(turn)]
         lines = [f"{units.plural(len(self.cells), 'cell')}, baseline {self.baseline.label}:"]
