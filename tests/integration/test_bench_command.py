@@ -65,6 +65,7 @@ def test_ulysses_exchange_of_a_model_is_right() -> None:
         (("--backend", "nix"), "there is no such backend; there are torch"),
         (("--backend", "pynccl"), "NCCL needs a GPU"),
         (("--op", "nix"), "measure any of"),
+        (("-o", "bench.html"), "name the JSON, for example bench.json"),
         (("--emit", "nix=file"), "write KIND=FILE, with any of tuner, dispatch, shell"),
     ],
 )

@@ -100,6 +100,8 @@ def command(
     from traceana.render.text.tables import show
     from traceana.saved.bench import write_bench
 
+    if output and output.suffix == ".html":
+        raise TraceanaError(f"-o {output}: name the JSON, for example bench.json; the page is written beside it")
     used = chosen(backends)
     emitted = [parse_emit(text, used) for text in emit]
     elements = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
@@ -122,13 +124,14 @@ def command(
     report = join(plan) if started_as_rank() else run(plan, ranks)
     if report is None:
         return
-    if output:
-        write_bench(report, output)
-        write_page(report, output.with_suffix(".html"))
+    # What took minutes is shown before a file's folder can turn out to be missing.
     if form == "json":
         say_json(msgspec.json.encode(report))
     else:
         show(bench_tables(report))
+    if output:
+        write_bench(report, output)
+        write_page(report, output.with_suffix(".html"))
     for kind, path in emitted:
         write(report, kind, path)
 
