@@ -72,7 +72,8 @@ def starting() -> None:
 
 
 def _analyze(files: list[Path], report: Path, *options: str) -> Cost:
-    return cost_of(["-m", "traceana", "analyze", *map(str, files), "-o", str(report), *(options or ("--no-cache",))])
+    words = ["-m", "traceana", "analyze", *map(str, files), "-o", str(report), "--force"]
+    return cost_of([*words, *(options or ("--no-cache",))])
 
 
 def again(files: list[Path], scratch: Path) -> None:
