@@ -14,7 +14,10 @@ import tempfile
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
-_LIMITS = ("-timeout=10", "-rss_limit_mb=1024", "-max_len=8192", "-verbosity=1", "-print_final_stats=1")
+_LIMITS = ("-timeout=10", "-rss_limit_mb=1024", "-verbosity=1", "-print_final_stats=1")
+
+_LEAST_LENGTH = 4 << 10
+_MOST_KEPT = 4 << 10
 
 
 def main() -> int:
@@ -44,7 +47,9 @@ def main() -> int:
 def _fuzz(target: str, folder: Path, seconds: int) -> bool:
     """Fuzz one target; returns whether it was stopped by an input."""
     artifacts = Path(tempfile.gettempdir(), f"traceana-fuzz-{target}-")
-    done = _run(target, str(folder), f"-max_total_time={seconds}", f"-artifact_prefix={artifacts}")
+    longest = max(file.stat().st_size for file in folder.iterdir())
+    limits = (f"-max_total_time={seconds}", f"-max_len={max(2 * longest, _LEAST_LENGTH)}")
+    done = _run(target, str(folder), *limits, f"-artifact_prefix={artifacts}")
     executed = re.search(r"number_of_executed_units:\s*(\d+)", done)
     covered = re.findall(r"cov: (\d+)", done)
     inputs = re.findall(r"Test unit written to (\S+)", done)
@@ -60,6 +65,10 @@ def _keep(target: str, folder: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     _run(target, "-merge=1", str(kept), str(folder))
+    for file in kept.iterdir():
+        # What a target begins with is made anew each time, and is the largest.
+        if file.stat().st_size > _MOST_KEPT:
+            file.unlink()
 
 
 def _run(target: str, *arguments: str) -> str:

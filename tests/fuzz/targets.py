@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from traceana_capture.launcher.nccl_log import read_log
 
 from tests.synthetic import Call, Run, write_run
 from tests.traces import base
+from tests.unit.test_nccl_tests import ALL_REDUCE, ALL_TO_ALL, of_json
 from traceana.analyze.measure import measure_rank
 from traceana.errors import TraceanaError
 from traceana.pipeline import Settings, analyze
@@ -149,6 +151,8 @@ def seeds(target: str) -> Iterator[bytes]:
             )
         case "nccl_log":
             yield from (file.read_bytes() for file in sorted((_TRACES.parent / "logs").glob("*.log")))
+        case "bench":
+            yield from (ALL_TO_ALL.encode(), ALL_REDUCE.encode(), json.dumps(of_json()).encode())
         case "columns":
             yield measured.encode(measure_rank(_TRACES / "compact.json"))[len(measured.sealed(b"")) :]
         case "report":

@@ -186,3 +186,14 @@ def test_any_header_whole_or_damaged_is_a_header(content: dict[str, object], cut
         assert found.base_time_ns is None or abs(found.base_time_ns) <= 1 << 62
         keys, rest = split_object(text)
         assert keys + rest == text.decode("utf-8", "replace").encode()
+
+
+@pytest.mark.parametrize("value", [b"[" * 5_000 + b"]" * 5_000, b'"\xff"', b"1" * 5_000, b'["\xff\xfe"]'])
+@pytest.mark.parametrize("key", [b"odd", b"stream", b"Input type", b"Process Group Ranks", b"Seq"])
+def test_an_argument_that_no_reader_takes_ends_no_analysis(tmp_path: Path, key: bytes, value: bytes) -> None:
+    event = b'"registers per thread"'
+    data = base.compact(base.good()).replace(event, b'"' + key + b'":' + value + b"," + event)
+    (tmp_path / "rank0.json").write_bytes(data)
+    result = measure_rank(tmp_path / "rank0.json")
+    assert base.KERNELS - result.kernels <= result.damage.skipped_events <= 2
+    assert result.comm_kernels == base.COMM_KERNELS

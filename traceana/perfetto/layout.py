@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.perfetto.whole_events import GPU_SPANS, Identity, WholeEvent, decode_whole_events, is_kept, whole
 from traceana.trace.columns import Bools, Ints
@@ -150,7 +151,7 @@ def survey(path: Path, *, python: bool) -> Layout:
 def _thread_name(event: WholeEvent) -> str:
     try:
         return msgspec.json.decode(event.args, type=dict[str, str]).get("name", "").strip()
-    except msgspec.MsgspecError:
+    except DECODE_ERRORS:
         return ""
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.errors import TraceanaError
 from traceana.report.bench import BENCH_SCHEMA_VERSION, BenchReport
@@ -35,7 +36,7 @@ def read_bench(path: Path) -> BenchReport:
         return found
     try:
         report = msgspec.json.decode(content, type=BenchReport)
-    except msgspec.MsgspecError as error:
+    except DECODE_ERRORS as error:
         raise _other(path) from error
     if report.schema_version != BENCH_SCHEMA_VERSION:
         raise TraceanaError(

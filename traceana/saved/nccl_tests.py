@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.analyze.message_size import bus_factor
 from traceana.errors import TraceanaError
@@ -118,7 +119,7 @@ def of_json(path: Path, content: bytes) -> BenchReport | None:
     """What `-J` wrote, None where the file is something else. Raises TraceanaError for an operation not known."""
     try:
         file = msgspec.json.decode(content, type=_File)
-    except msgspec.MsgspecError:
+    except DECODE_ERRORS:
         return None
     config = file.config
     # A process has one entry, whatever the number of its GPUs.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
@@ -99,7 +100,7 @@ def _index(folder: Path) -> _Index:
         index = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Index, dec_hook=measured.whole)
     except OSError as error:
         raise TraceanaError(f"{folder}: cannot be read ({error.strerror}); measure its traces again") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise TraceanaError(f"{folder}: no part of this version ({error}); measure its traces again") from error
     if index.version != measured.version():
         raise TraceanaError(f"{folder}: another version of traceana measured it; measure its traces again")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.errors import TraceanaError
 
@@ -154,7 +155,7 @@ def _parsed(content: bytes, path: Path) -> tuple[Head | None, list[Record]]:
     try:
         head = msgspec.json.decode(first, type=Head) if first else None
         return head, [msgspec.json.decode(line, type=Record) for line in others]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise TraceanaError(
             f"{path}: a line is no sweep's ({error}); take that line out, or begin anew in another folder with -o"
         ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from traceana_capture.launcher.backends import check_machine
 from traceana_capture.masks import masked_words
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana import units
 from traceana.errors import TraceanaError
@@ -142,7 +143,7 @@ def read(folder: Path) -> SweepReport:
     """The report of a sweep. Raises TraceanaError where there is none."""
     try:
         return msgspec.json.decode((folder / REPORT).read_bytes(), type=SweepReport)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *DECODE_ERRORS) as error:
         raise TraceanaError(f"{folder / REPORT}: is no report of a sweep ({error})") from error
 
 

@@ -8,6 +8,7 @@ from math import prod
 from typing import Annotated
 
 import msgspec
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.trace.lenient import decode_struct
 
@@ -71,6 +72,6 @@ def first_input(args: Arguments) -> tuple[int | None, str | None]:
     try:
         dims = msgspec.json.decode(args.input_dims, type=list[list[int]])
         types = msgspec.json.decode(args.input_types, type=list[str])
-    except msgspec.MsgspecError:
+    except DECODE_ERRORS:
         return None, None
     return (prod(dims[0]), types[0]) if dims and types else (None, None)

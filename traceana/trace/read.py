@@ -5,8 +5,8 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
+from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.trace.arguments import Arguments, decode_arguments
 from traceana.trace.call_metadata import call_metadata
@@ -96,7 +96,7 @@ class _Reader:
             else:
                 try:
                     handler(event, start_ns, round(duration_us * 1000))
-                except (msgspec.MsgspecError, OverflowError, ValueError):
+                except DECODE_ERRORS:
                     self.skipped += 1
 
     def activity(self, event: Event, start: int, duration: int) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from traceana_capture.reading import DECODE_ERRORS
+
 # c10d's operator -> its word for the call in a trace. Gloo carries a reduce-scatter of one tensor as an all-reduce, and
 # the recorder calls it so; that of a list becomes an all-reduce for each rank's part, and each is told by itself.
 WORDS = {
@@ -61,7 +63,7 @@ def read(path: Path, since_ns: int, until_ns: int) -> list[Entry]:
     """The collectives that were issued from `since_ns` to `until_ns`, in order; none where torch writes otherwise."""
     try:
         entries = msgspec.json.decode(path.read_bytes(), type=_Dump).entries
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *DECODE_ERRORS):
         return []
     found = [entry for entry in entries if since_ns <= entry.time_created_ns <= until_ns and not entry.is_p2p]
     return sorted(found, key=lambda entry: entry.time_created_ns)
