@@ -105,10 +105,18 @@ def test_what_makes_a_rank_late(tmp_path: Path, plant: Plant, parts: dict[str, f
 
 def test_the_kernel_and_the_operator_that_made_a_rank_late_are_named(tmp_path: Path) -> None:
     caused = PLANTED_NS * STEPS * 7
-    (kernel, *_) = late(report(steps(Program(8), longer_kernel), tmp_path / "kernel"), 2).calls.kernels
+    found = late(report(steps(Program(8), longer_kernel), tmp_path / "kernel"), 2)
+    (kernel, *_) = found.calls.kernels
+    for step in found.steps:
+        (largest,) = step.kernels
+        assert largest.name == SLOW_KERNEL
+        assert largest.ns == pytest.approx(caused / STEPS, rel=WITHIN)
     assert kernel.name == SLOW_KERNEL
     assert kernel.ns == pytest.approx(caused, rel=WITHIN)
-    (place, *_) = late(report(steps(Program(8), busy_host), tmp_path / "host"), 2).calls.host
+    found = late(report(steps(Program(8), busy_host), tmp_path / "host"), 2)
+    (place, *_) = found.calls.host
+    # Before the first step's first launch there is no gap to name a place for.
+    assert [[one.name for one in step.host] for step in found.steps] == [[], *[["aten::to"]] * (STEPS - 1)]
     assert (place.kind, place.name) == ("operator", "aten::to")
     assert place.ns == pytest.approx(caused, rel=WITHIN)
 

@@ -66,6 +66,9 @@ class LateStep:
     wait_caused_ns: int
     late_ns: int
     by: LateBy
+    kernels: tuple[LateKernel, ...] = ()
+    host: tuple[HostPlace, ...] = ()
+    """The largest part of `by.compute_ns` and of `by.host_behind_ns`, where there is any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -10,16 +11,17 @@ from traceana.analyze.causes.arrivals import Arrivals, arrivals
 from traceana.analyze.causes.compared import ComparedGroup, Floats, RankTimes, compared
 from traceana.analyze.causes.followed import followed
 from traceana.analyze.causes.host import Place
-from traceana.analyze.causes.longer import longer
+from traceana.analyze.causes.longer import Excess, longer
 from traceana.analyze.causes.parts import named, rounded
 from traceana.analyze.causes.spent import Spent
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.matched import Matching
 from traceana.report import HostPlace, LateBy, LateKernel, Lateness, LateRank, LateStep
-from traceana.trace.columns import Bools
+from traceana.trace.columns import Ints
 
 MOST_RANKS = 8
 _MOST_NAMES = 5
+_NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,62 +55,76 @@ def late_ranks(
 
 
 def _late_rank(rank: int, lates: _Lates) -> LateRank:
-    mine = lates.found.rank == rank
-    steady = mine & ~lates.found.warm_up
+    found = lates.found
+    mine = np.flatnonzero(found.rank == rank)
+    kernels, host = (
+        longer(found, mine, lates.groups, lates.spent, of) for of in (attrgetter("kernels"), attrgetter("host"))
+    )
+    steady = mine[~found.warm_up[mine]]
     return LateRank(
         rank=rank,
-        calls=_lateness(lates, mine),
-        steady=_lateness(lates, steady) if steady.any() else None,
-        steps=tuple(_steps(lates.found, mine, lates.steps)),
+        calls=_lateness(lates, mine, kernels, host),
+        steady=_lateness(lates, steady, kernels, host) if len(steady) else None,
+        steps=tuple(_steps(lates, mine, kernels, host)),
     )
 
 
-def _steps(found: Arrivals, mine: Bools, names: Sequence[str]) -> Iterator[LateStep]:
+def _steps(lates: _Lates, mine: Ints, kernels: Excess, host: Excess) -> Iterator[LateStep]:
+    found = lates.found
+    of_kernels, of_host = kernels.by_step(found.step), host.by_step(found.step)
     for step in np.unique(found.step[mine]).tolist():
         # A rank whose trace is whole has steps that a damaged one lost.
-        if 0 <= step < len(names):
-            rows = mine & (found.step == step)
+        if 0 <= step < len(lates.steps):
+            rows = mine[found.step[mine] == step]
             caused = int(found.caused_ns[rows].sum())
+            by = _by(found.by_ns, rows, caused)
             yield LateStep(
                 number=step,
-                step=names[step],
+                step=lates.steps[step],
                 wait_caused_ns=caused,
                 late_ns=_late_ns(found, rows),
-                by=_by(found.by_ns, rows, caused),
+                by=by,
+                kernels=_kernels(kernels.of(of_kernels.get(step, _NONE)), by, 1),
+                host=_host(host.of(of_host.get(step, _NONE)), by, 1),
             )
 
 
-def _lateness(lates: _Lates, rows: Bools) -> Lateness:
+def _lateness(lates: _Lates, rows: Ints, kernels: Excess, host: Excess) -> Lateness:
     found = lates.found
     caused, rooted = int(found.caused_ns[rows].sum()), round(float(lates.rooted_ns[rows].sum()))
     by = _by(found.by_ns, rows, caused)
-    numbers = np.unique(found.of_group[rows]).tolist()
-    chosen = [(lates.groups[number], found.row[rows & (found.of_group == number)]) for number in numbers]
-    kernels, host = longer(chosen, lates.spent)
     return Lateness(
-        times_last=int(rows.sum()),
+        times_last=len(rows),
         wait_caused_ns=caused,
         late_ns=_late_ns(found, rows),
         by=by,
         rooted_ns=rooted,
         rooted_by=_by(lates.rooted_ns, rows, rooted),
-        kernels=tuple(LateKernel(name=name, ns=ns) for (_, name), ns in _largest(kernels, by.compute_ns)),
-        host=tuple(HostPlace(kind=kind, name=name, ns=ns) for (kind, name), ns in _largest(host, by.host_behind_ns)),
+        kernels=_kernels(kernels.of(np.isin(kernels.row, rows)), by, _MOST_NAMES),
+        host=_host(host.of(np.isin(host.row, rows)), by, _MOST_NAMES),
     )
 
 
-def _by(by_ns: Floats, rows: Bools, whole: int) -> LateBy:
+def _kernels(excess: list[tuple[Place, float]], by: LateBy, most: int) -> tuple[LateKernel, ...]:
+    return tuple(LateKernel(name=name, ns=ns) for (_, name), ns in _largest(excess, by.compute_ns, most))
+
+
+def _host(excess: list[tuple[Place, float]], by: LateBy, most: int) -> tuple[HostPlace, ...]:
+    return tuple(
+        HostPlace(kind=kind, name=name, ns=ns) for (kind, name), ns in _largest(excess, by.host_behind_ns, most)
+    )
+
+
+def _by(by_ns: Floats, rows: Ints, whole: int) -> LateBy:
     return named(LateBy, rounded(by_ns[rows].sum(axis=0), whole))
 
 
-def _late_ns(found: Arrivals, rows: Bools) -> int:
+def _late_ns(found: Arrivals, rows: Ints) -> int:
     return round(float(found.late_ns[rows].sum()))
 
 
-def _largest(excess: Mapping[Place, float], whole: int) -> list[tuple[Place, int]]:
-    """The names with the largest parts of `whole`, which is shared among all that took longer."""
-    longer_ones = {name: ns for name, ns in excess.items() if ns > 0}
-    everything = sum(longer_ones.values())
-    first = sorted(longer_ones, key=lambda name: (-longer_ones[name], name))[:_MOST_NAMES]
-    parts = [(name, int(whole * longer_ones[name] / everything)) for name in first]
+def _largest(excess: list[tuple[Place, float]], whole: int, most: int) -> list[tuple[Place, int]]:
+    """The first parts of `whole`, which is shared among all that took longer."""
+    everything = sum(ns for _, ns in excess)
+    parts = [(name, int(whole * ns / everything)) for name, ns in excess[:most]]
     return [(name, ns) for name, ns in parts if ns]

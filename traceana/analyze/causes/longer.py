@@ -1,43 +1,87 @@
 """Which kernels, and which places of the host, took a late rank longer than the peers that waited for it."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from traceana.analyze.causes.arrivals import Arrivals
 from traceana.analyze.causes.compared import ComparedGroup, Floats
 from traceana.analyze.causes.host import Place
-from traceana.analyze.causes.spent import Ledger, Spent, total
-from traceana.trace.columns import Ints
+from traceana.analyze.causes.spent import Ledger, Spent
+from traceana.trace.columns import Bools, Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excess:
+    """ns that one rank spent on one of `names` in excess of its peers, by rows of Arrivals to which it came last."""
+
+    row: Ints
+    name: Ints
+    ns: Floats
+    names: tuple[Place, ...]
+
+    def of(self, entries: Ints | Bools) -> list[tuple[Place, float]]:
+        """What took longer in some of its entries, the longest first."""
+        sums = np.bincount(self.name[entries], weights=self.ns[entries], minlength=len(self.names))
+        found = [(self.names[one], float(sums[one])) for one in np.flatnonzero(sums > 0).tolist()]
+        return sorted(found, key=lambda part: (-part[1], part[0]))
+
+    def by_step(self, step: Ints) -> dict[int, Ints]:
+        """Its entries by the step of their rows; `step` is that of all rows."""
+        mine = step[self.row]
+        order = np.argsort(mine, kind="stable")
+        steps, first = np.unique(mine[order], return_index=True)
+        return {
+            step: order[slice(*bounds)] for step, bounds in zip(steps.tolist(), pairwise([*first, None]), strict=True)
+        }
 
 
 def longer(
-    chosen: Sequence[tuple[ComparedGroup, Ints]], spent: Mapping[int, Spent]
-) -> tuple[Mapping[Place, float], Mapping[Place, float]]:
-    """By kernel and by place of the host the ns of one last rank in excess of its peers', summed over these.
+    found: Arrivals,
+    rows: Ints,
+    groups: Sequence[ComparedGroup],
+    spent: Mapping[int, Spent],
+    of: Callable[[Spent], Ledger],
+) -> Excess:
+    """The excess in `rows` of `found`, to which one rank came last: each peer that waited is set against it once."""
+    codes: dict[Place, int] = {}
+    parts = [_summed(*part) for part in _parts(found, rows, groups, spent, of, codes)]
+    row, name, ns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Excess(row=row, name=name, ns=ns, names=tuple(codes))
 
-    `chosen` are collectives, by group, to which one rank came last.
-    """
-    weights = {rank: np.zeros(len(one.marks) + 2) for rank, one in spent.items()}
-    used: set[int] = set()
-    for one, rows in chosen:
+
+def _parts(
+    found: Arrivals,
+    rows: Ints,
+    groups: Sequence[ComparedGroup],
+    spent: Mapping[int, Spent],
+    of: Callable[[Spent], Ledger],
+    codes: dict[Place, int],
+) -> Iterator[tuple[Ints, Ints, Floats]]:
+    for number in np.unique(found.of_group[rows]).tolist():
+        one, mine = groups[number], rows[found.of_group[rows] == number]
+        at = found.row[mine]
+        peers = one.waited[at].sum(axis=1)
         for j, rank in enumerate(one.group.ranks):
-            peers = one.waited[rows].sum(axis=1)
-            # Each peer that waited is set against the last rank once.
-            count = np.where(one.last[rows] == j, peers, -one.waited[rows, j].astype(np.int64))
-            marks = spent[rank].marks
-            np.add.at(weights[rank], np.searchsorted(marks, one.since_ns[rows, j], side="right"), count)
-            np.add.at(weights[rank], np.searchsorted(marks, one.arrived_ns[rows, j], side="right"), -count)
-            used.add(rank)
-    kernels: Counter[Place] = Counter()
-    host: Counter[Place] = Counter()
-    for rank in used:
-        weight = np.cumsum(weights[rank])
-        _add(kernels, spent[rank].kernels, weight)
-        _add(host, spent[rank].host, weight)
-    return kernels, host
+            ledger, marks = of(spent[rank]), spent[rank].marks
+            count = np.where(one.last[at] == j, peers, -one.waited[at, j].astype(np.int64))
+            first, stop = (
+                np.searchsorted(ledger.stretch, np.searchsorted(marks, times[at, j], side="right"))
+                for times in (one.since_ns, one.arrived_ns)
+            )
+            length = np.where(count != 0, stop - first, 0)
+            which = np.repeat(np.arange(len(at)), length)
+            place = first[which] + np.arange(len(which)) - (np.cumsum(length) - length)[which]
+            code = np.array([codes.setdefault(name, len(codes)) for name in ledger.names], dtype=np.int64)
+            yield mine[which], code[ledger.name[place]], (count[which] * ledger.ns[place]).astype(np.float64)
 
 
-def _add(sums: "Counter[Place]", of: Ledger, weight: Floats) -> None:
-    for name, ns in zip(of.names, total(of, weight[of.stretch]).tolist(), strict=True):
-        sums[name] += ns
+def _summed(row: Ints, name: Ints, ns: Floats) -> tuple[Ints, Ints, Floats]:
+    """One entry a row and name."""
+    kinds = int(name.max(initial=0)) + 1
+    used, index = np.unique(row * kinds + name, return_inverse=True)
+    sums = np.zeros(len(used))
+    np.add.at(sums, index, ns)
+    return used // kinds, used % kinds, sums

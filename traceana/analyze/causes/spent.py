@@ -72,9 +72,9 @@ def ledger(marks: Ints, what: Stretches) -> Ledger:
     return Ledger(stretch=used // kinds, name=used % kinds, ns=sums, names=what.names)
 
 
-def total(of: Ledger, weight: npt.ArrayLike = 1) -> npt.NDArray[np.float64]:
-    """The ns of each name, each row counted `weight` times."""
-    return np.asarray(np.bincount(of.name, weights=of.ns * np.asarray(weight), minlength=len(of.names)))
+def total(of: Ledger) -> npt.NDArray[np.float64]:
+    """The ns of each name."""
+    return np.asarray(np.bincount(of.name, weights=of.ns, minlength=len(of.names)))
 
 
 def places(host: Ledger) -> tuple[HostPlace, ...]:
