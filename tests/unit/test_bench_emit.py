@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,11 @@ def test_a_shell_turns_sglang_s_exchange_on_or_off() -> None:
     assert "export SGLANG_DIFFUSION_IPC_A2A=0\n" in shell(slower)
     assert "SGLANG" not in shell(TWO)
     assert "# all_reduce: torch from 1 KiB, pynccl from 6" in shell(TWO).replace("\u00a0", " ")
+
+
+def test_a_name_makes_no_line_of_its_own_in_a_shell() -> None:
+    strange = replace(TWO, machine=(("device", "GPU\nrm -rf /"),))
+    assert shell(strange).splitlines()[0] == "# traceana bench: 2 ranks, GPU rm -rf /"
 
 
 def test_files_are_written(tmp_path: Path) -> None:

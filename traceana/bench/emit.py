@@ -14,6 +14,7 @@ import msgspec
 from traceana import units
 from traceana.bench.verdicts import Stretch, by_place, stretches, verdicts
 from traceana.errors import TraceanaError
+from traceana.plain import plain
 from traceana.report.bench import BenchReport, BenchRow, BenchVerdict
 
 _TUNER_NAMES = {
@@ -153,7 +154,7 @@ def shell(report: BenchReport) -> str:
     winners = {one.backend for choice in table.operations if choice.op == "all_to_all" for one in choice.ranges}
     if _SGLANG_IPC in {row.backend for row in report.rows} and len(winners) == 1:
         lines += _IPC_ON if winners == {_SGLANG_IPC} else _IPC_OFF
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(plain, lines)) + "\n"
 
 
 def _in_words(choice: Choice) -> str:
