@@ -70,6 +70,7 @@ def test_several_candidates_are_ranked_in_place_of_the_figures() -> None:
     assert ranked[0].worth_ns == sum(row.worth_ns or 0 for row in many_runs().comparisons[-1].rows)
     page = Page(render(many_runs()))
     assert "Each candidate against its baseline" in page.text
+    assert "10 sides · 2 ranks · NVIDIA H200 · torch 2.11.0 · 1 run a side" in page.text
     assert "figure" not in page.classes
     assert ranking(reports.two_runs()) == ()
     assert "figure" in Page(render(reports.two_runs())).classes

@@ -105,9 +105,7 @@ def _context(report: Report) -> tuple[str, ...]:
     versions = [dict(run.versions) for run in report.runs]
     framework = next((name for name in FRAMEWORKS if any(name in known for known in versions)), None)
     named = [f"{framework} {known[framework]}" for known in versions if framework in known] if framework else []
-    runs = " + ".join(str(len(runs)) for runs in by_side) + (
-        " run" if [len(runs) for runs in by_side] == [1] else " runs"
-    )
+    runs = _counted([len(runs) for runs in by_side])
     fair = [("not like for like", "like for like")[one.comparable] for one in report.comparisons]
     found = (
         [sides] if len(by_side) > 1 else [],
@@ -118,6 +116,13 @@ def _context(report: Report) -> tuple[str, ...]:
         fair if len(fair) == 1 else [],
     )
     return tuple(", ".join(dict.fromkeys(words)) for words in found if words)
+
+
+def _counted(runs: list[int]) -> str:
+    """Runs of each side: "1 run", "3 + 2 runs", and of many sides of as many "3 runs a side"."""
+    if len(runs) > 2 and len(set(runs)) == 1:
+        return f"{units.plural(runs[0], 'run')} a side"
+    return " + ".join(map(str, runs)) + (" run" if runs == [1] else " runs")
 
 
 def step_bars(report: Report) -> tuple[StepBar, ...]:
