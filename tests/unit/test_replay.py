@@ -11,10 +11,10 @@ import pytest
 from tests.matching import signature
 from traceana.analyze.calls import Calls
 from traceana.analyze.clocks import ClockOffsets
-from traceana.analyze.work import LAUNCHES, RankWork
+from traceana.analyze.work import COPIES, LAUNCHES, RankWork
 from traceana.pipeline import read_one
 from traceana.replay.build import build
-from traceana.replay.changes import overlapped, with_transfers, without_launch_gaps
+from traceana.replay.changes import at_best_quartile, meets, overlapped, with_transfers, without_launch_gaps
 from traceana.replay.figures import read_figures
 from traceana.replay.graph import Edges, Graph, Host
 from traceana.replay.play import NotKnownError, play
@@ -240,3 +240,41 @@ def test_a_step_without_peer_to_peer_is_predicted_from_one_with_it() -> None:
     assert not predicted.notes
     assert predicted.measured_step_ns < 0.55 * measured
     assert predicted.predicted_step_ns == pytest.approx(measured, rel=0.02)
+
+
+def anything(random: np.random.Generator, calls: int) -> RankWork:
+    """A rank's work that may contradict itself: times in whole steps, so that many things happen at once."""
+    operations, many = int(random.integers(0, 30)), int(random.integers(max(calls, 1), 30))
+    begun, started = np.sort(random.integers(0, 200, operations)), np.sort(random.integers(0, 250, many))
+    does = random.choice([*range(len(WAITS)), LAUNCHES, LAUNCHES, COPIES], operations)
+    communicates = np.isin(np.arange(many), random.choice(many, calls, replace=False))
+    launch = random.integers(-1, operations, many)
+    launches = (launch >= 0) & (np.append(does, 0)[launch] >= LAUNCHES)
+    return RankWork(
+        start_ns=started,
+        end_ns=started + random.integers(0, 40, many),
+        stream=random.integers(0, 3, many),
+        launch=np.where(launches, launch, -1),
+        call=np.where(communicates, np.cumsum(communicates) - 1, -1),
+        graph=random.random(many) < 0.2,
+        communicates=communicates,
+        host_start_ns=begun,
+        host_end_ns=begun + random.integers(0, 60, operations),
+        host_does=does,
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_recorded_is_given_back_and_can_be_changed(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    calls = int(random.integers(0, 4))
+    works = {rank: anything(random, calls) for rank in range(int(random.integers(1, 4)))}
+    of_works = calls_of(works)
+    graph = build(works, of_works, CLOCKS)
+    assert (play(graph) == graph.time_ns).all()
+    assert (graph.delay_ns >= 0).all()
+    met, many = meets(graph), len(graph.activities)
+    changed = [without_launch_gaps(graph), overlapped(graph, met), at_best_quartile(graph, of_works)]
+    changed += [with_transfers(graph, np.full(many, factor)) for factor in (0.0, 3.0)]
+    changed += [without_straggler(graph, rank) for rank in set(graph.activities.rank[met].tolist())]
+    assert all(len(play(one)) == len(graph.time_ns) for one in changed)

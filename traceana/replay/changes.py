@@ -103,7 +103,7 @@ def _next_communication(graph: Graph, chosen: Bools) -> Edges:
     for rank in np.unique(activities.rank[chosen]).tolist():
         rows = np.flatnonzero((activities.rank == rank) & activities.communicates)
         mine = np.flatnonzero((activities.rank == rank) & chosen)
-        place = np.searchsorted(graph.time_ns[rows], ends[mine])
+        place = np.maximum(np.searchsorted(graph.time_ns[rows], ends[mine]), np.searchsorted(rows, mine) + 1)
         some = place < len(rows)
         found.append(np.stack([activities.leave[mine[some]], rows[place[some]]]))
     source, target = np.concatenate([np.zeros((2, 0), dtype=np.int64), *found], axis=1)

@@ -32,7 +32,8 @@ def blocked(work: RankWork) -> Blocked:
     """What the host waited for, and when it went on."""
     full = _stalled(work)
     waits = (work.host_does != LAUNCHES) & (work.host_does != STREAM_WAITS)
-    op = np.flatnonzero(waits | full)
+    # A call of no length waited for nothing.
+    op = np.flatnonzero((waits | full) & (work.host_end_ns > work.host_start_ns))
     op = op[np.argsort(work.host_end_ns[op], kind="stable")]
     streams = [np.flatnonzero(work.stream == one) for one in np.unique(work.stream).tolist()]
     pairs = [(row, one) for row, at in enumerate(op.tolist()) for one in _held_by(work, at, streams)]

@@ -45,7 +45,7 @@ def stream_pairs(work: RankWork) -> Pairs:
 
 def usual(work: RankWork, pairs: Pairs) -> Usual:
     """Medians: gaps of activities that were launched in time, latencies of those that found their stream idle."""
-    launched = np.where(work.launch >= 0, work.host_start_ns[work.launch], work.start_ns) if len(work) else work.launch
+    launched = np.where(work.launch >= 0, np.append(work.host_start_ns, 0)[work.launch], work.start_ns)
     gap = work.start_ns[pairs.after] - work.end_ns[pairs.before]
     queued = launched[pairs.after] + LAUNCH_LATENCY_NS < work.end_ns[pairs.before]
     latency = work.start_ns[pairs.after] - launched[pairs.after]
