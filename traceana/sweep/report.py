@@ -34,13 +34,17 @@ class Parity(Struct, frozen=True, kw_only=True):
 
 
 class Cause(Struct, frozen=True, kw_only=True):
-    """Where the traced run's time went: a mean rank's window, in parts that add up to it, and why it is exposed."""
+    """Where the traced run's time went: a mean rank's steady step, or its window where no steps are known (`of`).
 
-    window_ns: int
+    The parts add up to `whole_ns`; `other_ns` is memory and, of a step, what the slowest rank takes longer.
+    """
+
+    of: str
+    whole_ns: int
     compute_ns: int
     exposed_ns: int
-    memory_ns: int
     idle_ns: int
+    other_ns: int
     exposed_is: tuple[tuple[str, int], ...]
     costly: str | None
     """The operation with the most exposed time."""

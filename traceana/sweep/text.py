@@ -67,11 +67,11 @@ def verdict_cells(its: Verdict | None) -> tuple[str, str, str]:
 
 
 def shares(cause: Cause) -> tuple[tuple[str, int], ...]:
-    """The parts of the window by name, in the order in which they are drawn."""
+    """The parts of the whole by name, in the order in which they are drawn."""
     return (
         ("compute", cause.compute_ns),
         ("exposed", cause.exposed_ns),
-        ("memory", cause.memory_ns),
+        ("memory", cause.other_ns),
         ("idle", cause.idle_ns),
     )
 
@@ -202,19 +202,20 @@ def _expected(report: SweepReport) -> TextTable:
 def _causes(report: SweepReport) -> TextTable:
     return TextTable(
         title="Where the traced run's time goes, a mean rank",
-        columns=("cell", "most exposed", "exposed is", "window", "compute", "exposed", "memory", "idle"),
+        columns=("cell", "of a", "most exposed", "exposed is", "whole", "compute", "exposed", "other", "idle"),
         rows=tuple(
             (
                 cell.label,
+                cell.cause.of,
                 cell.cause.costly or units.UNKNOWN,
                 cell.cause.exposed_is[0][0] if cell.cause.exposed_is else units.UNKNOWN,
-                units.duration(cell.cause.window_ns),
-                *(units.percent(ns, cell.cause.window_ns) for _, ns in shares(cell.cause)),
+                units.duration(cell.cause.whole_ns),
+                *(units.percent(ns, cell.cause.whole_ns) for _, ns in shares(cell.cause)),
             )
             for cell in report.cells
             if cell.cause
         ),
-        text_columns=3,
+        text_columns=4,
     )
 
 
