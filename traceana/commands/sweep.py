@@ -24,7 +24,7 @@ Examples:
 """
 _SECTIONS = {
     "What to vary": ("axes", "values", "constraints", "gpus", "baseline"),
-    "What to measure": ("metric", "repeats", "traced", "capture"),
+    "What to measure": ("metric", "repeats", "no_traces", "capture"),
     "Limits": ("run_limit", "time_limit", "gpu_hours"),
     "The sweep": (),
 }
@@ -59,7 +59,7 @@ class CommandBehind(SectionedCommand):
     help="wall, request, step, throughput, exposed, an operation, or output:REGEX.  [default: wall]",
 )
 @click.option("--repeats", type=click.IntRange(min=1), metavar="N", help="Timed runs of each cell.  [default: 3]")
-@click.option("--traces/--no-traces", "traced", default=None, help="Trace each cell once, to say why.  [default: yes]")
+@click.option("--no-traces", is_flag=True, help="Leave out the traced run of each cell, which says why.")
 @click.option("--capture", default="", metavar="OPTIONS", help="For the traced runs, such as '--warmup 1 --steps 3'.")
 @click.option("--timeout", "run_limit", default="", metavar="TIME", help="End a run after so long, such as 10m.")
 @click.option("--time-limit", default="", metavar="TIME", help="Stop before the runs take longer together.")
@@ -97,7 +97,7 @@ def command(
     baseline: str,
     metric: str | None,
     repeats: int | None,
-    traced: bool | None,
+    no_traces: bool,
     capture: str,
     run_limit: str,
     time_limit: str,
@@ -133,7 +133,7 @@ def command(
         run_limit=run_limit,
         time_limit=time_limit,
         gpu_hours=gpu_hours,
-        traced=traced,
+        traced=False if no_traces else None,
         seed=seed,
     )
     sweep = Sweep(read_plan.plan_of(plan_name, flags), output, shlex.split(capture))

@@ -17,7 +17,7 @@ Examples:
 """
 _SECTIONS = {
     "What to try": ("axes", "values", "constraints", "candidates"),
-    "What to measure": ("metric", "repeats", "gpus", "traced", "bench", "capture"),
+    "What to measure": ("metric", "repeats", "gpus", "no_traces", "bench", "capture"),
     "Limits": ("run_limit", "time_limit", "gpu_hours"),
     "The search": (),
 }
@@ -55,12 +55,7 @@ _SECTIONS = {
     help="Runs that confirm each finalist and the baseline.",
 )
 @click.option("--gpus", metavar="EXPR", help="GPUs of the job, for --gpu-hours and throughput.")
-@click.option(
-    "--traces/--no-traces",
-    "traced",
-    default=None,
-    help="Trace the baseline first: what it rules out is not run.  [default: yes]",
-)
+@click.option("--no-traces", is_flag=True, help="Begin without the baseline's trace, which rules settings out.")
 @click.option(
     "--bench",
     is_flag=True,
@@ -102,7 +97,7 @@ def command(
     metric: str | None,
     repeats: int,
     gpus: str | None,
-    traced: bool | None,
+    no_traces: bool,
     bench: bool,
     capture: str,
     run_limit: str,
@@ -134,7 +129,7 @@ def command(
         run_limit=run_limit,
         time_limit=time_limit,
         gpu_hours=gpu_hours,
-        traced=traced,
+        traced=False if no_traces else None,
         seed=seed,
     )
     plan = read_plan.unchecked_plan_of(plan_name, flags, "tune")
