@@ -219,6 +219,17 @@ def test_one_view_shows_at_a_time_and_a_link_opens_its_own(page: ReportPage) -> 
     assert page.driver.find_element(By.CSS_SELECTOR, "#headline h1").is_displayed()
 
 
+@pytest.mark.parametrize("width", [420, 1400])
+def test_every_view_s_link_is_on_the_screen(page: ReportPage, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.show(reports.two_runs())
+    rights = "return [...document.querySelectorAll('.bar a')].map((one) => one.getBoundingClientRect().right)"
+    for view in VIEWS:
+        page.go(f"view-{view.name}")
+        assert max(page.driver.execute_script(rights)) <= width
+
+
 def test_the_first_view_of_two_runs_is_short(page: ReportPage) -> None:
     page.show(reports.two_runs())
     assert page.driver.execute_script("return document.documentElement.scrollHeight") < 6000

@@ -16,13 +16,24 @@ def test_every_answer_adds_up_to_the_time_that_it_explains() -> None:
     report = reports.two_runs()
     found = causes(report)
     assert found is not None
-    for one, run in zip(found.runs, report.runs, strict=True):
+    for one, run in zip(found.sides, report.runs, strict=True):
         exposed = sum(rank.exposed_comm_ns for rank in run.ranks) / len(run.ranks)
         idle = sum(rank.idle_ns for rank in run.ranks) / len(run.ranks)
         assert [question.ns for question in one.questions] == pytest.approx([exposed, exposed, idle])
         assert all(sum(part.share for part in question.parts) == pytest.approx(1) for question in one.questions)
         for row in one.operations:
             assert sum(row.exposed_is) == sum(row.uncovered_by) == pytest.approx(row.exposed_ns)
+
+
+def test_the_runs_of_a_side_are_explained_together() -> None:
+    one, other = (replace(reports.run("torch"), label=f"torch.{number}", repeat=number) for number in (1, 2))
+    slower = tuple(replace(rank, exposed_is=reports.exposed_is(2 * rank.exposed_comm_ns)) for rank in other.ranks)
+    found = causes(reports.report(one, replace(other, ranks=slower)))
+    assert found is not None
+    (side,) = found.sides
+    assert side.questions[0].ns == pytest.approx(1.5 * one.ranks[0].exposed_comm_ns)
+    shares = {part.name: part.share for part in side.questions[0].parts}
+    assert shares == pytest.approx({"transfer": 0.75, "waiting for the last rank": 0.25}, abs=1e-6)
 
 
 def test_each_cause_says_what_helps() -> None:
