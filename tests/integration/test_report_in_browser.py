@@ -219,6 +219,17 @@ def test_one_view_shows_at_a_time_and_a_link_opens_its_own(page: ReportPage) -> 
     assert page.driver.find_element(By.CSS_SELECTOR, "#headline h1").is_displayed()
 
 
+def test_no_cell_s_text_runs_into_the_next(page: ReportPage) -> None:
+    metrics = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.show(reports.two_runs())
+    over = """return [...document.querySelectorAll("td, th")].filter((one) => one.checkVisibility())
+        .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.innerText)"""
+    for view in VIEWS:
+        page.go(f"view-{view.name}")
+        assert page.driver.execute_script(over) == []
+
+
 @pytest.mark.parametrize("width", [420, 1400])
 def test_every_view_s_link_is_on_the_screen(page: ReportPage, width: int) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
