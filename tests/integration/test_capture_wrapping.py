@@ -71,7 +71,10 @@ def test_one_rank_in_any_wrapping(
 ) -> None:
     program = tmp_path / "program"
     program.mkdir()
-    (program / "one_rank.py").write_text(ONE_RANK)
+    # Torch's compiler takes seconds to import, and nothing here needs it.
+    (program / "one_rank.py").write_text(
+        ONE_RANK.replace("exit(3)", "exit(1 if 'torch._inductor' in sys.modules else 3)")
+    )
     monkeypatch.setenv("PYTHONPATH", str(program))
     code, stdout, stderr = run(tmp_path / "traces", command(program), stdin="passed\nthrough", generations=0)
     assert stdout == "passed\nthrough"

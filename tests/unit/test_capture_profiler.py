@@ -1,6 +1,7 @@
 """The profiler's first session, with a stand-in for Kineto, whose thread waits for a call of CUDA to let CUPTI go."""
 
 import os
+import sys
 import threading
 from typing import Any
 
@@ -68,3 +69,33 @@ def test_what_the_user_chose_and_cuda_12_are_left_alone(
     kineto.called.set()
     assert kineto.detach == (value if name == "asked" else None)
     assert kineto.calls == 0
+
+
+class Session:
+    """Notes what torch is to the profiler's module while a session starts, which then fails."""
+
+    def start(self) -> None:
+        self.torch = vars(torch.profiler.profiler)["torch"]
+        raise RuntimeError("no profiler here")
+
+
+@pytest.mark.parametrize("why", ["imported", "asked for"])
+def test_a_compiler_that_may_make_graphs_is_asked(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    if why == "imported":
+        monkeypatch.setitem(sys.modules, "torch._inductor", torch)
+    else:
+        monkeypatch.setenv(profiler.INDUCTOR_GRAPHS, "1")
+    session = Session()
+    with pytest.raises(RuntimeError):
+        profiler.start(session)
+    assert session.torch is torch
+
+
+def test_one_that_is_not_there_is_not_imported_and_torch_is_itself_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch._inductor", raising=False)
+    session = Session()
+    with pytest.raises(RuntimeError):
+        profiler.start(session)
+    assert not hasattr(session.torch, "_inductor")
+    assert session.torch.ones is torch.ones
+    assert vars(torch.profiler.profiler)["torch"] is torch

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 # as long again.
 DETACH = "TEARDOWN_CUPTI"
 DETACH_S = 1.0
+INDUCTOR_GRAPHS = "TORCHINDUCTOR_CUDAGRAPHS"
 TASKS = Path("/proc/self/task")
 _has_context: Any = getattr(torch._C, "_cuda_hasPrimaryContext", None)
 
@@ -47,7 +50,35 @@ def start(profiler: Any) -> None:
     with warnings.catch_warnings():
         # torch 2.11 warns of cycles, which a window that opens once has none of; a guest stays silent.
         warnings.simplefilter("ignore")
-        profiler.start()
+        with _inductor_left_alone():
+            profiler.start()
+
+
+class _WithoutInductor:
+    """Torch to those who only ask whether its compiler is there."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inductor":
+            raise AttributeError(name)
+        return getattr(torch, name)
+
+
+@contextlib.contextmanager
+def _inductor_left_alone() -> Iterator[None]:
+    """A session's start asks torch's compiler whether it makes CUDA graphs, and so imports it, which takes seconds.
+
+    It makes none in a program that has not imported it, unless the environment says so.
+    """
+    module: Any = sys.modules[profile.__module__]
+    imported = "torch._inductor" in sys.modules or INDUCTOR_GRAPHS in os.environ
+    if imported or getattr(module, "torch", None) is not torch:
+        yield
+        return
+    module.torch = _WithoutInductor()
+    try:
+        yield
+    finally:
+        module.torch = torch
 
 
 def warm_up(settings: dict[str, Any]) -> None:
