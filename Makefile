@@ -4,6 +4,8 @@ BIN := .venv/bin
 # Compiling all of torch takes longer than installing it; Python compiles what is imported, and has to keep that.
 INSTALL := --quiet --no-compile --constraint constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
+# On two cores: many tests wait more than they work, so a third process has what to do meanwhile.
+PROCESSES := --numprocesses 3 --dist worksteal
 # mypy works on one core: the tests begin on the other.
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -22,10 +24,10 @@ demo: .venv/installed  ## capture two small sides here, analyze them, show where
 test: lint pytest  ## lint, types and every test that this machine can run
 
 pytest: .venv/installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest $(PROCESSES)
 
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest $(PROCESSES) --cov --cov-report=term
 
 lint: .venv/installed  ## style, types, and which room may import which
 	$(BIN)/ruff check .
