@@ -23,7 +23,7 @@ def world(tmp_path: Path) -> Iterator[Any]:
 def test_sglangs_groups_are_named_by_what_they_divide(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     state: Any = types.ModuleType(group_names.STATE)
     alone: Any = dist.new_group([0])
-    monkeypatch.setattr(dist, "get_world_size", lambda group: 1 if group is alone else 2)
+    monkeypatch.setattr(dist, "get_world_size", lambda group=None: 1 if group is alone else 2)
     tp, ulysses = dist.new_group([0]), dist.new_group([0])
     state._TP = types.SimpleNamespace(device_group=tp, cpu_group=alone)
     state._SP = types.SimpleNamespace(

@@ -168,7 +168,7 @@ def test_modules_are_found_in_code_that_stays_compiled(calls: Calls) -> None:
     step = Step()
     compiled = torch.compile(step, backend="eager")
     compiled(torch.ones(2))
-    with torch.compiler.set_stance("fail_on_recompile"):
+    with torch._dynamo.config.patch(error_on_recompile=True):
         compiled(torch.ones(2))
     assert len(seen) == 2
     modules.MODULES.clear()

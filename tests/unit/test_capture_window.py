@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from traceana_capture.agent import closing, sigterm, window
+from traceana_capture.agent import closing, profiler, sigterm, window
 from traceana_capture.agent.call_notes import NEVER, Calls
 
 
@@ -138,3 +138,13 @@ def test_a_stuck_export_holds_sigterm_back_for_a_while_only(monkeypatch: pytest.
     sigterm._wait(pipe, close)
     stuck.set()
     assert ended == [signal.SIGTERM]
+
+
+def test_what_an_old_torch_cannot_record_is_said(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session of torch 2.5 belongs to its thread, which alone may stop it."""
+    control: Any = Said()
+    monkeypatch.setattr(profiler, "knows_all_threads", lambda: False)
+    old = window.Window(SETTINGS | {"all_threads": True}, control)
+    old._record()
+    assert old.state is closing.State.OVER
+    assert control.messages[-1]["reason"].endswith("is too old for --all-threads")

@@ -23,13 +23,24 @@ _has_context: Any = getattr(torch._C, "_cuda_hasPrimaryContext", None)
 
 def of_profiler(settings: dict[str, Any], *, all_threads: bool) -> Any:
     """A session that is not started yet."""
+    # Torch 2.5 knows no such option, so it is only named where it is wanted.
+    experimental: Any = {"profile_all_threads": True} if all_threads else {}
     return profile(
         activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])],
         record_shapes=settings["shapes"],
         with_stack=settings["stacks"],
         profile_memory=settings["memory"],
-        experimental_config=torch._C._profiler._ExperimentalConfig(profile_all_threads=all_threads),
+        experimental_config=torch._C._profiler._ExperimentalConfig(**experimental),
     )
+
+
+def knows_all_threads() -> bool:
+    """Whether this torch has sessions over all threads."""
+    try:
+        torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    except TypeError:
+        return False
+    return True
 
 
 def cuda_is_settled() -> bool:

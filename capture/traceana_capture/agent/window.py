@@ -100,6 +100,9 @@ class Window(Closing):
     def _record(self) -> None:
         main = threading.current_thread() is threading.main_thread()
         everywhere = self.settings["all_threads"] or not main
+        if everywhere and not profiler.knows_all_threads():
+            what = "a window that another thread than the main one begins" if not main else "--all-threads"
+            return self._give_up(f"torch {torch.__version__} is too old for {what}")
         self._owner = None if everywhere else threading.get_ident()
         if main:
             signal.signal(delay.WAKE, lambda *_: self.check())
@@ -113,7 +116,7 @@ class Window(Closing):
         self.profiler = session
         # From here on the window may be closed at any moment, by a signal that the main thread gets.
         self._become(State.RECORDING)
-        bounds.watch(self.settings, self._mark.path.with_suffix(".flush"), self._done, self.close)
+        return bounds.watch(self.settings, self._mark.path.with_suffix(".flush"), self._done, self.close)
 
     def _chosen(self) -> bool:
         """Whether this process is a rank, or a program by itself at its work, and one that was asked for."""
