@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from itertools import pairwise
 
-from traceana.compare.sentence import sentence
+from traceana.comparing.sentence import sentence
 from traceana.report import (
     SCHEMA_VERSION,
     Bucket,

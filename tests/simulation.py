@@ -9,7 +9,7 @@ from tests.reports import run as report_of
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import C10D, Signature
 from traceana.analyze.run import AnalyzedRun
-from traceana.compare.sides import Side
+from traceana.comparing.sides import Side
 from traceana.report import StepTime
 from traceana.trace.columns import Ints
 

@@ -12,10 +12,10 @@ from traceana.analyze.capture_order import capture_order, window_of
 from traceana.analyze.guide import EDGES
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
-from traceana.compare.comparison import compare
-from traceana.compare.paired import paired_rows
-from traceana.compare.pairs import pairs
-from traceana.compare.sides import sides
+from traceana.comparing.comparison import compare
+from traceana.comparing.paired import paired_rows
+from traceana.comparing.pairs import pairs
+from traceana.comparing.sides import sides
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
 from traceana.pool import Progress, each

@@ -19,9 +19,9 @@ from tests.integration.test_compare_truth import SEEDS
 from traceana import units
 from traceana.analyze.noise import TELLING
 from traceana.commands import analyze, capture
-from traceana.compare.estimate import FEWEST_REPEATS
-from traceana.compare.perf_changes import STAGE_BOUND, STAGE_BOUND_NS
-from traceana.compare.verdict import FALSE_ALARMS, MUST_BE_SEEN, SMALLEST_RELEVANT
+from traceana.comparing.estimate import FEWEST_REPEATS
+from traceana.comparing.perf_changes import STAGE_BOUND, STAGE_BOUND_NS
+from traceana.comparing.verdict import FALSE_ALARMS, MUST_BE_SEEN, SMALLEST_RELEVANT
 
 ROOT = Path(__file__).parents[2]
 README, CAPTURE, COMPARE, BENCH = "README.md", "docs/capture.md", "docs/compare.md", "docs/bench.md"

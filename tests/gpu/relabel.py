@@ -10,8 +10,8 @@ from itertools import combinations
 from pathlib import Path
 
 from traceana.analyze.run import AnalyzedRun
-from traceana.compare.comparison import compare
-from traceana.compare.sides import Side
+from traceana.comparing.comparison import compare
+from traceana.comparing.sides import Side
 from traceana.pipeline import Settings, analyze
 
 MOST_FALSE = 0.05

@@ -14,8 +14,8 @@ from tests.analysis import analyze
 from tests.simulation import LARGE, Truth, side
 from tests.synthetic import Call, Run, write_run
 from traceana.cli import root
-from traceana.compare.comparison import compare
-from traceana.compare.sides import Side
+from traceana.comparing.comparison import compare
+from traceana.comparing.sides import Side
 from traceana.errors import TraceanaError
 from traceana.report import Clock, Noise
 

@@ -10,8 +10,8 @@ import pytest
 from tests.analysis import analyze
 from tests.simulation import KEYS, LARGE, MEDIUM, SMALL, STRAGGLER, Truth, side
 from tests.synthetic import Call, Run, write_run
-from traceana.compare.comparison import compare
-from traceana.compare.end_to_end import EXPOSED_FLOOR_NS
+from traceana.comparing.comparison import compare
+from traceana.comparing.end_to_end import EXPOSED_FLOOR_NS
 from traceana.report import Comparison
 
 SEEDS = 200

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.simulation import MEDIUM, Truth, side
-from traceana.compare.comparison import compare
-from traceana.compare.sides import Side
+from traceana.comparing.comparison import compare
+from traceana.comparing.sides import Side
 from traceana.report import Comparison, RunReport
 
 FASTER = Truth(gain=dict.fromkeys((MEDIUM,), 0.4), run_noise=0.003)

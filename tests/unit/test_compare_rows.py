@@ -11,11 +11,11 @@ from tests import reports
 from tests.simulation import KEYS, LARGE, MEDIUM, SMALL, Truth, side
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import C10D, Signature
-from traceana.compare.comparison import compare
-from traceana.compare.end_to_end import Measured, of_runs
-from traceana.compare.rows import PYNCCL
-from traceana.compare.sides import Side
-from traceana.compare.verdict import judge
+from traceana.comparing.comparison import compare
+from traceana.comparing.end_to_end import Measured, of_runs
+from traceana.comparing.rows import PYNCCL
+from traceana.comparing.sides import Side
+from traceana.comparing.verdict import judge
 from traceana.report import Comparison, ComparisonRow, OverlapPrice, RunReport, StepComparison
 
 US = 1_000

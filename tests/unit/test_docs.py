@@ -1,9 +1,12 @@
 """Commands in README and docs are such that traceana takes, and pages that link to each other are there."""
 
+import doctest
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -62,3 +65,21 @@ def headings(page: Path) -> set[str]:
     """Anchors as GitHub and MkDocs make them."""
     lines = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+def test_what_the_page_on_python_shows_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = doctest.testfile(str(ROOT / "docs" / "python.md"), module_relative=False)
+    assert done.attempted > 5
+    assert done.failed == 0
+
+
+def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    notebook = json.loads((ROOT / "docs" / "python.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec(compile(cell, "python.ipynb", "exec"), names)
+    assert names["steady"]["transfer_ns"].notna().all()
+    assert "<html" in names["compared"].to_html()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from traceana.compare.estimate import Difference, Sample, Spread, difference, estimate, middle_ns, sample
+from traceana.comparing.estimate import Difference, Sample, Spread, difference, estimate, middle_ns, sample
 
 
 def of(*times: float) -> Sample:

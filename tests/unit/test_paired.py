@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from traceana_capture.launcher.paired import SPAN, without_pairs
 
-from traceana.compare.paired import paired_rows
+from traceana.comparing.paired import paired_rows
 from traceana.report import PairedRow
 from traceana.trace.paired import PairedCall
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests import reports
 from tests.simulation import Truth, side
-from traceana.compare.pairs import pairs
-from traceana.compare.sides import Side
+from traceana.comparing.pairs import pairs
+from traceana.comparing.sides import Side
 from traceana.errors import TraceanaError
 
 ONE = side("one", Truth(repeats=1, steps=2), np.random.default_rng(1))

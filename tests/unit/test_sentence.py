@@ -7,7 +7,7 @@ import pytest
 
 from tests import reports
 from traceana import units
-from traceana.compare.sentence import opening, qualification
+from traceana.comparing.sentence import opening, qualification
 from traceana.report import Comparison
 
 MS = 1_000_000

@@ -1,7 +1,7 @@
 import pytest
 from scipy import stats
 
-from traceana.compare.student import two_sided_bound, two_sided_p
+from traceana.comparing.student import two_sided_bound, two_sided_p
 
 
 @pytest.mark.parametrize(

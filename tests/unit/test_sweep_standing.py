@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.sweeping import axis, plan
-from traceana.compare.verdict import judge
+from traceana.comparing.verdict import judge
 from traceana.sweep import effects, standing
 from traceana.sweep.cells import Cell, cells
 from traceana.sweep.journal import Record

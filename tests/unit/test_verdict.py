@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from traceana.compare.estimate import Difference, Spread
-from traceana.compare.verdict import Case, holm, judge
+from traceana.comparing.estimate import Difference, Spread
+from traceana.comparing.verdict import Case, holm, judge
 
 
 def case(speedup: float, error: float, *, df: float = 8, doubt: str | None = None) -> Case:

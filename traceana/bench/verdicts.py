@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.analyze.guide import expected_speedup
-from traceana.compare.estimate import Difference, Estimate, difference
-from traceana.compare.verdict import SMALLEST_RELEVANT, Case, judge
+from traceana.comparing.estimate import Difference, Estimate, difference
+from traceana.comparing.verdict import SMALLEST_RELEVANT, Case, judge
 from traceana.report.bench import BenchRow, BenchVerdict, Crossover, GuideCheck
 
 _FROM_BENCH_TO_BENCH = 0.0075

@@ -180,7 +180,7 @@ def _parse_size(text: str) -> int:
 
 def _say(analysis: Analysis, *, aside: bool) -> None:
     """What was read and what was not; all of it on stderr where stdout is for something else."""
-    from traceana.compare.sentence import opening, share_in_words
+    from traceana.comparing.sentence import opening, share_in_words
 
     for run in analysis.report.runs:
         coverage = run.coverage

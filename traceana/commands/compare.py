@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from traceana.commands.progress import progress_bar
-from traceana.compare import fail_over
-from traceana.compare.inputs import Inputs, in_order, perf_sides, sort_inputs
-from traceana.compare.perf_dumps import PerfComparison, compare_perf_dumps
+from traceana.comparing import fail_over
+from traceana.comparing.inputs import Inputs, perf_sides, sort_inputs
+from traceana.comparing.perf_dumps import PerfComparison, compare_perf_dumps
 from traceana.errors import TraceanaError
 from traceana.plain import say, say_json
 from traceana.report import Comparison
@@ -117,14 +117,12 @@ def command(
 
 
 def _compare_runs(inputs: Inputs, baseline: str | None, workers: int) -> tuple[Found, "list[TextTable]"]:
-    from traceana.pipeline import Settings, conclude, read_runs
+    from traceana.api import runs_of
+    from traceana.pipeline import conclude
     from traceana.render.text import evidence as evidence_of
-    from traceana.saved.read import runs_of_report, with_unique_labels
 
     with progress_bar("reading") as progress:
-        read = read_runs(inputs.traces, Settings(workers=workers), progress)[0] if inputs.traces else []
-    saved = with_unique_labels({path: runs_of_report(path) for path in inputs.reports}, read)
-    runs = in_order(inputs, read, saved)
+        runs = runs_of(inputs, workers, progress)
     comparisons = conclude(runs, baseline).report.comparisons
     if not comparisons:
         raise TraceanaError(f"{runs[0].report.side} is the only side here; name at least two to compare")

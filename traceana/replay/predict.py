@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from traceana.compare.student import two_sided_bound
+from traceana.comparing.student import two_sided_bound
 from traceana.replay.graph import Floats, Graph
 from traceana.replay.recorded import Recorded, mean_ns
 from traceana.report import WhatIf

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from traceana.compare.estimate import Difference, Spread
-from traceana.compare.verdict import Case, judge
+from traceana.comparing.estimate import Difference, Spread
+from traceana.comparing.verdict import Case, judge
 from traceana.sweep.cells import Cell
 from traceana.sweep.expressions import evaluate
 from traceana.sweep.plan import Axis, Expected, Plan

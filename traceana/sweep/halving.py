@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.compare.verdict import judge
+from traceana.comparing.verdict import judge
 from traceana.sweep.cells import Cell
 from traceana.sweep.journal import Journal, Record
 from traceana.sweep.order import Kind, Turn, block

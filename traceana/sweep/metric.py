@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from statistics import median
 
-from traceana.compare.end_to_end import EXPOSED_FLOOR_NS
+from traceana.comparing.end_to_end import EXPOSED_FLOOR_NS
 from traceana.errors import TraceanaError
 from traceana.kernels import OPERATIONS
 from traceana.report import PerfDump, RunReport

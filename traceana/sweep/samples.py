@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.compare.estimate import FEWEST_REPEATS, Difference, Estimate, difference, estimate, middle_ns, sample
-from traceana.compare.student import two_sided_bound
-from traceana.compare.verdict import Case, Judgement
+from traceana.comparing.estimate import FEWEST_REPEATS, Difference, Estimate, difference, estimate, middle_ns, sample
+from traceana.comparing.student import two_sided_bound
+from traceana.comparing.verdict import Case, Judgement
 from traceana.sweep.journal import Record
 from traceana.sweep.order import Kind
 from traceana.sweep.report import Verdict

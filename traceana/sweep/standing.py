@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from traceana.compare.verdict import FALSE_ALARMS, holm, judge
+from traceana.comparing.verdict import FALSE_ALARMS, holm, judge
 from traceana.sweep.cells import Cell
 from traceana.sweep.report import Scaling, Verdict
 from traceana.sweep.samples import Sample, between, case, speedup, verdict

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from traceana.compare.estimate import FEWEST_REPEATS
+from traceana.comparing.estimate import FEWEST_REPEATS
 from traceana.report import RunReport, Setup
 
 FOLDER = "more-traces"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from traceana import units
-from traceana.compare.sentence import opening, row_name, share_in_words
+from traceana.comparing.sentence import opening, row_name, share_in_words
 from traceana.render.answer import capture_command
 from traceana.render.answer.causes import EXPOSED_IS, explained
 from traceana.render.answer.figures import Figure, Headline, exposed_share, window

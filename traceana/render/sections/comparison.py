@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare.sentence import METRIC_NAMES, row_name
+from traceana.comparing.sentence import METRIC_NAMES, row_name
 from traceana.render.page.basis import common_basis
 from traceana.render.page.marks import RunMark, side_marks
 from traceana.render.page.scales import Axis, LogScale, Tick

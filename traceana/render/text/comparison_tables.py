@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare.perf_changes import Change
-from traceana.compare.perf_dumps import PerfComparison
-from traceana.compare.sentence import METRIC_NAMES, row_name
+from traceana.comparing.perf_changes import Change
+from traceana.comparing.perf_dumps import PerfComparison
+from traceana.comparing.sentence import METRIC_NAMES, row_name
 from traceana.render.page import quotient
 from traceana.render.page.basis import common_basis
 from traceana.render.text.tables import TextTable

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import mean, median
 
 from traceana import units
-from traceana.compare.estimate import FEWEST_REPEATS
-from traceana.compare.perf_changes import PerfSide
-from traceana.compare.perf_dumps import PerfComparison
-from traceana.compare.sentence import METRIC_NAMES
+from traceana.comparing.estimate import FEWEST_REPEATS
+from traceana.comparing.perf_changes import PerfSide
+from traceana.comparing.perf_dumps import PerfComparison
+from traceana.comparing.sentence import METRIC_NAMES
 from traceana.render.text.tables import TextTable
 from traceana.report import Comparison, PerfDump, RunReport, StepComparison, StepTime
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana.analyze.run import AnalyzedRun
-from traceana.compare.estimate import FEWEST_REPEATS
+from traceana.comparing.estimate import FEWEST_REPEATS
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from traceana.compare import end_to_end, fairness
-from traceana.compare.pairing import pair
-from traceana.compare.rows import Row, judged, rows
-from traceana.compare.sentence import sentence
-from traceana.compare.side_calls import calls_by_key
-from traceana.compare.sides import Side, by_repeats
-from traceana.compare.verdict import Judgement, judge
-from traceana.compare.worth import per_step
+from traceana.comparing import end_to_end, fairness
+from traceana.comparing.pairing import pair
+from traceana.comparing.rows import Row, judged, rows
+from traceana.comparing.sentence import sentence
+from traceana.comparing.side_calls import calls_by_key
+from traceana.comparing.sides import Side, by_repeats
+from traceana.comparing.verdict import Judgement, judge
+from traceana.comparing.worth import per_step
 from traceana.report import Comparison, ComparisonRow
 
 

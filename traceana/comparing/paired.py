@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceana.compare.estimate import Difference, Sample, Spread, estimate
-from traceana.compare.verdict import Case, Judgement, judge
+from traceana.comparing.estimate import Difference, Sample, Spread, estimate
+from traceana.comparing.verdict import Case, Judgement, judge
 from traceana.report import PairedRow
 from traceana.trace.paired import PairedCall
 

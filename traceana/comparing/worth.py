@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare import fairness
-from traceana.compare.end_to_end import EXPOSED_FLOOR_NS, common
-from traceana.compare.side_calls import SideCalls, Spent
-from traceana.compare.sides import Side
-from traceana.compare.verdict import SMALLEST_RELEVANT
+from traceana.comparing import fairness
+from traceana.comparing.end_to_end import EXPOSED_FLOOR_NS, common
+from traceana.comparing.side_calls import SideCalls, Spent
+from traceana.comparing.sides import Side
+from traceana.comparing.verdict import SMALLEST_RELEVANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ import numpy as np
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import Signature
 from traceana.analyze.run import AnalyzedRun
-from traceana.compare.estimate import Sample, sample
-from traceana.compare.sides import Side
+from traceana.comparing.estimate import Sample, sample
+from traceana.comparing.sides import Side
 from traceana.trace.columns import Bools
 
 Value = TypeVar("Value")

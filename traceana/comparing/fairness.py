@@ -8,8 +8,8 @@ import numpy as np
 
 from traceana import units
 from traceana.analyze.noise import TELLING
-from traceana.compare.side_calls import Key, SideCalls
-from traceana.compare.sides import Side, by_repeats
+from traceana.comparing.side_calls import Key, SideCalls
+from traceana.comparing.sides import Side, by_repeats
 from traceana.report import RunReport
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from traceana import units
-from traceana.compare.perf_dumps import PerfComparison
-from traceana.compare.sentence import row_name
+from traceana.comparing.perf_dumps import PerfComparison
+from traceana.comparing.sentence import row_name
 from traceana.errors import TraceanaError
 from traceana.report import Comparison, ComparisonRow, StepComparison
 

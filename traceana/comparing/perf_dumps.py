@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 
 from traceana.analyze.statistics import distribution
-from traceana.compare.end_to_end import Measured, case_of, of_perf_dumps
-from traceana.compare.estimate import FEWEST_REPEATS, sample
-from traceana.compare.perf_changes import (
+from traceana.comparing.end_to_end import Measured, case_of, of_perf_dumps
+from traceana.comparing.estimate import FEWEST_REPEATS, sample
+from traceana.comparing.perf_changes import (
     Change,
     MemoryChange,
     PerfSide,
@@ -18,7 +18,7 @@ from traceana.compare.perf_changes import (
     stage_changes,
     stage_ns,
 )
-from traceana.compare.verdict import judge
+from traceana.comparing.verdict import judge
 from traceana.report import Distribution, StepComparison
 
 _NS_PER_S = 1_000_000_000

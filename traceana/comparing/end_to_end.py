@@ -8,8 +8,8 @@ import numpy as np
 
 from traceana import units
 from traceana.analyze.frames import base_name
-from traceana.compare.estimate import FEWEST_UNITS, Difference, Sample, difference, estimate, middle_ns, sample
-from traceana.compare.verdict import Case, Judgement
+from traceana.comparing.estimate import FEWEST_UNITS, Difference, Sample, difference, estimate, middle_ns, sample
+from traceana.comparing.verdict import Case, Judgement
 from traceana.report import PerfDump, RunReport, StepComparison, StepTime
 
 EXPOSED_FLOOR_NS = 1_000

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare import fairness
-from traceana.compare.side_calls import Key, SideCalls, joined
+from traceana.comparing import fairness
+from traceana.comparing.side_calls import Key, SideCalls, joined
 
 Found = Mapping[Key, SideCalls]
 

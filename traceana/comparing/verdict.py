@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana import units
-from traceana.compare.estimate import FEWEST_REPEATS, Difference
+from traceana.comparing.estimate import FEWEST_REPEATS, Difference
 
 FALSE_ALARMS = 0.05
 SMALLEST_RELEVANT = 0.01

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from traceana.analyze.run import AnalyzedRun
-from traceana.compare.perf_changes import PerfSide
+from traceana.comparing.perf_changes import PerfSide
 from traceana.errors import TraceanaError
 from traceana.trace.discover import REPEAT_IN_LABEL
 from traceana.trace.perf_dump import find_perf_dump, read_perf_dump

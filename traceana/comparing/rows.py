@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 from traceana.analyze.collectives import C10D
 from traceana.analyze.guide import expected_speedup
-from traceana.compare import end_to_end, fairness
-from traceana.compare.estimate import middle_ns
-from traceana.compare.pairing import Pair
-from traceana.compare.side_calls import SideCalls
-from traceana.compare.sides import Side, by_repeats
-from traceana.compare.verdict import Case, Judgement
-from traceana.compare.worth import worth
+from traceana.comparing import end_to_end, fairness
+from traceana.comparing.estimate import middle_ns
+from traceana.comparing.pairing import Pair
+from traceana.comparing.side_calls import SideCalls
+from traceana.comparing.sides import Side, by_repeats
+from traceana.comparing.verdict import Case, Judgement
+from traceana.comparing.worth import worth
 from traceana.report import ComparisonRow
 from traceana.units import duration
 

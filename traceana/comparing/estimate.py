@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traceana.compare.student import two_sided_bound, two_sided_p
+from traceana.comparing.student import two_sided_bound, two_sided_p
 from traceana.trace.columns import Ints
 
 Floats = npt.NDArray[np.float64]

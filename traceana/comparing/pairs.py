@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from traceana.compare.sides import Side, baseline_of
+from traceana.comparing.sides import Side, baseline_of
 
 
 def pairs(found: Sequence[Side], baseline: str | None) -> tuple[tuple[Side, Side], ...]:
