@@ -141,3 +141,17 @@ def test_another_file_is_said_to_be_none(tmp_path: Path, content: str) -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TraceanaError, match="cannot be read"):
         read_bench(tmp_path / "nix")
+
+
+@pytest.mark.parametrize("size", ["9" * 5_000, "²"])
+def test_a_size_that_no_message_has_is_one_error(tmp_path: Path, size: str) -> None:
+    (tmp_path / "all_reduce.txt").write_text(ALL_REDUCE.replace("        1024 ", f"{size} "))
+    with pytest.raises(TraceanaError, match="is no bench"):
+        read_bench(tmp_path / "all_reduce.txt")
+
+
+def test_a_bench_of_no_rank_is_one_error(tmp_path: Path) -> None:
+    text = "\n".join(line for line in ALL_TO_ALL.splitlines() if "Rank" not in line)
+    (tmp_path / "out.txt").write_text(text.replace("nGpus 1", "nGpus 0"))
+    with pytest.raises(TraceanaError, match=r"out\.txt"):
+        read_bench(tmp_path / "out.txt")

@@ -26,12 +26,10 @@ def read_bench(path: Path) -> BenchReport:
     Raises TraceanaError where the file cannot be read or is neither.
     """
     content = _content(path)
-    if not content.lstrip().startswith(b"{"):
-        text = content.decode(errors="replace")
-        if nccl_tests.is_text(text):
-            return nccl_tests.of_text(path, text)
-        raise _other(path)
-    found = nccl_tests.of_json(path, content)
+    try:
+        found = _of_nccl_tests(path, content)
+    except (*DECODE_ERRORS, ArithmeticError) as error:  # numbers that no run has: no rank, no time
+        raise _other(path) from error
     if found is not None:
         return found
     try:
@@ -43,6 +41,15 @@ def read_bench(path: Path) -> BenchReport:
             f"{path}: has schema {report.schema_version}, this version reads {BENCH_SCHEMA_VERSION}; bench again"
         )
     return report
+
+
+def _of_nccl_tests(path: Path, content: bytes) -> BenchReport | None:
+    if content.lstrip().startswith(b"{"):
+        return nccl_tests.of_json(path, content)
+    text = content.decode(errors="replace")
+    if nccl_tests.is_text(text):
+        return nccl_tests.of_text(path, text)
+    raise _other(path)
 
 
 def _content(path: Path) -> bytes:
