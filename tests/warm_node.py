@@ -29,7 +29,8 @@ def running() -> Iterator[None]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(address)
             listener.listen(64)
-            argv = [sys.executable, "-m", __name__, str(listener.fileno())]
+            program = "import sys, tests.warm_node as node; node.serve(int(sys.argv[1]))"
+            argv = [sys.executable, "-c", program, str(listener.fileno())]
             environment = {**os.environ, **ROOM}
             root = Path(__file__).parents[1]
             node = subprocess.Popen(
@@ -48,12 +49,12 @@ def running() -> Iterator[None]:
             node.communicate()
 
 
-def serve(listener: socket.socket) -> None:
-    """Fork for each connection, whose one message is a command with its environment, folder and standard files.
+def serve(descriptor: int) -> None:
+    """Fork for each connection there, whose one message is a command with its environment, folder and standard files.
 
     The answers are the fork's number and, at its end, its exit code. Ends with stdin.
     """
-    with selectors.DefaultSelector() as selector:
+    with socket.socket(fileno=descriptor) as listener, selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
         while True:
@@ -90,7 +91,3 @@ def _tell_the_end(connection: socket.socket, pid: int) -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with connection, contextlib.suppress(OSError):
         connection.send(str(code).encode())
-
-
-if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
