@@ -65,3 +65,9 @@ def test_older_wordings() -> None:
 
 def test_a_log_without_a_word_says_nothing() -> None:
     assert read_log([], rank=0, file="").version is None
+
+
+def test_a_long_line_is_read_once() -> None:
+    lines = ("9" * (1 << 18), "NCCL_" * (1 << 16), "1 " * (1 << 17))
+    log = read_log(lines, rank=0, file="")
+    assert (log.choices, log.variables) == ((), {})

@@ -13,8 +13,8 @@ TRANSPORT = re.compile(
 )
 CHANNELS = re.compile(r"(?<!\d)(\d{1,9}) (coll|collnet|nvls|p2p) channels(?! per)")
 NVLS = re.compile(r"NVLS multicast support is (not )?available")
-VARIABLE = re.compile(r"(NCCL_\w+) set (?:by environment )?to (.+?)\.?$")
-CHOICE = re.compile(r"(?:(\w+): )?\d+ Bytes -> Algo (\w+) proto (\w+)")
+VARIABLE = re.compile(r"(NCCL_\w{1,60}) set (?:by environment )?to (.+?)\.?$")
+CHOICE = re.compile(r"(?:\b(\w{1,40}): )?\b\d{1,20} Bytes -> Algo (\w+) proto (\w+)")
 # NCCL before 2.23 wrote the numbers of nccl_tuner.h instead of the names.
 ALGORITHMS = ("TREE", "RING", "COLLNET_DIRECT", "COLLNET_CHAIN", "NVLS", "NVLS_TREE", "PAT")
 PROTOCOLS = ("LL", "LL128", "SIMPLE")
