@@ -229,7 +229,9 @@ def test_open_says_what_there_is_instead(arguments: tuple[str, str], message: st
 def test_open_of_a_single_file_takes_traces_alone(tmp_path: Path) -> None:
     assert "holds no traceEvents" in refused("open", TRACES / "not-a-trace.json")
     traceana("merge", H200 / "torch-2r", "-o", tmp_path / "all.json.gz")
-    assert "name the run's folder" in refused("open", tmp_path / "all.json.gz", "--at", "worst-wait")
+    assert "name the ranks' own files or their folder" in refused(
+        "open", tmp_path / "all.json.gz", "--at", "worst-wait"
+    )
 
 
 def test_open_without_the_bundled_ui_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
