@@ -37,7 +37,12 @@ class Answer:
 
 def real_runs() -> tuple[Path, ...]:
     """Folders of this repository's runs, then files and folders of others' where they are there."""
-    own = [path for folder in ("h100", "h200", "h200x2") for path in sorted((OWN / folder).iterdir()) if path.is_dir()]
+    own = [
+        path
+        for folder in ("h100", "h200", "h200x2")
+        for path in sorted((OWN / folder).iterdir())
+        if (path / "rank0.json.gz").exists()
+    ]
     known = {path.name for path in own if path.parent.name == "h200"}
     others = [path for path in sorted(OTHERS.glob("h200*/*")) if path.is_dir() and path.name not in known]
     return (*own, *others, *sorted((OTHERS / "public").glob("*.json.gz")))

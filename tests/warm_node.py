@@ -18,7 +18,7 @@ from pathlib import Path
 
 VARIABLE = "TRACEANA_TEST_NODE"
 # Forks write their environments over the node's own, which /proc shows.
-ROOM = {f"TRACEANA_TEST_ROOM_{number}": "-" * 60_000 for number in range(2)}
+ROOM = {"TRACEANA_TEST_ROOM": "-" * 20_000}
 
 
 @contextlib.contextmanager

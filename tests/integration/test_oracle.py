@@ -18,7 +18,7 @@ from tests.synthetic.kineto import BASE_TIME_NS
 from tests.synthetic.play import FIRST_NS
 
 TRACES = Path(__file__).parents[1] / "traces"
-REAL = sorted(folder for folder in TRACES.glob("h[12]00/*") if folder.is_dir())
+REAL = sorted(file.parent for file in TRACES.glob("h[12]00/*/rank0.json.gz"))
 DRIFT_PPM = 400.0
 PAIRS = ((0, 1), (2, 3))
 RING = tuple((rank, (rank + 1) % 4) for rank in range(4))
