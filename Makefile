@@ -6,11 +6,11 @@ INSTALL := --quiet --no-compile --constraint constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 # On two cores: many tests wait more than they work, so a third process has what to do meanwhile.
 PROCESSES := --numprocesses 3 --dist worksteal
-# mypy works on one core: the tests begin on the other.
+# Where both are asked for, mypy works on one core and the tests begin on the other.
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test pytest coverage lint docs example bench matrix figures fuzz clean
+.PHONY: demo test coverage lint docs example bench matrix figures fuzz clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -21,9 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: .venv/installed  ## capture two small sides here, analyze them, show where the report is
 	$(BIN)/traceana demo
 
-test: lint pytest  ## lint, types and every test that this machine can run
-
-pytest: .venv/installed
+test: .venv/installed  ## every test that this machine can run
 	$(BIN)/python -m pytest $(PROCESSES)
 
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone

@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
+from tests.judges import scipy_stats
 from traceana.comparing.estimate import Difference, Sample, Spread, difference, estimate, middle_ns, sample
 
 
@@ -94,8 +94,8 @@ def test_runs_needed_have_the_power_that_scipy_gives_them(effects: float, p: flo
 def power(effects: float, runs: int, p: float) -> float:
     """Of the two-sided t test with equal variances, for `runs` a side."""
     df, shift = 2 * runs - 2, effects * math.sqrt(runs / 2)
-    critical = stats.t.isf(p / 2, df)
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    critical = scipy_stats().t.isf(p / 2, df)
+    return float(scipy_stats().nct.sf(critical, df, shift) + scipy_stats().nct.cdf(-critical, df, shift))
 
 
 @pytest.mark.parametrize(("runs", "df"), [((2, 2), 2), ((1, 3), 2), ((1, 10), 9), ((2, 10), 10)])

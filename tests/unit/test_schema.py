@@ -3,7 +3,6 @@
 import json
 
 import msgspec
-from jsonschema import Draft202012Validator
 
 from tests import reports
 from tests.schema import FILE, content
@@ -14,6 +13,9 @@ def test_the_shipped_schema_is_the_reports() -> None:
 
 
 def test_a_report_obeys_it_and_another_value_does_not() -> None:
+    # It takes seconds to import, which every process of a run of tests would pay as it collects.
+    from jsonschema import Draft202012Validator
+
     validator = Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
     report = json.loads(msgspec.json.encode(reports.two_runs()))
     assert list(validator.iter_errors(report)) == []
