@@ -107,3 +107,16 @@ def test_a_changed_byte_finds_nothing(run: Path, at: int) -> None:
     content[at] ^= 1
     entry.write_bytes(content)
     assert cache.cached(run / "rank0.json.gz") is None
+
+
+def test_another_source_of_any_module_that_measures_is_another_version(tmp_path: Path) -> None:
+    package = Path(shutil.copytree(Path(measured.__file__).parents[1], tmp_path / "traceana"))
+    unchanged = measured.digest_of(package)
+    assert unchanged == measured.version()
+    for name in ("axes.py", "kernels.py", "units.py", "analyze/collectives.py", "trace/read.py"):
+        source = package / name
+        before = source.read_text()
+        source.write_text(before + "# changed\n")
+        assert measured.digest_of(package) != unchanged, name
+        source.write_text(before)
+    assert measured.digest_of(package) == unchanged

@@ -7,24 +7,13 @@ from traceana_capture.launcher import repeats
 
 from tests.commands import traceana
 from traceana.demo import captured
-from traceana.doctor import gpus
+from traceana.doctor import program
 from traceana.errors import TraceanaError
 
 
 def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> captured.Demo:
-    one = gpus.Gpu(
-        index=0,
-        name="NVIDIA H200",
-        sm_clock_mhz=None,
-        largest_sm_clock_mhz=None,
-        temperature_c=None,
-        throttle=None,
-        memory_bytes=None,
-        used_bytes=None,
-        mig=None,
-    )
-    found = gpus.Gpus(driver="580", cuda="13.0", gpus=(one,) * count, links=())
-    monkeypatch.setattr(gpus, "read", lambda: found if count else "no driver")
+    seen = program.Facts(python="3.12.3", packages={}, nccl_paths={}, torch="2.11.0", gpus=count)
+    monkeypatch.setattr(program, "asked", lambda _python: seen)
     return captured.demo()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests import reports
 from tests.commands import run, traceana
+from traceana.commands import doctor
 from traceana.doctor import gpus, host, program, recording, trial
 from traceana.doctor.findings import Finding, failed, gathered
 from traceana.errors import TraceanaError
@@ -239,3 +240,12 @@ def test_an_nvml_that_lacks_a_name_or_answers_badly_tells_nothing_of_it() -> Non
 
     assert gpus._asked(Nvml, "refused", 1) is None
     assert gpus._asked(Nvml, "absent") is None
+
+
+def test_names_from_files_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = Finding(check="\x1b[31mred", level="warning", evidence="a\nforged line", advice="\x1b]0;title\x07")
+    doctor._print([hostile])
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+    assert "a forged line" in printed

@@ -100,6 +100,13 @@ def test_bench_figures_take_the_transfers_place(run: Path, tmp_path: Path) -> No
     assert "is no bench" in refused("whatif", run, "--backend-from", run / "rank0.json.gz")
 
 
+def test_a_backend_and_a_file_may_have_colons_in_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "12:30.json"
+    write_bench(bench_of(bench_row("pynccl:ring/ll", 1 << 20, 100), bench_row("torch", 1 << 20, 1)), path)
+    assert read_figures(f"{path}:pynccl:ring/ll").backend == "pynccl:ring/ll"
+    assert read_figures(f"{path}:torch").backend == "torch"
+
+
 def test_bench_figures_are_interpolated_on_logarithms_and_never_beyond_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     in_graph = replace(bench_row("torch", 1 << 22, 1), graph=True)

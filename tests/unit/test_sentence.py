@@ -7,11 +7,26 @@ import pytest
 
 from tests import reports
 from traceana import units
-from traceana.comparing.sentence import opening, qualification
-from traceana.report import Comparison
+from traceana.comparing.sentence import opening, qualification, sentence
+from traceana.report import Comparison, StepComparison
 
 MS = 1_000_000
 THREE = ("1", "2", "3")
+STEP = StepComparison(
+    metric="step",
+    name="denoise_step",
+    baseline_count=9,
+    candidate_count=9,
+    baseline_p50_ns=21 * MS,
+    candidate_p50_ns=10 * MS,
+    speedup=2.1,
+    ci_low=1.9,
+    ci_high=2.3,
+    p_value=0.001,
+    verdict="faster",
+    reason=None,
+    runs_needed=None,
+)
 
 
 def compared(*verdicts: str, worths_ns: Sequence[int] = (), sized: bool = True) -> Comparison:
@@ -40,7 +55,17 @@ def plain(text: str) -> str:
 @pytest.mark.parametrize(
     ("comparison", "expected"),
     [
-        pytest.param(compared(), "torch and pynccl have no operation in common.", id="nothing"),
+        pytest.param(replace(compared(), end_to_end=()), "torch and pynccl have no operation in common.", id="nothing"),
+        pytest.param(
+            replace(compared(), end_to_end=(STEP,)),
+            "torch and pynccl have no operation in common. Step: 2.10× (95 % interval 1.90–2.30×), faster.",
+            id="nothing but a faster step",
+        ),
+        pytest.param(
+            replace(compared(), end_to_end=(replace(STEP, verdict="cannot tell"),)),
+            "torch and pynccl have no operation in common.",
+            id="nothing, and a step that cannot tell",
+        ),
         pytest.param(
             compared("faster", "no difference", "cannot tell"),
             "pynccl is faster than torch at 1 of 3 sizes: all_to_all 1 MiB (1.25×); it saves 1.00 ms a step.",
@@ -96,6 +121,11 @@ def plain(text: str) -> str:
 )
 def test_the_opening_sentence(comparison: Comparison, expected: str) -> None:
     assert plain(opening(comparison)) == expected
+
+
+def test_a_step_is_told_once() -> None:
+    for rows in (compared(), compared("faster")):
+        assert sentence(replace(rows, end_to_end=(STEP,))).count("Step: ") == 1
 
 
 def test_one_run_a_side_says_what_was_seen_and_decides_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from traceana.doctor.findings import LEVELS, Check, Finding, failed, gathered
-from traceana.plain import say_json
+from traceana.plain import plain, say_json
 
 _EXAMPLES = """
 \b
@@ -89,9 +89,11 @@ def _print(found: list[Finding]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     for finding in found:
-        line = Text.assemble((f"{finding.level:<16}", _STYLES[finding.level]), f"{finding.check}: {finding.evidence}")
+        line = Text.assemble(
+            (f"{finding.level:<16}", _STYLES[finding.level]), plain(f"{finding.check}: {finding.evidence}")
+        )
         console.print(line)
         if finding.advice:
-            console.print(Text(f"{'':<16}→ {finding.advice}"))
+            console.print(Text(f"{'':<16}→ {plain(finding.advice)}"))
     counted = {level: sum(finding.level == level for finding in found) for level in LEVELS}
     console.print(Text(", ".join(f"{count} {level}" for level, count in counted.items() if count)))

@@ -9,6 +9,7 @@ import click
 from traceana import units
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
+from traceana.plain import say, say_json
 
 if TYPE_CHECKING:
     from traceana.analyze.run import AnalyzedRun
@@ -77,9 +78,10 @@ def command(
     found = what_if(ready, wanted)
     helpful = () if wanted else most_helpful(ready, run)
     if form == "json":
-        click.echo(msgspec.json.encode({**msgspec.to_builtins(found), "helps": msgspec.to_builtins(helpful)}).decode())
-    else:
-        click.echo(_text(found, helpful) if helpful or wanted else _nothing_helps(found))
+        say_json(msgspec.json.encode({**msgspec.to_builtins(found), "helps": msgspec.to_builtins(helpful)}))
+        return
+    for line in _lines(found, helpful) if helpful or wanted else _nothing_helps(found):
+        say(line)
 
 
 def _read(path: Path, workers: int) -> "tuple[AnalyzedRun, Recorded]":
@@ -130,12 +132,12 @@ def _factor(text: str) -> tuple[str, float]:
     return op, value
 
 
-def _text(found: "WhatIf", helpful: "tuple[WhatIf, ...]") -> str:
-    return "\n".join([_measured(found), *(_line(one) for one in helpful or (found,))])
+def _lines(found: "WhatIf", helpful: "tuple[WhatIf, ...]") -> list[str]:
+    return [_measured(found), *(line for one in helpful or (found,) for line in _change(one))]
 
 
-def _nothing_helps(found: "WhatIf") -> str:
-    return f"{_measured(found)}\nNo change that is tried by itself would shorten the step; name one, see --help."
+def _nothing_helps(found: "WhatIf") -> list[str]:
+    return [_measured(found), "No change that is tried by itself would shorten the step; name one, see --help."]
 
 
 def _measured(found: "WhatIf") -> str:
@@ -145,12 +147,12 @@ def _measured(found: "WhatIf") -> str:
     )
 
 
-def _line(found: "WhatIf") -> str:
+def _change(found: "WhatIf") -> list[str]:
     sure, sign = "one step does not tell how sure", 1 if found.saved_ns >= 0 else -1
     saved = f"{'saves' if sign > 0 else 'costs'} {units.duration(sign * found.saved_ns)}"
     if found.low_ns is not None and found.saved_low_ns is not None and found.saved_high_ns is not None:
         sure = f"95 % interval {units.duration(found.low_ns)} to {units.duration(found.high_ns)}"
         least, most = sorted((sign * found.saved_low_ns, sign * found.saved_high_ns))
         saved += f" ({units.duration(least)} to {units.duration(most)})"
-    lines = [f"{found.change}: {units.duration(found.predicted_step_ns)} ({sure}), {saved} a step"]
-    return "\n".join([*lines, *(f"  mind: {note}" for note in found.notes)])
+    line = f"{found.change}: {units.duration(found.predicted_step_ns)} ({sure}), {saved} a step"
+    return [line, *(f"  mind: {note}" for note in found.notes)]

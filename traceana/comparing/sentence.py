@@ -25,7 +25,7 @@ def opening(comparison: Comparison) -> str:
     """The answer in a sentence: where the candidate is faster or slower, and what that saves."""
     a, b, rows = comparison.baseline, comparison.candidate, comparison.rows
     if not rows:
-        return f"{a} and {b} have no operation in common."
+        return " ".join([f"{a} and {b} have no operation in common.", *map(_describe, _decided(comparison)[:1])])
     if comparison.certain:
         return f"{b} is {_differences(comparison)}; {_worth(comparison)}."
     unsure = len(_with(rows, "cannot tell"))
@@ -43,7 +43,9 @@ def opening(comparison: Comparison) -> str:
 
 def qualification(comparison: Comparison) -> str:
     """What is not said by the answer: shares, where these runs cannot tell, end to end, and what intervals cover."""
-    parts = (share_in_words(comparison), _unsure(comparison), _end_to_end(comparison), _basis(comparison))
+    said = not comparison.rows and _decided(comparison)
+    times = "" if said else _end_to_end(comparison)
+    parts = (share_in_words(comparison), _unsure(comparison), times, _basis(comparison))
     return " ".join(part for part in parts if part)
 
 
@@ -96,7 +98,7 @@ def _worth(comparison: Comparison) -> str:
 
 
 def _as_long_end_to_end(comparison: Comparison) -> bool:
-    times = [one.verdict for one in comparison.end_to_end if one.metric != "exposed"]
+    times = [one.verdict for one in _times(comparison)]
     return "no difference" in times and set(times) <= {"no difference", "cannot tell"}
 
 
@@ -124,9 +126,16 @@ def _unsure(comparison: Comparison) -> str:
 
 
 def _end_to_end(comparison: Comparison) -> str:
-    times = [one for one in comparison.end_to_end if one.metric != "exposed"]
-    told = [one for one in times if one.verdict != "cannot tell"]
-    return _describe((told or times)[0]) if times else ""
+    times = _decided(comparison) or _times(comparison)
+    return _describe(times[0]) if times else ""
+
+
+def _decided(comparison: Comparison) -> list[StepComparison]:
+    return [one for one in _times(comparison) if one.verdict != "cannot tell"]
+
+
+def _times(comparison: Comparison) -> list[StepComparison]:
+    return [one for one in comparison.end_to_end if one.metric != "exposed"]
 
 
 def _describe(one: StepComparison) -> str:

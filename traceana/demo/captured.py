@@ -8,7 +8,7 @@ from traceana_capture.launcher import repeats
 from traceana_capture.launcher.nccl_settings import PRESETS
 from traceana_capture.launcher.options import Options
 
-from traceana.doctor import gpus
+from traceana.doctor import program
 from traceana.errors import TraceanaError
 
 REPEATS = 3
@@ -25,9 +25,11 @@ class Demo:
 
 
 def demo() -> Demo:
-    """On two GPUs NCCL without its direct transport against NCCL as it is, else gloo with messages of two sizes."""
-    found = gpus.read()
-    if not isinstance(found, str) and len(found.gpus) >= 2:
+    """On two GPUs NCCL without its direct transport against NCCL as it is, else gloo with messages of two sizes.
+
+    The GPUs are those that this Python's torch sees. Raises TraceanaError where it tells nothing.
+    """
+    if program.asked(sys.executable).gpus >= 2:
         return Demo(
             sides=(_side("nccl", _GPU), _side("nccl-no-p2p", _GPU, _PRESET)),
             planted="the second side has no direct transport between GPUs, and rank 1 comes late to every step",

@@ -71,8 +71,10 @@ def read_figures(text: str) -> Figures:
 
 
 def _with_backend(text: str) -> tuple[Path, str | None]:
-    path, colon, backend = text.rpartition(":")
-    return (Path(path), backend) if colon else (Path(text), None)
+    """FILE:BACKEND parted where FILE is one; both may have colons in them, as `pynccl:ring/ll` has."""
+    cuts = [index for index, letter in enumerate(text) if letter == ":"]
+    cut = next((index for index in reversed(cuts) if Path(text[:index]).is_file()), None)
+    return (Path(text), None) if cut is None else (Path(text[:cut]), text[cut + 1 :])
 
 
 def _times(rows: Sequence[BenchRow], backend: str) -> dict[str, tuple[tuple[int, Bounds], ...]]:

@@ -46,12 +46,15 @@ def decode(content: bytes) -> RankResult:
 @functools.cache
 def version() -> str:
     """A digest of what measures: another source may measure otherwise, whatever its version is called."""
-    folder = Path(str(traceana.__file__)).parent
+    return digest_of(Path(str(traceana.__file__)).parent)
+
+
+def digest_of(folder: Path) -> str:
+    """Of the sources of a package that lies in `folder`: its own modules and the rooms that measure. Raises OSError."""
     digest = hashlib.blake2b(digest_size=16)
-    for room in ("trace", "analyze", "saved"):
-        for file in sorted((folder / room).rglob("*.py")):
-            digest.update(file.read_bytes())
-    digest.update((folder / "kernels.py").read_bytes())
+    rooms = (file for room in ("trace", "analyze", "saved") for file in (folder / room).rglob("*.py"))
+    for file in sorted([*folder.glob("*.py"), *rooms]):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
