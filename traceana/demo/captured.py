@@ -36,7 +36,7 @@ def demo() -> Demo:
         )
     return Demo(
         sides=(_side("gloo", _CPU), _side("gloo-small", (*_CPU, "--message-bytes", str(64 << 10)))),
-        planted="the second side's messages are one sixty-fourth as large, and rank 1 comes late to every step",
+        planted="the second side's messages are one in 128 as large, and rank 1 comes late to every step",
     )
 
 

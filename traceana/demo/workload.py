@@ -60,8 +60,8 @@ def main(arguments: "list[str] | None" = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--message-bytes", type=int, default=4 << 20)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--message-bytes", type=int, default=8 << 20)
     parser.add_argument("--late-ms", type=float, default=4.0)
     options = parser.parse_args(arguments)
     with socket.socket() as found:
