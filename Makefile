@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install $(INSTALL) --editable . --group test --group lint
+	$(BIN)/pip install $(INSTALL) --editable '.[full]' --group test --group lint
 	touch $@
 
 demo: .venv/installed  ## capture two small sides here, analyze them, show where the report is

@@ -67,7 +67,7 @@ def _install(python: str, place: Path, torch: str) -> bool:
         [python, "-m", "venv", "--clear", str(place)],
         [*pip, "--upgrade", "pip>=25.1"],
         [*pip, f"torch=={torch}"],
-        [*pip, "--editable", str(ROOT), "--group", f"{ROOT / 'pyproject.toml'}:test"],
+        [*pip, "--editable", f"{ROOT}[full]", "--group", f"{ROOT / 'pyproject.toml'}:test"],
     )
     if any(subprocess.run(step, check=False).returncode for step in steps):
         return False

@@ -11,6 +11,7 @@ from traceana.analyze.guide import EDGES
 from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
+from traceana.needs import need
 from traceana.pipeline import Analysis, Settings, analyze
 from traceana.plain import say, say_json
 from traceana.report import Report
@@ -102,6 +103,8 @@ def command(
     from traceana.saved.bench import read_bench
     from traceana.saved.output import check_link
 
+    if hta:
+        need("hta", "--hta")
     check_link(output)
     settings = Settings(
         baseline=baseline,

@@ -6,6 +6,7 @@ import click
 
 from traceana.bench.plan import Message, Plan, parse_size, sizes
 from traceana.errors import TraceanaError
+from traceana.needs import need
 from traceana.plain import say_json
 from traceana.report.bench import DTYPES, SIZED_OPERATIONS
 
@@ -88,6 +89,7 @@ def command(
     emit: tuple[str, ...],
 ) -> None:
     """Measure and print."""
+    need("torch", "bench")
     import msgspec
     import torch
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from traceana.needs import need
+
 _RECORDED = ("torch-2r", "pynccl-2r")
 _EXAMPLES = """
 \b
@@ -46,6 +48,7 @@ def command(context: click.Context, output: Path, recorded: bool, open_report: b
 def _captured(folder: Path) -> None:
     from traceana.demo import captured
 
+    need("torch", "demo without --recorded")
     found = captured.demo()
     first, second = (side.label for side in found.sides)
     click.echo(f"capturing {first} and {second}, {captured.REPEATS} runs each, into {folder}; planted: {found.planted}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from traceana.doctor.findings import LEVELS, Check, Finding, failed, gathered
+from traceana.needs import need
 from traceana.plain import plain, say_json
 
 _EXAMPLES = """
@@ -60,7 +61,7 @@ def _divided(words: tuple[str, ...], line: list[str]) -> tuple[list[Path], list[
 
 
 def _of_machine(argv: list[str], output: Path, *, quick: bool, full: bool) -> list[Finding]:
-    from traceana.doctor import gpus, host, program, trial
+    from traceana.doctor import gpus, host, program
 
     checks: list[Check] = [
         ("GPUs", gpus.checked),
@@ -71,7 +72,14 @@ def _of_machine(argv: list[str], output: Path, *, quick: bool, full: bool) -> li
         ("disk", partial(host.disk, output)),
         ("network", host.network),
     ]
-    return gathered(checks if quick else [*checks, ("backends", partial(trial.checked, full=full))])
+    return gathered(checks if quick else [*checks, ("backends", partial(_called, full=full))])
+
+
+def _called(*, full: bool) -> list[Finding]:
+    need("torch", "a call of each backend")
+    from traceana.doctor import trial
+
+    return trial.checked(full=full)
 
 
 def _of_runs(paths: list[Path]) -> list[Finding]:

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from traceana_capture.agent.adapters import sglang_diffusion
+from traceana_capture import frameworks
 
 from traceana.doctor import probe
 from traceana.doctor.findings import Finding, failure, ok, unknown, warning
 from traceana.errors import TraceanaError
+from traceana.needs import INSTALL
 
 _LIMIT_S = 120
 _OLDEST_TORCH = (2, 5)
 _ISOLATING = ("-I", "-E", "-S")
-_SEEN = {"sglang": sglang_diffusion.VERSIONS, "vllm": ("0.33.0",), "diffusers": ("0.42.1",)}
-"""Versions with which capture's adapters were read or tried."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +89,7 @@ def _reached(argv: Sequence[str], python: str) -> list[Finding]:
 def findings(facts: Facts) -> list[Finding]:
     """What stands in the way of capture and of figures that mean what they seem."""
     if facts.torch is None:
-        advice = "install torch in that environment, or name the command that has it: doctor -- CMD"
+        advice = f"in that environment: {INSTALL}; or name the command that has it: doctor -- CMD"
         return [failure("torch", f"Python {facts.python} has no torch: {facts.error}", advice)]
     return [_torch(facts), *_nccl(facts), _profiler(facts), *_frameworks(facts)]
 
@@ -141,9 +140,11 @@ def _frameworks(facts: Facts) -> list[Finding]:
         version = facts.packages.get(name)
         if version is None:
             continue
-        if version in _SEEN[name]:
+        if version in frameworks.TRIED[name]:
             found.append(ok(name, f"{version}, with which capture was tried"))
         else:
             advice = "capture looks for each function that it needs, and names those that are not there"
-            found.append(warning(name, f"{version}; capture was tried with {', '.join(_SEEN[name])}", advice))
+            found.append(
+                warning(name, f"{version}; capture was tried with {', '.join(frameworks.TRIED[name])}", advice)
+            )
     return found

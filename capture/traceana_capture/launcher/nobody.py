@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from traceana.needs import INSTALL, has
+
 VARIABLE = "TRACEANA_CAPTURE"
 AUTOLOAD = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 OLDEST_TORCH = (2, 5)
@@ -97,7 +99,12 @@ def why(sightings: Iterable[Sighting], said: Mapping[int, str], environment: Map
     if with_torch:
         return "a process with torch came without PYTHONPATH, by which capture comes in; do not set it anew"
     elsewhere = next((ELSEWHERE[name] for one in seen if (name := _elsewhere(one.argv))), None)
-    return elsewhere or "no process of the command was seen to import torch"
+    return elsewhere or f"no process of the command was seen to import torch{_missing_here()}"
+
+
+def _missing_here() -> str:
+    """The command's Python may be another than ours, so this is a hint only."""
+    return "" if has("torch") else f"; traceana's own Python has none, for which there is {INSTALL}"
 
 
 def _is_old(version: str) -> bool:
