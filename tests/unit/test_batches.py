@@ -1,0 +1,48 @@
+import msgspec
+import numpy as np
+
+from traceana.trace.arguments import decode_all_arguments
+from traceana.trace.batches import batches
+from traceana.trace.events import decode_events
+from traceana.trace.rows import Rows
+
+
+def test_events_come_in_batches_of_their_category_with_starts_and_durations_in_nanoseconds() -> None:
+    found = batches(
+        decode_events(
+            b'{"ph":"X","cat":"kernel","name":"a","ts":1.5,"dur":2},{"ph":"s","cat":"kernel","ts":2},'
+            b'{"ph":"X","cat":"cpu_op","name":"b","ts":3,"dur":0.0025},{"ph":"X","cat":"kernel","name":"c","ts":4}'
+        )
+    )
+    assert [event.name for event in found["kernel"].events] == ["a", "c"]
+    assert found["kernel"].start.tolist() == [1500, 4000]
+    assert found["kernel"].duration.tolist() == [2000, 0]
+    assert found["cpu_op"].duration.tolist() == [2], "a half is rounded to the even nanosecond, as in Python"
+
+
+def test_no_start_or_an_endless_duration_leaves_out_that_event_alone() -> None:
+    found = batches(
+        decode_events(
+            b'{"ph":"X","cat":"kernel","name":"no start"},{"ph":"X","cat":"kernel","name":"good","ts":7,"dur":1},'
+            b'{"ph":"X","cat":"kernel","name":"endless","ts":8,"dur":1e300}'
+        )
+    )
+    assert [event.name for event in found["kernel"].events] == ["good"]
+    assert (found["kernel"].start.tolist(), found["kernel"].left_out) == ([7000], 2)
+
+
+def test_arguments_that_are_odd_cost_no_others() -> None:
+    good, damaged = msgspec.Raw(b'{"correlation":4}'), msgspec.Raw(b'{"correlation":')
+    odd = msgspec.Raw(b'{"correlation":"5","device":[]}')
+    found = decode_all_arguments([good, odd, damaged, good])
+    assert [None if args is None else args.correlation for args in found] == [4, 5, None, 4]
+
+
+def test_rows_keep_their_order_however_they_are_added() -> None:
+    rows = Rows(2)
+    assert not rows
+    assert rows.columns().shape == (2, 0)
+    rows.add(1, 10)
+    rows.extend(np.array([2, 3]), [20, 30])
+    rows.add(4, 40)
+    assert rows.columns().tolist() == [[1, 2, 3, 4], [10, 20, 30, 40]]
