@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+TRACES = Path(__file__).parent.parent / "traces" / "h200" / "torch-2r"
 HEAVY = ("torch", "hta", "pandas", "numpy", "pyarrow", "jinja2", "rich")
 
 
@@ -17,7 +19,12 @@ def test_start_up_imports_nothing_heavy(command: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_an_analysis_imports_neither_torch_nor_hta() -> None:
-    script = "import sys, traceana.pipeline; print([n for n in ('torch', 'hta', 'pandas') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_an_analysis_to_its_last_file_imports_none_of_torch_hta_and_pandas(tmp_path: Path) -> None:
+    script = (
+        "import sys; from traceana.cli import root; root(sys.argv[1:], standalone_mode=False); "
+        "print([n for n in ('torch', 'hta', 'pandas') if n in sys.modules])"
+    )
+    command = ["analyze", str(TRACES), "-o", str(tmp_path / "report"), "--no-cache"]
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "report" / "collectives.parquet").exists()

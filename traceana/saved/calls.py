@@ -14,7 +14,8 @@ import pyarrow.compute
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import Signature
 from traceana.analyze.run import AnalyzedRun
-from traceana.trace.columns import Bools, Ints, ModuleName
+from traceana.saved.arrow import booleans, integers, texts
+from traceana.trace.columns import Ints, ModuleName
 
 FILE = "collectives.parquet"
 _OF_SIGNATURE = pa.schema(
@@ -106,37 +107,34 @@ def _completed(table: pa.Table) -> pa.Table:
 def _table(run: AnalyzedRun) -> pa.Table:
     found = run.calls
     columns = {
-        "run": pa.repeat(run.report.label, len(found)),
-        "rank": found.rank,
-        "site": _named(found.sites, found.site),
-        "module": _named([module.path for module in found.modules], found.module),
-        "module_class": _named([module.kind for module in found.modules], found.module),
-        "layer": _named([module.layer for module in found.modules], found.module),
-        "seq": _known(found.seq, found.seq >= 0),
-        "collective": _known(found.collective, found.collective >= 0),
-        "step": _known(found.step, found.step >= 0),
-        "warm_up": found.warm_up,
-        "start_ns": found.start_ns,
-        "duration_ns": found.duration_ns,
-        "exposed_ns": found.exposed_ns,
-        "slowed_ns": found.slowed_ns,
-        "wait_ns": _known(found.wait_ns, found.matched),
-        "transfer_ns": _known(found.transfer_ns, found.matched),
+        "run": texts([run.report.label], np.zeros(len(found), dtype=np.int64)),
+        "rank": integers(found.rank),
+        "site": texts(found.sites, found.site),
+        "module": texts([module.path for module in found.modules], found.module),
+        "module_class": texts([module.kind for module in found.modules], found.module),
+        "layer": texts([module.layer for module in found.modules], found.module),
+        "seq": integers(found.seq, found.seq >= 0),
+        "collective": integers(found.collective, found.collective >= 0),
+        "step": integers(found.step, found.step >= 0),
+        "warm_up": booleans(found.warm_up),
+        "start_ns": integers(found.start_ns),
+        "duration_ns": integers(found.duration_ns),
+        "exposed_ns": integers(found.exposed_ns),
+        "slowed_ns": integers(found.slowed_ns),
+        "wait_ns": integers(found.wait_ns, found.matched),
+        "transfer_ns": integers(found.transfer_ns, found.matched),
     }
-    index = pa.array(found.signature)
     for field in _OF_SIGNATURE:
         values = [getattr(signature, field.name) for signature in found.signatures]
-        columns[field.name] = pa.array(values, field.type).take(index)
+        columns[field.name] = _of_signature(values, field.type, found.signature)
     return pa.table(columns, schema=SCHEMA)
 
 
-def _named(names: Sequence[str | None], index: Ints) -> pa.Array:
-    """The names that `index` points at; -1 points at none."""
-    return pa.array([*names, None], pa.string()).take(pa.array(index % (len(names) + 1)))
-
-
-def _known(values: Ints, known: Bools) -> pa.Array:
-    return pa.array(values, mask=~known)
+def _of_signature(values: Sequence[Any], kind: pa.DataType, index: Ints) -> pa.Array:
+    if kind == pa.string():
+        return texts(values, index)
+    known = np.array([value is not None for value in values], dtype=np.bool_)
+    return integers(np.array([value or 0 for value in values], dtype=np.int64)[index], known[index])
 
 
 def _ints(table: pa.Table, name: str, *, absent: int = -1) -> Ints:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from traceana import units
 from traceana.render.page import quotient
 from traceana.render.page.activities import ACTIVITIES
+from traceana.render.page.compiled import compiled_templates
 from traceana.render.page.marks import shorten
 from traceana.render.page.terms import TERMS
 
@@ -22,6 +23,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=compiled_templates(),
     )
     environment.filters |= {
         "duration": units.duration,
