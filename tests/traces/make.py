@@ -9,7 +9,7 @@ _INTRODUCTION = """# Tiny traces, one defect or oddity each
 
 Written by `python -m tests.traces.make` from `cases_*.py`; add a case there. Nearly all derive from
 one good trace: two matrix products of 80 µs, each followed by an all-reduce of 50 µs, with 10 µs between any two.
-`h200/` holds real traces and its own README.
+`h200/` and `sglang/` hold real traces and a README of their own.
 
 | file | defect or oddity | met by | what must come out |
 |---|---|---|---|

@@ -1,10 +1,12 @@
 """Which backend is fastest, where that changes, and the sizes that are measured."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import traceana
 from traceana.bench.models import MODELS, messages, messages_of, sequence_length
 from traceana.bench.plan import parse_size, sizes
 from traceana.bench.verdicts import judged
@@ -110,12 +112,19 @@ def test_sizes_of_wan_are_those_of_its_shape() -> None:
     assert [(one.op, one.message_bytes) for one in found][1] == ("all_to_all_4d", 32760 // 2 * 12 * 128 * 2)
 
 
-def test_sizes_are_those_of_captured_runs() -> None:
-    # sglang 0.5.23 on CPU: `sglang generate` of a Wan of 4 heads of 32 at 64x64 and 5 frames, two ranks, as analyze
-    # lists its calls: 144 all_to_all of 4096 bytes, 12 all_gather of 8192.
-    tiny = replace(MODELS["wan-1.3b"], heads=4, head_size=32)
-    found = messages_of(tiny, sequence_length(tiny, 64, 64, 5), 2, 2)
-    assert {(one.op, one.message_bytes) for one in found} >= {("all_to_all", 4096), ("all_gather", 8192)}
+def test_sizes_of_wan_are_those_of_a_captured_generation() -> None:
+    calls = traceana.read(Path(__file__).parents[1] / "traces" / "sglang" / "wan-1.3b-2r").calls
+    layers = calls[calls["site"] != "stage DecodingStage"]
+    seen = set(zip(layers["op"], layers["message_bytes"], strict=True))
+    found = messages("wan-1.3b", "832x480", 5, 2, "bfloat16")
+    # On CPUs sglang sends query, key and value one by one; on GPUs it packs them, which torch-2r below has.
+    packed = next(one for one in found if one.op == "all_to_all")
+    assert seen == {(one.op, one.message_bytes) for one in found if "4d" not in one.op and one != packed}
+    assert ("all_to_all", packed.message_bytes // 3) in seen
+    assert len(layers) == 2 * 2 * (3 + 1 + 1)
+
+
+def test_sizes_are_those_of_a_captured_block() -> None:
     # tests/traces/h200/torch-2r: 4096 tokens, 16 heads of 64, and query, key and value in one exchange.
     block = replace(MODELS["wan-1.3b"], heads=16, head_size=64)
     alone = [one.message_bytes for one in messages_of(block, 4096, 2, 2) if one.op == "all_to_all"]

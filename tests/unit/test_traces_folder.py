@@ -21,7 +21,7 @@ def test_files_are_as_made() -> None:
 
 def test_no_other_files() -> None:
     made = {FOLDER / name for name in files()}
-    kept = ("h100", "h200", "h200x2")
+    kept = ("h100", "h200", "h200x2", "sglang")
     # A folder of that name is what `analyze` keeps of a run.
     found = {
         path
