@@ -143,6 +143,16 @@ def test_a_class_that_disables_itself_cannot_be_measured() -> None:
         SglangCustom(GPU)
 
 
+def test_vllm_without_its_compiled_kernels_is_named_so() -> None:
+    off = type("Off", (CustomAllReduce,), {"disabled": True})
+    name = "vllm__distributed__device_communicators__custom_all_reduce"
+    with (
+        modules(**{name: {"CustomAllreduce": off, "custom_ar": False}}),
+        pytest.raises(Unavailable, match="vllm of unknown version has no compiled kernels here"),
+    ):
+        VllmCustom(GPU)
+
+
 class IpcState:
     """Rank 0's end of an exchange with a peer that sends hundreds."""
 

@@ -1,6 +1,7 @@
 """A result before any time: one call, alone or replayed from a CUDA graph, against what the ranks' inputs must give."""
 
 from traceana.bench.backends import Backend, Call, Unavailable
+from traceana.bench.backends.frameworks import first_line
 from traceana.bench.buffers import Buffers, fill, is_right
 from traceana.bench.plan import Message
 from traceana.bench.timing import Timer
@@ -10,17 +11,10 @@ from traceana.errors import TraceanaError
 
 def check(backend: Backend, message: Message, world: World, buffers: Buffers, call: Call, *, graph: bool) -> str | None:
     """Why this call cannot be made, None after a right result. Raises TraceanaError for a wrong one, on all ranks."""
-    try:
-        timer = Timer(world, [call], 1, graph=graph)
-        fill(buffers, world)
-        call.load()
-        timer.once()
-    except Unavailable as reason:
-        return str(reason)
-    except RuntimeError as error:
-        if not graph:
-            raise
-        return f"it cannot be captured in a CUDA graph: {str(error).splitlines()[0]}"
+    reason = _reason(world, buffers, call, graph=graph)
+    # Whichever rank cannot, none may wait for it.
+    if world.anywhere(reason is not None):
+        return reason or "another rank cannot make it"
     call.unload()
     world.synchronize()
     if world.anywhere(not is_right(buffers, world)):
@@ -31,4 +25,21 @@ def check(backend: Backend, message: Message, world: World, buffers: Buffers, ca
     buffers.source.zero_()
     buffers.target.zero_()
     call.load()
+    return None
+
+
+def _reason(world: World, buffers: Buffers, call: Call, *, graph: bool) -> str | None:
+    """Make the call once, alone or in a graph; why that cannot be."""
+    try:
+        timer = Timer(world, [call], 1, graph=graph)
+        fill(buffers, world)
+        call.load()
+        timer.once()
+    except Unavailable as error:
+        return str(error)
+    except Exception as error:
+        # Backends are others' code, whose captures fail with whatever they raise.
+        if not graph:
+            raise
+        return f"it cannot be captured in a CUDA graph: {first_line(error)}"
     return None

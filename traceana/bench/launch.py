@@ -63,7 +63,13 @@ def join(plan: Plan) -> BenchReport | None:
         raise TraceanaError(f"the ranks cannot find each other: set {' and '.join(missing)}, as torchrun does")
     from traceana.bench.rank import measured
 
-    return measured(plan)
+    try:
+        return measured(plan)
+    except TraceanaError as error:
+        # All ranks fail alike, and one of them says it.
+        if os.environ["RANK"] != "0":
+            raise SystemExit(error.exit_code) from None
+        raise
 
 
 def _start(rank: int, ranks: int, port: int, files: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from traceana import units
 from traceana.analyze.message_size import bus_factor
 from traceana.bench import beside, hardware
 from traceana.bench.backends import Backend, Call, load
-from traceana.bench.buffers import allocate, elements
+from traceana.bench.buffers import Buffers, allocate, elements
 from traceana.bench.checked import check
 from traceana.bench.plan import Message, Plan
 from traceana.bench.timing import Block, Timer
@@ -42,6 +43,7 @@ def measure(plan: Plan, world: World) -> BenchReport:
     skipped = [NotMeasured(backend=name, op=None, reason=reason) for name, reason in missing.items()]
     if not backends:
         raise TraceanaError("no backend can run here: " + "; ".join(f"{n}: {reason}" for n, reason in missing.items()))
+    skipped += [NotMeasured(backend=name, op=None, reason=what) for name in backends for what in _left_out(plan, world)]
     order, rows = random.Random(plan.seed), []
     before = hardware.state(world.device)
     for number, message in enumerate(plan.messages, start=1):
@@ -95,15 +97,14 @@ def _measure_message(
 
 def _variants(plan: Plan, world: World, message: Message, backend: Backend) -> tuple[list[_Variant], list[str]]:
     """The backend's calls on each of the buffers that take turns, eager and in a graph, or why there are none."""
-    dtype = _dtype(plan)
     variants: list[_Variant] = []
     reasons: list[str] = []
     calls: list[Call] = []
     for _ in range(1 if plan.warm_cache else _copies(plan, message, world)):
-        buffers = allocate(message, world, dtype, in_place=plan.in_place, imbalance=plan.imbalance)
-        call = backend.call(buffers)
-        if isinstance(call, str):
-            return [], [call]
+        made = _made(plan, message, world, backend)
+        if isinstance(made, str):
+            return [], [made]
+        buffers, call = made
         if not calls:
             in_place = call.in_place or buffers.in_place
             for graph in plan.graphs if world.on_gpu else (False,):
@@ -114,6 +115,28 @@ def _variants(plan: Plan, world: World, message: Message, backend: Backend) -> t
                     reasons.append(reason)
         calls.append(call)
     return variants, reasons
+
+
+def _made(plan: Plan, message: Message, world: World, backend: Backend) -> tuple[Buffers, Call] | str:
+    """The backend's call on new buffers, or why there is none on one of the ranks."""
+    made: tuple[Buffers, Call] | str
+    try:
+        buffers = allocate(message, world, _dtype(plan), in_place=plan.in_place, imbalance=plan.imbalance)
+        call = backend.call(buffers)
+        made = call if isinstance(call, str) else (buffers, call)
+    except torch.OutOfMemoryError:
+        made = f"there is not enough memory for buffers of {units.size(message.message_bytes)}"
+    if world.anywhere(isinstance(made, str)):
+        return made if isinstance(made, str) else "another rank cannot make it"
+    return made
+
+
+def _left_out(plan: Plan, world: World) -> list[str]:
+    """What was asked for that CPUs cannot have."""
+    if world.on_gpu:
+        return []
+    asked = {"in a CUDA graph": True in plan.graphs, "beside compute": plan.under_compute}
+    return [f"{what}: that needs a GPU for each rank" for what, wanted in asked.items() if wanted]
 
 
 def _copies(plan: Plan, message: Message, world: World) -> int:

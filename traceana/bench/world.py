@@ -51,7 +51,9 @@ def join() -> World:
     """Set up the process group from the variables that torchrun sets; NCCL where each local rank has a GPU."""
     local, here = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     on_gpu = torch.cuda.device_count() >= here
-    device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+    # srun may show each of its tasks its own GPU alone.
+    index = local if local < torch.cuda.device_count() else 0
+    device = torch.device("cuda", index) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(device)
         dist.init_process_group("nccl", device_id=device, timeout=_PATIENCE)

@@ -1,5 +1,6 @@
 """Custom all-reduce: sglang's and vLLM's kernels over the peers' memory, for messages that are small enough."""
 
+import importlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -29,8 +30,14 @@ class _Custom:
         )
         package = self.module.partition(".")[0]
         if getattr(self._communicator, "disabled", False):
-            raise Unavailable(f"{package} {frameworks.release(package)} takes it for impossible on these GPUs")
+            raise Unavailable(f"{package} {frameworks.release(package)} {self._why()}")
         self.detail = f"{self.kind} of {package} {frameworks.release(package)}"
+
+    def _why(self) -> str:
+        """vLLM's class is disabled as well where its compiled kernels are not there, which its module then says."""
+        if not getattr(importlib.import_module(self.module), "custom_ar", True):
+            return "has no compiled kernels here"
+        return "takes it for impossible on these GPUs"
 
     def call(self, buffers: Buffers) -> Call | str:
         """See Backend."""

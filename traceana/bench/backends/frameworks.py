@@ -25,7 +25,7 @@ def found(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
-        raise Unavailable(f"{package} {release(package)} has no {module}.{name} here ({_line(error)})") from error
+        raise Unavailable(f"{package} {release(package)} has no {module}.{name} here ({first_line(error)})") from error
 
 
 def made(world: World, module: str, name: str, *arguments: object) -> Any:
@@ -36,7 +36,7 @@ def made(world: World, module: str, name: str, *arguments: object) -> Any:
     except Unavailable as reason:
         problem = str(reason)
     except Exception as error:
-        problem = f"{name} of {module.partition('.')[0]} cannot be made ({_line(error)})"
+        problem = f"{name} of {module.partition('.')[0]} cannot be made ({first_line(error)})"
     if world.anywhere(problem is not None):
         raise Unavailable(problem or "another rank cannot make it")
     return thing
@@ -63,6 +63,7 @@ def need_multicast() -> None:
             raise Unavailable(f"it uses NVLink multicast, which {name}={value} forbids here")
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Its class and the first line of what it says."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
