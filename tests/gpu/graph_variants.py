@@ -197,7 +197,11 @@ def main(sizes: Sequence[int]) -> None:
         say(world, f"{size:>9} {name:9}" + "  ".join(f"{kind} {us:.2f}" for kind, us in found.items()))
         say(world, f"{'':19}{graph.nodes()}")
         if name == "pynccl":
-            ways = {"eager": partial(in_turn, runs), "graph": graph.by_torch(), "flags 0": graph.with_flags(0)}
+            ways: dict[str, Run] = {
+                "eager": partial(in_turn, runs),
+                "graph": graph.by_torch(),
+                "flags 0": graph.with_flags(0),
+            }
             for way, work in ways.items():
                 say(world, f"{'':19}{way}: {kernels(world, work)}")
     world.synchronize()
