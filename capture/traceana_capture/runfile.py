@@ -1,6 +1,11 @@
-"""`run.json`: what ran, and what became of each rank's trace; written and read here alone."""
+"""`run.json`: what ran, and what became of each rank's trace; written and read here alone.
 
+Where several launchers started one run, each leaves a part of its own, `run.NODE.json`; `parts.py` joins them.
+"""
+
+import contextlib
 import dataclasses
+import re
 import typing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,9 +14,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from traceana_capture.masks import masked_text, masked_values, masked_words
-from traceana_capture.reading import DECODE_ERRORS, read_regular
+from traceana_capture.reading import DECODE_ERRORS, open_regular, read_regular
 
 NAME = "run.json"
+PART = re.compile(r"run\.[\w.-]+\.json")
+_OURS = re.compile(rb"\{\s*\"schema_version\"\s*:")
 SCHEMA_VERSION = 1
 Texts = dict[str, str | int | float | bool | None]
 
@@ -95,7 +102,9 @@ class Rank:
 class RunFile:
     """The file's content; times in ISO 8601, UTC. `gpus` are names by rank, `environment` an allow-list.
 
-    Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself.
+    Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself. A part says which
+    `node` it is of, which `launch` it shares with the others, and how many `launchers` there are, where that is known;
+    its `ranks` are those that were seen there.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -114,6 +123,9 @@ class RunFile:
     nccl: Nccl
     window: Window
     ranks: tuple[Rank, ...]
+    node: str | None = None
+    launch: str | None = None
+    launchers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +138,20 @@ class FoundRun:
     label: str | None = None
     repeat: int | None = None
     argv: tuple[str, ...] | None = None
+    host: str | None = None
     started: str | None = None
+    ended: str | None = None
     exit_code: int | None = None
+    world_size: int = 0
     backend: Backend = Backend(asked="", adapter=None, seen=(), mismatch=None)
     versions: dict[str, str | None] = field(default_factory=dict)
     environment: Texts = field(default_factory=dict)
     nccl: Nccl = field(default_factory=lambda: Nccl(set={}, preset=(), ranks=()))
     window: Texts = field(default_factory=dict)
     ranks: tuple[Rank, ...] = ()
+    node: str | None = None
+    launch: str | None = None
+    launchers: int | None = None
 
 
 Run = TypeVar("Run", RunFile, FoundRun)
@@ -153,17 +171,42 @@ def masked(run: Run) -> Run:
     )
 
 
+def part_name(node: str) -> str:
+    """The file of one node's part."""
+    return f"run.{node}.json"
+
+
 def write(run: RunFile, folder: Path, scratch: Path) -> None:
-    """Write `folder`/run.json by rename, without secrets; raises OSError."""
-    partial = scratch / NAME
+    """Write the run's file into `folder` by rename, without secrets; raises OSError."""
+    name = NAME if run.node is None else part_name(run.node)
+    partial = scratch / name
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(masked(run)), indent=1) + b"\n")
-    partial.replace(folder / NAME)
+    partial.replace(folder / name)
 
 
-def read(folder: Path) -> FoundRun:
-    """What `folder`/run.json tells, without secrets: nothing where there is none, or one of somebody else."""
+def files(folder: Path) -> list[Path]:
+    """`run.json` where it is there, and the parts of nodes, by name."""
+    with contextlib.suppress(OSError):
+        names = sorted(path.name for path in folder.iterdir())
+        return [folder / name for name in names if name == NAME or is_part(folder / name)]
+    return []
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is called as a node's part is, and begins as we write it: others may call a trace so."""
+    if not PART.fullmatch(path.name):
+        return False
     try:
-        file = msgspec.json.decode(read_regular(folder / NAME), type=dict[str, Any])
+        with open_regular(path) as file:
+            return _OURS.match(file.read(64)) is not None
+    except OSError:
+        return False
+
+
+def read(path: Path) -> FoundRun:
+    """What one file tells, without secrets: nothing where there is none, or one of somebody else."""
+    try:
+        file = msgspec.json.decode(read_regular(path), type=dict[str, Any])
     except (OSError, *DECODE_ERRORS):
         return FoundRun()
     kinds = typing.get_type_hints(FoundRun)

@@ -1,11 +1,13 @@
 """`traceana capture -- CMD …`: one trace per rank and run.json, whatever way the run ends."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 from traceana_capture.launcher import repeats
+from traceana_capture.launcher.job import job_of
 from traceana_capture.launcher.nccl_settings import PRESETS, preset_lines, settings_of
 from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, function_name, rank_list
 from traceana_capture.launcher.run_folder import run_name
@@ -139,6 +141,12 @@ _SECTIONS = {
     help="Run CMD with this backend or preset too, in turn with the first.",
 )
 @click.option(
+    "--nodes",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="So many launchers, one a node, share the run; Slurm's and --nnodes are known.",
+)
+@click.option(
     "--timeout", type=click.FloatRange(min=0.01), metavar="S", help="End the whole run after so many seconds."
 )
 @click.option("--open", "open_traces", is_flag=True, help="Show the traces in Perfetto afterwards.")
@@ -148,6 +156,7 @@ def command(
     label: str | None,
     repeat: int,
     versus: str | None,
+    nodes: int | None,
     duration: float,
     timeout: float | None,
     delay: float,
@@ -199,7 +208,7 @@ def command(
         shared=shared,
     )
     chosen = repeats.sides(options, label, versus, nccl)
-    code = repeats.capture(chosen, output, repeat, force=force)
+    code = repeats.capture(chosen, output, repeat, force=force, job=job_of(argv, os.environ, nodes))
     folders = [output / run_name(side.label, 1 if repeat > 1 else None) for side in chosen]
     if open_traces and any(path for folder in folders for path in folder.glob("rank*.json.gz")):
         subprocess.call([sys.executable, "-m", "traceana", "open", *map(str, folders)])

@@ -134,14 +134,17 @@ def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) 
     inside = windows(claims)
     if inside is None:
         raise _same_rank(claims)
-    label = plain(_manifest(group).label or _label(group, lone_file))
-    return [_run(group, window, f"{label} {window.name}".strip(), found) for window in inside]
+    manifest = _manifest(group)
+    label = plain(manifest.label or _label(group, lone_file))
+    return [_run(group, manifest, window, f"{label} {window.name}".strip(), found) for window in inside]
 
 
 def _manifest(group: Group) -> Manifest:
-    """The run.json of a folder, or of the one that the parts of a run share."""
-    first = group.parts[0].manifest
-    return first if len(group.parts) == 1 or first != Manifest() else read_manifest(group.folder)
+    """The run.json of a folder, of all folders of a run, or of the one that these share."""
+    if len(group.parts) == 1:
+        return group.parts[0].manifest
+    together = read_manifest(*(part.folder for part in group.parts))
+    return together if together != Manifest() else read_manifest(group.folder)
 
 
 def _same_rank(claims: Sequence[Claim]) -> TraceanaError:
@@ -155,8 +158,8 @@ def _same_rank(claims: Sequence[Claim]) -> TraceanaError:
     )
 
 
-def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]) -> RunFiles:
-    manifest, folders = _manifest(group), [part.folder for part in group.parts]
+def _run(group: Group, manifest: Manifest, window: Window, side: str, found: Mapping[Path, Contents]) -> RunFiles:
+    folders = [part.folder for part in group.parts]
     inside = [path for folder in folders for path in found[folder].perf_dumps]
     kept = {claim.file.path for claim in window.claims}
     files = [
@@ -175,7 +178,7 @@ def _run(group: Group, window: Window, side: str, found: Mapping[Path, Contents]
         perf_dumps=(*inside, *(path for path in beside(group.folder) if is_perf_dump(path))),
         manifest=manifest,
         root=group.parts[0].root,
-        notes=(*_notes(group, window), *manifest.early),
+        notes=(*_notes(group, window), *manifest.notes),
     )
 
 

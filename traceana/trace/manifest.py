@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from traceana_capture import runfile
+from traceana_capture import parts, runfile
 from traceana_capture.early import early
 
+from traceana.plain import plain
 from traceana.report import MissingRank, NcclLog, Setup
 from traceana.units import number_ranges
 
@@ -20,19 +21,20 @@ class Manifest:
     """Which of the repeats of its label this is, from 1."""
     versions: dict[str, str] = field(default_factory=dict)
     hosts: dict[int, str] = field(default_factory=dict)
-    early: tuple[str, ...] = ()
-    """What is to be said of windows that ended before what they were to record was over."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of nodes' parts, and of windows that ended before what they were to record was over."""
     setup: Setup | None = None
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read `folder`/run.json; a missing or foreign file is an empty manifest."""
-    run = runfile.read(folder)
+def read_manifest(*folders: Path) -> Manifest:
+    """Read run.json, or the parts that nodes left of it, in the folders of a run; nothing makes an empty manifest."""
+    found = [runfile.read(file) for folder in folders for file in runfile.files(folder)]
+    run = parts.join(found)
     return Manifest(
         label=run.label,
         repeat=run.repeat,
         versions={name: version for name, version in run.versions.items() if version},
-        early=_early(run.ranks),
+        notes=(*map(plain, parts.notes(found)), *_early(run.ranks)),
         hosts={rank.rank: rank.host for rank in run.ranks if rank.host},
         setup=None if run.argv is None else _setup(run.argv, run),
     )

@@ -20,9 +20,11 @@ from traceana_capture.early import early
 from traceana_capture.launcher import backends
 from traceana_capture.launcher.collect import Collected, collect
 from traceana_capture.launcher.inject import inject
+from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.launch import TIMED_OUT, Launch, guarded, signals
 from traceana_capture.launcher.nccl_settings import keep_logs
 from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.others import Turn, wait_for_all
 from traceana_capture.launcher.run_folder import Claim, claimed, run_name
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Ranks, Worker
@@ -45,10 +47,22 @@ class Plan:
     folder: str
     started: str
     environment: dict[str, str]
+    job: Job | None = None
 
 
-def capture(options: Options, output: Path, label: str, *, repeat: int | None = None, force: bool = False) -> int:
+def capture(
+    options: Options,
+    output: Path,
+    label: str,
+    *,
+    repeat: int | None = None,
+    force: bool = False,
+    job: Job | None = None,
+    turn: Turn | None = None,
+) -> int:
     """Run the command and leave its traces and run.json in `output/label`, or `output/label.repeat`.
+
+    Where other launchers of a `job` run it too, this one leaves its part, and in a series it waits for its `turn`.
 
     Returns the exit code: the command's own, 128+n for a signal, 124 for a timeout.
 
@@ -56,7 +70,8 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
     """
     backends.check_machine(options.backend, options.paired, options.ranks)
     _check_command(options.argv[0])
-    with claimed(output, run_name(label, repeat), force, options.shared) as claim, signals() as asked:
+    name = run_name(label, repeat)
+    with claimed(output, name, force, options.shared, job) as claim, signals() as asked:
         try:
             environment = inject(claim.scratch, options)
             plan = Plan(
@@ -66,11 +81,16 @@ def capture(options: Options, output: Path, label: str, *, repeat: int | None = 
                 folder=str(claim.folder),
                 started=_now(),
                 environment=_recorded(environment, claim.scratch),
+                job=job,
             )
             (claim.scratch / PLAN).write_bytes(msgspec.json.encode(plan))
             ranks = Ranks(claim.scratch)
         except OSError as error:
             raise TraceanaError(f"cannot write {claim.scratch}: {error.strerror}; choose another folder") from error
+        if job is not None and turn is not None:
+            wait_for_all(claim.folder, claim.scratch, job, turn, asked)
+        if asked:
+            return 128 + asked[0]
         with guarded(claim) as guard:
             launch = Launch(options, claim, ranks, asked, Status())
             code = _launch(launch, environment, guard)
@@ -153,6 +173,9 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
             step_on=options.step_on or None,
         ),
         ranks=collected.ranks,
+        node=plan.job.node if plan.job else None,
+        launch=plan.job.launch if plan.job else None,
+        launchers=plan.job.launchers if plan.job else None,
     )
 
 

@@ -17,6 +17,7 @@ from traceana_capture.launcher.publish import Published
 from traceana_capture.launcher.run_folder import Claim
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Worker
+from traceana_capture.parts import NEVER_APPEARED
 from traceana_capture.runfile import Rank
 
 POLL_S = 0.1
@@ -43,8 +44,9 @@ def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], statu
         file.unlink()
     ranks = [_entry(worker, outcome) for worker, outcome in zip(workers, outcomes, strict=True)]
     world_size = max((worker.world_size for worker in workers), default=0)
-    absent = sorted(set(range(world_size)) - {rank.rank for rank in ranks})
-    ranks += [_missing(rank, None, None, "never appeared") for rank in absent]
+    # Ranks of other nodes are their launchers' to know.
+    absent = set() if claim.job is not None else set(range(world_size)) - {rank.rank for rank in ranks}
+    ranks += [_missing(rank, None, None, NEVER_APPEARED) for rank in absent]
     traces = tuple(outcome for outcome in outcomes if isinstance(outcome, Published))
     return Collected(ranks=tuple(sorted(ranks, key=lambda rank: rank.rank)), traces=traces)
 

@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,12 +134,27 @@ def record(keys: list[dict[str, Any]], modules: list[Names], call: list[int | No
 
 
 def write(trace: dict[str, Any], partial: Path, target: Path) -> None:
-    """Compress the trace into `partial`, read it back, and rename it to `target`; raises OSError."""
+    """Compress the trace into `partial`, read it back, and give it its final name; raises OSError."""
     text = msgspec.json.encode(trace)
     partial.write_bytes(zlib_ng.compress(text, 1, GZIP))
     if zlib_ng.decompress(partial.read_bytes(), GZIP) != text:
         raise OSError("what was read back from the disk is not what was written")
-    partial.replace(target)
+    _name(partial, target)
+
+
+def _name(partial: Path, target: Path) -> None:
+    """Rename, but over nothing: two launchers that share a folder may both have a rank 0."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        # Published by a launcher that was killed then, whose rescue this is.
+        if target.read_bytes() != partial.read_bytes():
+            raise OSError("another launcher left a trace of this rank there; give each its own --label") from None
+    except OSError:
+        # A file system without links.
+        partial.replace(target)
+        return
+    partial.unlink()
 
 
 def main(source: Path, target: Path) -> None:

@@ -9,8 +9,10 @@ import click
 
 from traceana.errors import TraceanaError
 from traceana_capture.launcher import captured_run
+from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.nccl_settings import settings_of
 from traceana_capture.launcher.options import BACKENDS, Options
+from traceana_capture.launcher.others import Turn
 from traceana_capture.launcher.run_folder import refuse_earlier, run_name
 
 
@@ -43,17 +45,22 @@ def sides(options: Options, label: str | None, versus: str | None, nccl: tuple[s
     )
 
 
-def capture(chosen: Sequence[Side], output: Path, repeats: int, *, force: bool) -> int:
+def capture(chosen: Sequence[Side], output: Path, repeats: int, *, force: bool, job: Job | None = None) -> int:
     """Run every side `repeats` times, A B A B …; stops at the first run that fails and returns its exit code.
 
-    Raises TraceanaError where a run cannot start; before the first one, where a folder of any is taken.
+    Launchers of one `job` begin each run together. Raises TraceanaError where a run cannot start; before the first one,
+    where a folder of any is taken, or where nothing tells how many launchers there are to wait for.
     """
     runs = list(_in_turn(chosen, repeats))
-    refuse_earlier([output / run_name(side.label, repeat) for side, repeat in runs], force)
-    for number, (side, repeat) in enumerate(runs, start=1):
+    folders = [output / run_name(side.label, repeat) for side, repeat in runs]
+    refuse_earlier(folders, force, job)
+    if len(runs) > 1 and job is not None and job.launchers is None:
+        raise TraceanaError("--repeat and --versus need to know how many nodes there are; say it with --nodes N")
+    turns = [Turn(before=folder) for folder in (None, *folders)] if len(runs) > 1 else [None]
+    for number, ((side, repeat), turn) in enumerate(zip(runs, turns, strict=False), start=1):
         if len(runs) > 1 and sys.stderr.isatty():
             click.echo(f"traceana: run {number} of {len(runs)}: {run_name(side.label, repeat)}", err=True)
-        code = captured_run.capture(side.options, output, side.label, repeat=repeat, force=force)
+        code = captured_run.capture(side.options, output, side.label, repeat=repeat, force=force, job=job, turn=turn)
         if code:
             return code
     return 0

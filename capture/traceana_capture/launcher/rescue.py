@@ -27,7 +27,7 @@ def rescue(scratch: Path) -> None:
         # A rank writes this file last.
         if worker.trace is None and (scratch / f"{worker.pid}.calls").exists():
             worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "traceana was killed"
-    claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1, shared=plan.options.shared)
+    claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
     settle(plan, claim, roster.workers.values(), EXIT_CODE, (), "was ended, because traceana was killed")
 
 

@@ -7,23 +7,32 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from traceana.errors import TraceanaError
+from traceana_capture import runfile
+from traceana_capture.launcher.job import Job
+from traceana_capture.launcher.others import ADVICE, LOCK, refuse_strangers, scratch_name, write_launch
 
-LOCK = "lock"
-RUN_FILE = re.compile(r"run\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
+# Another launcher tries the lock for a moment, to see whether somebody lives here.
+_TRIES, _TRY_S = 5, 0.05
+RUN_FILE = re.compile(r"run(?:\.[\w.-]+)?\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A run's folder and scratch folder, both absolute; `lock` is the descriptor that holds them."""
+    """A run's folder and scratch folder, both absolute; `lock` is the descriptor that holds them.
+
+    Launchers of one `job` share the folder, and each has a scratch folder of its own.
+    """
 
     folder: Path
     scratch: Path
     lock: int
     shared: bool = False
+    job: Job | None = None
 
     def close_to_others(self) -> None:
         """Leave the run's files to their owner alone, unless they are shared: they may hold what a prompt said."""
@@ -38,22 +47,22 @@ def run_name(label: str, repeat: int | None) -> str:
     return label if repeat is None else f"{label}.{repeat}"
 
 
-def refuse_earlier(folders: Sequence[Path], force: bool) -> None:
+def refuse_earlier(folders: Sequence[Path], force: bool, job: Job | None = None) -> None:
     """Raises TraceanaError where one of the folders holds a run that may not be replaced."""
     for folder in folders:
-        if not force and folder.is_dir() and _earlier(folder):
+        if not force and folder.is_dir() and _earlier(folder, job):
             raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
 
 
 @contextlib.contextmanager
-def claimed(output: Path, label: str, force: bool, shared: bool = False) -> Iterator[Claim]:
-    """Hold `output/label` for one run; the scratch folder is empty at first and gone at the end.
+def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Job | None = None) -> Iterator[Claim]:
+    """Hold `output/label` for one run, or one launcher's part in it; the scratch folder is gone at the end.
 
     Raises TraceanaError where the folder cannot be had: not writable, held by a run that goes on, or with a run in it.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label):
         raise TraceanaError(f"--label {label!r} must be a plain name of letters, digits, '.', '_', '+' or '-'")
-    folder, scratch = (output / label).absolute(), (output / f".{label}.scratch").absolute()
+    folder, scratch = (output / label).absolute(), (output / scratch_name(label, job)).absolute()
     with contextlib.ExitStack() as stack:
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -63,11 +72,14 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False) -> Iter
             _lock(lock, scratch / LOCK, folder)
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             _empty(scratch)
+            if job is not None:
+                write_launch(scratch, job)
+            refuse_strangers(folder, scratch, job)
             _make_folder(folder, shared)
-            _remove_earlier(folder, force)
+            _remove_earlier(folder, force, job)
         except OSError as error:
             raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
-        yield Claim(folder=folder, scratch=scratch, lock=lock, shared=shared)
+        yield Claim(folder=folder, scratch=scratch, lock=lock, shared=shared, job=job)
 
 
 def _make_folder(folder: Path, shared: bool) -> None:
@@ -91,14 +103,18 @@ def _make_private(scratch: Path) -> None:
 
 def _lock(descriptor: int, path: Path, folder: Path) -> None:
     """The kernel drops the lock with its last holder, so a run that was killed holds nothing."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_ino == path.stat().st_ino:
-            return
-    except (BlockingIOError, FileNotFoundError):
-        pass
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return
+            break
+        except BlockingIOError:
+            time.sleep(_TRY_S)
+        except FileNotFoundError:
+            break
     # Held, or removed by a run that ended in this moment.
-    raise TraceanaError(f"{folder} belongs to a run that goes on; give another --label")
+    raise TraceanaError(f"{folder} belongs to a run that goes on; {ADVICE}")
 
 
 def _empty(scratch: Path) -> None:
@@ -110,14 +126,34 @@ def _empty(scratch: Path) -> None:
             entry.unlink()
 
 
-def _remove_earlier(folder: Path, force: bool) -> None:
+def _remove_earlier(folder: Path, force: bool, job: Job | None) -> None:
     """An earlier run there is replaced only with force, and nothing but its own files."""
-    refuse_earlier([folder], force)
+    refuse_earlier([folder], force, job)
     if not os.access(folder, os.W_OK):
         raise PermissionError(None, "no permission to write")
-    for path in _earlier(folder):
-        path.unlink()
+    for path in _earlier(folder, job):
+        # Another launcher of the job may be at it too.
+        path.unlink(missing_ok=True)
 
 
-def _earlier(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]
+def _earlier(folder: Path, job: Job | None = None) -> list[Path]:
+    """Files of a run. A job's launchers begin before any of them ends, so what is there before is an earlier run's.
+
+    Except where a launcher failed at once, which a unique number of the launch tells.
+    """
+    found = [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]
+    kept = _of_launch(folder, job) if job is not None and job.unique else set()
+    return [path for path in found if path.name not in kept]
+
+
+def _of_launch(folder: Path, job: Job) -> set[str]:
+    """Names of the files that other launchers of this very job have left."""
+    kept: set[str] = set()
+    for path in runfile.files(folder):
+        part = runfile.read(path)
+        if part.launch == job.launch and part.node != job.node:
+            kept |= {path.name, *(rank.file for rank in part.ranks if rank.file)}
+            kept |= {
+                name for rank in part.ranks for name in (f"nccl.rank{rank.rank}.log", f"paired.rank{rank.rank}.jsonl")
+            }
+    return kept

@@ -1,0 +1,123 @@
+"""The other launchers of a run that several start together: seen by their scratch folders beside the run's own."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from traceana.errors import TraceanaError
+from traceana_capture import runfile
+from traceana_capture.launcher.job import Job
+
+LOCK, LAUNCH = "lock", "launch"
+ADVICE = "give another --label; if this is another node of that run, give --nodes N on each of its N nodes"
+# Nodes are started by hand too.
+PATIENCE_S = 600.0
+LOOK_S = 0.2
+_LAUNCH = msgspec.json.Decoder(Job)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A run's place in a series: the folder of the run `before` it, None for the first."""
+
+    before: Path | None
+
+
+def scratch_name(label: str, job: Job | None) -> str:
+    """No label has an @, so that nobody takes one run's for another's."""
+    return f".{label}.scratch" if job is None else f".{label}@{job.node}.scratch"
+
+
+def write_launch(scratch: Path, job: Job) -> None:
+    """Let the others know; raises OSError. The lock is held by now, so that they may try it."""
+    (scratch / LAUNCH).write_bytes(msgspec.json.encode(job))
+
+
+def refuse_strangers(folder: Path, own: Path, job: Job | None) -> None:
+    """Raises TraceanaError where the folder belongs to a run that goes on, and this launcher does not to that run."""
+    for scratch in (folder.parent / scratch_name(folder.name, None), *_of_jobs(folder)):
+        other = _launch(scratch)
+        if scratch == own or (job is not None and other is not None and _belong_together(job, other)):
+            continue
+        if _is_held(scratch):
+            where = f" on {other.node}" if other is not None else ""
+            raise TraceanaError(f"{folder} belongs to a run that goes on{where}; {ADVICE}")
+
+
+def _of_jobs(folder: Path) -> Iterator[Path]:
+    return folder.parent.glob(f".{folder.name}@*.scratch")
+
+
+def _belong_together(job: Job, other: Job) -> bool:
+    return other.launch == job.launch and (not job.seat or other.seat != job.seat)
+
+
+def _launch(scratch: Path) -> Job | None:
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return _LAUNCH.decode((scratch / LAUNCH).read_bytes())
+    return None
+
+
+def _is_held(scratch: Path) -> bool:
+    """Whether a launcher lives there; where hosts do not see each other's locks, nothing tells."""
+    try:
+        lock = os.open(scratch / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return False
+
+
+def wait_for_all(folder: Path, own: Path, job: Job, turn: Turn, asked: Sequence[int]) -> None:
+    """Wait until all launchers of the job have come to this run of a series, and so are done with the run before.
+
+    Returns early where a signal was `asked`. Raises TraceanaError where the others do not come in time, or where the
+    run before failed on one of them, which ends the series there.
+    """
+    mine = (own / LAUNCH).stat().st_mtime
+    end = time.monotonic() + PATIENCE_S
+    while not asked:
+        come = _come(folder, job, mine)
+        if len(come) == job.launchers:
+            return
+        failed = [part for part in _parts(turn.before) if part.launch == job.launch and part.exit_code]
+        if failed:
+            raise TraceanaError(
+                f"the series ends, because {turn.before} ended with exit code {failed[0].exit_code} on {failed[0].node}"
+            )
+        if time.monotonic() > end:
+            raise TraceanaError(
+                f"only {', '.join(sorted(come))} of {job.launchers} nodes came to {folder} within {PATIENCE_S:.0f} s; "
+                "--repeat and --versus need a folder (-o) that all nodes share, and the same options on each"
+            )
+        time.sleep(LOOK_S)
+
+
+def _come(folder: Path, job: Job, since: float) -> set[str]:
+    """Nodes whose launchers are at this run, or were: one that fails at once leaves its part."""
+    come = {part.node for part in _parts(folder) if part.launch == job.launch}
+    for scratch in _of_jobs(folder):
+        with contextlib.suppress(OSError):
+            # What a killed launcher left is older; times are the file system's own, the same for all.
+            recent = (scratch / LAUNCH).stat().st_mtime > since - PATIENCE_S
+            other = _launch(scratch)
+            if recent and other is not None and other.launch == job.launch:
+                come.add(other.node)
+    return {node for node in come if node is not None}
+
+
+def _parts(folder: Path | None) -> list[runfile.FoundRun]:
+    return [runfile.read(path) for path in runfile.files(folder)] if folder is not None else []
