@@ -11,8 +11,8 @@ from traceana_capture.runfile import Backend, FoundRun, Rank, Texts
 NEVER_APPEARED = "never appeared"
 NO_PART = "no part of its node is here; collect that node's files too, or see what its launcher said"
 Value = TypeVar("Value")
-# More than any run has; a file from elsewhere may state any number.
-_MOST_RANKS = 1 << 17
+# A file from elsewhere may state any number.
+_MOST_RANKS = 1 << 14
 # Clocks of hosts may be apart by less.
 _APART = datetime.timedelta(minutes=1)
 

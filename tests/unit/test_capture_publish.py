@@ -1,12 +1,13 @@
 """What a direct NCCL call leaves in the trace, shown by a stand-in of sglang's NCCLLibrary and a trace made by hand."""
 
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 from traceana_capture.agent import call_notes
 from traceana_capture.agent.pynccl import watch_library
-from traceana_capture.launcher.publish import annotate, record
+from traceana_capture.launcher.publish import annotate, record, write
 
 HALF = 6
 
@@ -139,3 +140,13 @@ def test_keys_go_onto_the_kernels_that_the_call_launched(recorded: list[dict[str
     assert [e["name"] for e in events if "Collective name" in e.get("args", {})] == ["ncclDevKernel_AllReduce"]
     assert "Collective name" not in elsewhere["args"]
     assert span["name"] == "pynccl:allreduce"
+
+
+def test_a_trace_takes_the_place_of_no_other_but_its_own(tmp_path: Path) -> None:
+    target = tmp_path / "rank0.json.gz"
+    for _ in range(2):  # the second time as a rescue does
+        write({"traceEvents": [1]}, tmp_path / "partial", target)
+    first = target.read_bytes()
+    with pytest.raises(OSError, match="give each its own --label"):
+        write({"traceEvents": [2]}, tmp_path / "partial", target)
+    assert target.read_bytes() == first

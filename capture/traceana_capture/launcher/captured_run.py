@@ -72,6 +72,10 @@ def capture(
     _check_command(options.argv[0])
     name = run_name(label, repeat)
     with claimed(output, name, force, options.shared, job) as claim, signals() as asked:
+        if job is not None and turn is not None:
+            wait_for_all(claim.folder, claim.scratch, job, turn, asked)
+        if asked:
+            return 128 + asked[0]
         try:
             environment = inject(claim.scratch, options)
             plan = Plan(
@@ -87,10 +91,6 @@ def capture(
             ranks = Ranks(claim.scratch)
         except OSError as error:
             raise TraceanaError(f"cannot write {claim.scratch}: {error.strerror}; choose another folder") from error
-        if job is not None and turn is not None:
-            wait_for_all(claim.folder, claim.scratch, job, turn, asked)
-        if asked:
-            return 128 + asked[0]
         with guarded(claim) as guard:
             launch = Launch(options, claim, ranks, asked, Status())
             code = _launch(launch, environment, guard)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from traceana.errors import TraceanaError
+from traceana.plain import say
 from traceana_capture import runfile
 from traceana_capture.launcher.job import Job
 
@@ -18,7 +19,7 @@ LOCK, LAUNCH = "lock", "launch"
 ADVICE = "give another --label; if this is another node of that run, give --nodes N on each of its N nodes"
 # Nodes are started by hand too.
 PATIENCE_S = 600.0
-LOOK_S = 0.2
+LOOK_S, SAY_AFTER_S = 0.2, 10.0
 _LAUNCH = msgspec.json.Decoder(Job)
 
 
@@ -88,7 +89,7 @@ def wait_for_all(folder: Path, own: Path, job: Job, turn: Turn, asked: Sequence[
     run before failed on one of them, which ends the series there.
     """
     mine = (own / LAUNCH).stat().st_mtime
-    end = time.monotonic() + PATIENCE_S
+    end, silent_until = time.monotonic() + PATIENCE_S, time.monotonic() + SAY_AFTER_S
     while not asked:
         come = _come(folder, job, mine)
         if len(come) == job.launchers:
@@ -103,6 +104,9 @@ def wait_for_all(folder: Path, own: Path, job: Job, turn: Turn, asked: Sequence[
                 f"only {', '.join(sorted(come))} of {job.launchers} nodes came to {folder} within {PATIENCE_S:.0f} s; "
                 "--repeat and --versus need a folder (-o) that all nodes share, and the same options on each"
             )
+        if time.monotonic() > silent_until:
+            say(f"traceana: {len(come)} of {job.launchers} nodes are at {folder}; waiting for the others", err=True)
+            silent_until = end
         time.sleep(LOOK_S)
 
 

@@ -104,7 +104,7 @@ def _facts(runs: tuple[RunReport, ...]) -> list[_Fact]:
         _Fact(name="command", value=_of_setup(lambda setup: shlex.join(setup.argv))),
         _Fact(name="ranks", value=_ranks),
         _Fact(name="GPU", value=lambda run: ", ".join(run.gpus) or units.UNKNOWN),
-        _Fact(name="host", value=lambda run: ", ".join(sorted({r.host for r in run.ranks if r.host})) or units.UNKNOWN),
+        _Fact(name="host", value=_hosts),
         *_named(runs, lambda run: run.versions, "{} version"),
         _Fact(name="NCCL presets", value=_of_setup(lambda setup: ", ".join(setup.nccl_presets)), free=True),
         *_named(runs, _pairs(lambda setup: setup.nccl_set), "{} (set)", free=True),
@@ -174,6 +174,20 @@ def _asked(run: RunReport) -> str:
 def _backends(run: RunReport) -> str:
     others = [backend for backend in run.backends_seen if backend != run.backend]
     return f"{run.backend} (also {', '.join(others)})" if others else run.backend
+
+
+def _hosts(run: RunReport) -> str:
+    """One name, or of several hosts each one's ranks."""
+    ranks: dict[str, list[int]] = {}
+    for rank in run.ranks:
+        ranks.setdefault(rank.host or units.UNKNOWN, []).append(rank.rank)
+    if len(ranks) < 2:
+        return next(iter(ranks), units.UNKNOWN)
+    return "; ".join(f"{host}: {_numbered(of)}" for host, of in ranks.items())
+
+
+def _numbered(ranks: list[int]) -> str:
+    return f"{'rank' if len(ranks) == 1 else 'ranks'} {units.number_ranges(ranks)}"
 
 
 def _ranks(run: RunReport) -> str:

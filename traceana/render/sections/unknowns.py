@@ -54,9 +54,10 @@ def gaps(report: Report) -> tuple[Gap, ...]:
 
 def _missing_ranks(run: RunReport) -> list[str]:
     reasons = {missing.rank: missing.reason for missing in run.setup.missing} if run.setup else {}
-    told = [f"rank {rank}: {reasons[rank]}" for rank in run.missing_ranks if rank in reasons]
-    silent = [rank for rank in run.missing_ranks if rank not in reasons]
-    return [*told, *([f"rank {units.number_ranges(silent)}: no trace found"] if silent else [])]
+    ranks: dict[str, list[int]] = {}
+    for rank in run.missing_ranks:
+        ranks.setdefault(reasons.get(rank, "no trace found"), []).append(rank)
+    return [f"rank {units.number_ranges(of)}: {reason}" for reason, of in ranks.items()]
 
 
 def _damage(run: RunReport) -> list[str]:
