@@ -14,17 +14,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from traceana_capture.block import capture
+
     from traceana.api import Compared, Run, compare, read, read_all
 
 __version__ = "0.1.0"
 
-__all__ = ["Compared", "Run", "compare", "read", "read_all"]
+__all__ = ["Compared", "Run", "capture", "compare", "read", "read_all"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'traceana' has no attribute {name!r}")
-    return getattr(importlib.import_module("traceana.api"), name)
+    home = "traceana_capture.block" if name == "capture" else "traceana.api"
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,7 @@
 """`run.json`: what ran, and what became of each rank's trace; written and read here alone.
 
-Where several launchers started one run, each leaves a part of its own, `run.NODE.json`; `parts.py` joins them.
+Where several launchers started one run, or its ranks record by themselves, each leaves a part of its own,
+`run.NODE.json`; `parts.py` joins them.
 """
 
 import contextlib
@@ -40,10 +41,10 @@ class Backend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """When the window was to open and close; durations in seconds."""
+    """When the window was to open and close; durations in seconds, None where a block of code is the window."""
 
     delay_s: float
-    duration_s: float
+    duration_s: float | None
     warmup: int
     steps: int
     start_on: str | None

@@ -10,6 +10,13 @@ TRACES = Path(__file__).parent.parent / "traces" / "h200" / "torch-2r"
 HEAVY = ("torch", "hta", "pandas", "numpy", "pyarrow", "jinja2", "rich")
 
 
+def test_import_traceana_imports_nothing_but_the_standard_library_and_itself() -> None:
+    script = "import sys; old = {*sys.modules}; import traceana; print(*sorted({*sys.modules} - old))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    ours = [name for name in done.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names]
+    assert ours == ["traceana"]
+
+
 @pytest.mark.parametrize(
     "command", ["import traceana", "from traceana.cli import root; root(['--help'], standalone_mode=False)"]
 )

@@ -22,6 +22,9 @@ SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2",
 TORCHRUN = ("torchrun", "--nnodes", "2", "--node-rank", "1", "--master-port", "29500", "train.py")
 
 
+MISSING = {"rank": 0, "pid": 1, "host": "a", "outcome": "missing", "reason": "", "file": None, "bytes": 0}
+
+
 def job(seat: int, launch: str = "2 nodes", *, unique: bool = False, launchers: int | None = 2) -> Job:
     return Job(launchers=launchers, launch=launch, unique=unique, seat=str(seat), node=f"gpu-{seat}.{seat}")
 
@@ -84,6 +87,21 @@ def test_launchers_of_one_job_share_the_folder_and_others_do_not(tmp_path: Path)
     with alone, pytest.raises(TraceanaError, match="--nodes N on"), claimed(tmp_path, "run", False, job=job(0)):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_trace_that_is_there_before_its_part_says_so_is_no_earlier_run(tmp_path: Path) -> None:
+    """Ranks that record by themselves come and go at moments of their own."""
+    part = {"launch": "one program", "node": "rank0", "ranks": [MISSING]}
+    with claimed(tmp_path, "run", False, job=job(0, "one program", unique=True)) as claim:
+        (claim.folder / "run.rank0.json").write_text(json.dumps({"schema_version": 1, **part}))
+        (claim.folder / "rank0.json.gz").touch()
+        with claimed(tmp_path, "run", False, job=job(1, "one program", unique=True)):
+            assert (claim.folder / "rank0.json.gz").exists()
+    with (
+        pytest.raises(TraceanaError, match="holds a run already"),
+        claimed(tmp_path, "run", False, job=job(1, "another")),
+    ):
+        pass
 
 
 def test_launchers_that_come_at_one_moment_all_join(tmp_path: Path) -> None:

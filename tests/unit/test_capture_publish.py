@@ -71,6 +71,30 @@ def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
     assert {(r["dtype"], r["Group size"], r["traceana library"]) for r in recorded} == {("Half", 2, "NCCL 2.28.9")}
 
 
+class Nccl:
+    """NCCL's own library, of which the wrapper has no function that tells a communicator's size."""
+
+    def ncclCommCount(self, comm: int, count: Any) -> int:
+        count._obj.value = 4
+        return 0 if comm == 7 else 3
+
+
+@pytest.mark.parametrize(("comm", "size", "gathered"), [(7, 4, 400), (8, None, None)])
+def test_the_size_of_a_communicator_that_was_there_before(
+    monkeypatch: pytest.MonkeyPatch, comm: int, size: int | None, gathered: int | None
+) -> None:
+    module = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {"lib": Nccl()})  # type: ignore[attr-defined]
+    watch_library(module)
+    fresh = call_notes.Calls()
+    fresh.recording = True
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
+    module.NCCLLibrary().ncclAllGather(0, 0, 100, HALF, comm)
+    facts = fresh.export()
+    (known,) = [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
+    assert (known.get("Group size"), known["In msg nelems"], known.get("Out msg nelems")) == (size, 100, gathered)
+
+
 def test_a_group_inside_a_group_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """NCCL launches the kernel at the outermost end."""
     module = types.ModuleType("framework.pynccl_wrapper")

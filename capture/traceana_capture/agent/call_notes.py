@@ -19,14 +19,14 @@ from traceana_capture.agent.modules import MODULES, NO_MODULE
 
 SPAN = "traceana::"
 # What a call is: the keys that it shares with others, elements sent, elements received, its number in its group.
-Call = tuple[dict[str, Any], int, int, int | None]
+Call = tuple[dict[str, Any], int | None, int | None, int | None]
 # The same, and the module that issued it.
-Placed = tuple[dict[str, Any], int, int, int | None, int]
+Placed = tuple[dict[str, Any], int | None, int | None, int | None, int]
 # record_function goes through the dispatcher and costs ten times as much.
 _Span = torch._C._profiler._RecordFunctionFast
 # A call on the host, the thread that issued it, when it was called and when it returned, in nanoseconds since the
 # epoch, as Kineto counts them too, and whether gloo began with it before it returned.
-HostCall = tuple[dict[str, Any], int, int, int | None, int, int, int, int, bool]
+HostCall = tuple[dict[str, Any], int | None, int | None, int | None, int, int, int, int, bool]
 NEVER = sys.maxsize
 NO_SPAN = contextlib.nullcontext()
 # No more than this is sent on the host by a scheduler that tells its workers that there is no work.
@@ -139,6 +139,7 @@ class Calls:
         self.recording, self.over = False, True
         self.ask(NEVER)
         self.calls, self.host, self.graphs, self.steps, self.places = {}, [], [], [], []
+        self._numbers = itertools.count()
         MODULES.clear()
         forget_groups()
 
@@ -147,7 +148,7 @@ class Calls:
         end = time.time_ns()
         self.host.append((*call, MODULES.current(), threading.get_ident(), begin, end, begun))
 
-    def span(self, keys: dict[str, Any], sent: int, received: int, sequence: int | None) -> Any:
+    def span(self, keys: dict[str, Any], sent: int | None, received: int | None, sequence: int | None) -> Any:
         """A profiler span that stands for the call; nothing outside the window and inside a CUDA graph's capture."""
         latest = self._latest
         latest.graph, latest.number = None, -1

@@ -7,6 +7,8 @@ from typing import Any
 
 VARIABLE = "TRACEANA_CAPTURE"
 _started = False
+recorded = False
+"""Whether this process is a launcher's to record."""
 
 
 def start() -> None:
@@ -14,13 +16,14 @@ def start() -> None:
 
     Never raises into the program.
     """
-    global _started
+    global _started, recorded
     if _started or VARIABLE not in os.environ:
         return
     _started = True
     try:
         settings = json.loads(os.environ[VARIABLE])
-        if _launcher_answers(settings["socket"]):
+        recorded = _launcher_answers(settings["socket"])
+        if recorded:
             _prepare(settings)
     except Exception as error:
         sys.stderr.write(f"traceana: process {os.getpid()} will not be recorded: {error!r}\n")

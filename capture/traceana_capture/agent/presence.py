@@ -23,7 +23,7 @@ def say_hello_after_init(control: Control, window: Window) -> None:
     def hello() -> bool:
         if not control.connect(window.close, window.retire):
             return False
-        control.send(event="hello", host=socket.gethostname(), versions=_versions(), **rank.facts())
+        control.send(event="hello", host=socket.gethostname(), versions=versions(), **rank.facts())
         sigterm.watch(window.close)
         return True
 
@@ -49,15 +49,15 @@ def say_hello_after_init(control: Control, window: Window) -> None:
             module.init_process_group = init_process_group
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Versions of what runs here."""
     nccl: Any = torch.cuda.nccl
-    versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+    found = {"torch": str(torch.__version__), "python": platform.python_version()}
     if torch.version.cuda is not None:
-        versions["cuda"] = str(torch.version.cuda)
-        versions["nccl"] = ".".join(str(part) for part in nccl.version())
+        found["cuda"] = str(torch.version.cuda)
+        found["nccl"] = ".".join(str(part) for part in nccl.version())
     for name in FRAMEWORKS & sys.modules.keys():
         version = getattr(sys.modules[name], "__version__", None)
         if version is not None:
-            versions[name] = str(version)
-    return versions
+            found[name] = str(version)
+    return found

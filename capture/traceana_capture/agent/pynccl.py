@@ -4,6 +4,7 @@ Signatures are those of sglang 0.5.23 and vLLM 0.33; arguments are found by name
 """
 
 import contextlib
+import ctypes
 import functools
 import inspect
 import threading
@@ -32,7 +33,7 @@ Arguments = tuple[int, int, Any]
 
 
 class Communicator:
-    """An NCCL communicator of this process, and how many calls it has seen."""
+    """An NCCL communicator of this process, and how many calls it has seen; of size 0 where that is not known."""
 
     def __init__(self, name: str, size: int, library: str) -> None:
         self.name, self.size, self.library = name, size, library
@@ -41,21 +42,22 @@ class Communicator:
     @functools.lru_cache(maxsize=256)  # noqa: B019 - communicators are few and live as long as the process
     def keys(self, operation: str, datatype: int) -> dict[str, Any]:
         """What all calls of this kind share."""
-        keys = {
+        keys: dict[str, Any] = {
             "Collective name": operation,
             "dtype": DTYPES[datatype] if datatype < len(DTYPES) else f"ncclDataType {datatype}",
-            "Group size": self.size,
             "Process Group Name": self.name,
             "Process Group Description": "pynccl",
             "traceana backend": "pynccl",
             "traceana library": self.library,
         }
+        if self.size:
+            keys["Group size"] = self.size
         if dist.is_initialized() and self.size == dist.get_world_size():
             keys["Process Group Ranks"] = str(list(range(self.size)))
         return keys
 
-    def span(self, operation: str, datatype: int, sent: int, received: int) -> Any:
-        """The span of one call; sizes in elements."""
+    def span(self, operation: str, datatype: int, sent: int | None, received: int | None) -> Any:
+        """The span of one call; sizes in elements, None where they are not known."""
         number, self.calls = self.calls, self.calls + 1
         if not (CALLS.recording or CALLS.capturing):
             return NO_SPAN
@@ -82,21 +84,35 @@ class Library:
         self.communicators: dict[int, Communicator] = {}
         self.open = _Open()
 
-    def communicator(self, handle: Any) -> Communicator:
-        """The communicator with this handle; one of unknown size when it was made before we came."""
-        key = _key(handle)
-        if key not in self.communicators:
-            self.communicators[key] = Communicator("pynccl", 0, "NCCL")
-        return self.communicators[key]
+    def communicator(self, handle: Any, wrapper: Any) -> Communicator:
+        """The communicator with this handle; of one that we did not see made, NCCL tells the size."""
+        if _key(handle) not in self.communicators:
+            self.add(handle, _size(wrapper, handle), _version(wrapper))
+        return self.communicators[_key(handle)]
 
     def add(self, handle: Any, size: int, version: str) -> None:
         """A communicator was made."""
-        made = Communicator(f"pynccl{len(self.communicators)}", size, f"NCCL {version}")
+        made = Communicator(f"pynccl{len(self.communicators)}", size, f"NCCL {version}".strip())
         self.communicators[_key(handle)] = made
 
 
 def _key(handle: Any) -> int:
     return int(getattr(handle, "value", handle) or 0)
+
+
+def _size(wrapper: Any, handle: Any) -> int:
+    """How many ranks the communicator has, or 0; `wrapper` is the framework's NCCLLibrary, `lib` NCCL's own."""
+    with contextlib.suppress(Exception):  # another version's names
+        count = ctypes.c_int()
+        if wrapper.lib.ncclCommCount(handle, ctypes.byref(count)) == 0:
+            return count.value
+    return 0
+
+
+def _version(wrapper: Any) -> str:
+    with contextlib.suppress(Exception):
+        return str(wrapper.ncclGetVersion())
+    return ""
 
 
 def knows(name: str) -> bool:
@@ -123,7 +139,7 @@ def _named(original: Callable[..., Any], library: Library) -> Any:
     def init(self: Any, world_size: int, *args: Any, **kwargs: Any) -> Any:
         communicator = original(self, world_size, *args, **kwargs)
         with contextlib.suppress(Exception):  # another version's names
-            library.add(communicator, world_size, self.ncclGetVersion())
+            library.add(communicator, world_size, _version(self))
         return communicator
 
     return init
@@ -163,8 +179,9 @@ def _collective(original: Callable[..., Any], names: tuple[str, int, int], libra
         if arguments is None:
             return original(*args, **kwargs)
         count, datatype, comm = arguments
-        group = library.communicator(comm)
-        with group.span(operation, datatype, count * (sent or group.size), count * (received or group.size)):
+        group = library.communicator(comm, args[0])
+        sizes = [count * (times or group.size) or None for times in (sent, received)] if count else [0, 0]
+        with group.span(operation, datatype, *sizes):
             return original(*args, **kwargs)
 
     return call
@@ -184,7 +201,7 @@ def _point_to_point(original: Callable[..., Any], method: str, library: Library)
             return original(*args, **kwargs)
         _before()
         count, datatype, comm = arguments
-        with library.communicator(comm).span(operation, datatype, count, count):
+        with library.communicator(comm, args[0]).span(operation, datatype, count, count):
             return original(*args, **kwargs)
 
     return call
@@ -207,18 +224,18 @@ def _group_end(original: Callable[..., Any], library: Library) -> Any:
     def end(self: Any) -> Any:
         library.open.depth = max(0, library.open.depth - 1)
         calls = [] if library.open.depth else library.open.take()
-        with _whole(library, calls):
+        with _whole(library, calls, self):
             return original(self)
 
     return end
 
 
-def _whole(library: Library, calls: list[tuple[str, Arguments]]) -> Any:
+def _whole(library: Library, calls: list[tuple[str, Arguments]], wrapper: Any) -> Any:
     if not calls:
         return NO_SPAN
     sends = [count for operation, (count, _, _) in calls if operation == "send"]
     receives = [count for operation, (count, _, _) in calls if operation == "recv"]
     _, datatype, comm = calls[0][1]
-    group = library.communicator(comm)
+    group = library.communicator(comm, wrapper)
     operation = "all_to_all" if len(sends) == len(receives) == group.size else "send" if sends else "recv"
     return group.span(operation, datatype, sum(sends), sum(receives))

@@ -153,6 +153,10 @@ class Window(Closing):
             # Another thread meant to have the window opened while it was.
             CALLS.ask(self._limit)
 
+    def _renew(self) -> None:
+        """Nobody has asked for its end, nor stops it."""
+        self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
+
     def leave(self) -> None:
         """The process ends, so a CUDA graph that is being captured is lost anyway."""
         self.holds = 0
@@ -165,7 +169,7 @@ class Window(Closing):
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
-        self._lock, self._done, self._asked, self._stopper = threading.RLock(), threading.Event(), "", None
+        self._renew()
         self._introduced = False
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
         if self.profiler is not None:

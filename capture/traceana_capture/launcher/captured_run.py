@@ -83,8 +83,8 @@ def capture(
                 label=label,
                 repeat=repeat,
                 folder=str(claim.folder),
-                started=_now(),
-                environment=_recorded(environment, claim.scratch),
+                started=now(),
+                environment=recorded(environment, claim.scratch),
                 job=job,
             )
             (claim.scratch / PLAN).write_bytes(msgspec.json.encode(plan))
@@ -133,7 +133,7 @@ def settle(
     """
     ordered = sorted(workers, key=lambda worker: (worker.rank, worker.pid))
     collected = collect(ordered, claim, asked, Status())
-    run = runfile.masked(_run_file(plan, ordered, collected, code, claim))
+    run = runfile.masked(run_file(plan, ordered, collected, code, claim))
     try:
         runfile.write(run, claim.folder, claim.scratch)
     except OSError as error:
@@ -148,7 +148,8 @@ def settle(
         say(f"traceana: the traces are in {claim.folder}", err=True)
 
 
-def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code: int, claim: Claim) -> runfile.RunFile:
+def run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code: int, claim: Claim) -> runfile.RunFile:
+    """What run.json says of these workers; moves NCCL's logs into the run."""
     options = plan.options
     return runfile.RunFile(
         label=plan.label,
@@ -156,7 +157,7 @@ def _run_file(plan: Plan, workers: Sequence[Worker], collected: Collected, code:
         argv=options.argv,
         host=socket.gethostname(),
         started=plan.started,
-        ended=_now(),
+        ended=now(),
         exit_code=code,
         world_size=max((worker.world_size for worker in workers), default=0),
         backend=_backend(options, collected),
@@ -201,22 +202,31 @@ def _report(run: runfile.RunFile, why: str, nobody: str) -> None:
         say(f"traceana: error: {run.backend.mismatch}", err=True)
     if not run.ranks:
         say(f"traceana: no rank appeared: {nobody}", err=True)
-    for rank in run.ranks:
-        if rank.outcome != "complete":
-            say(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
-    for said, ranks in early(run.ranks).items():
-        name = "rank" if len(ranks) == 1 else "ranks"
-        say(f"traceana: {name} {units.number_ranges(ranks)}: {said}", err=True)
+    report_ranks(run.ranks)
     if run.exit_code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
         say(f"traceana: the command {why} (exit code {run.exit_code}); its own words are above", err=True)
 
 
-def _recorded(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """Without what points into our scratch folder, which is gone when somebody reads this."""
+def report_ranks(ranks: Sequence[runfile.Rank]) -> None:
+    """Say on stderr which of them have no trace, or less of one than was asked for."""
+    for rank in ranks:
+        if rank.outcome != "complete":
+            say(f"traceana: no trace of rank {rank.rank}: {rank.reason}", err=True)
+    for said, numbers in early(ranks).items():
+        name = "rank" if len(numbers) == 1 else "ranks"
+        say(f"traceana: {name} {units.number_ranges(numbers)}: {said}", err=True)
+
+
+def recorded(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """What of the environment changes how a run communicates.
+
+    Without what points into our scratch folder, which is gone when somebody reads this.
+    """
     chosen = (name for name in sorted(environment) if name.startswith(RECORDED))
     return {name: environment[name] for name in chosen if not environment[name].startswith(str(scratch))}
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as run.json writes it."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat()

@@ -152,8 +152,8 @@ def _of_launch(folder: Path, job: Job) -> set[str]:
     for path in runfile.files(folder):
         part = runfile.read(path)
         if part.launch == job.launch and part.node != job.node:
-            kept |= {path.name, *(rank.file for rank in part.ranks if rank.file)}
-            kept |= {
-                name for rank in part.ranks for name in (f"nccl.rank{rank.rank}.log", f"paired.rank{rank.rank}.jsonl")
-            }
+            kept.add(path.name)
+            for rank in part.ranks:
+                # One that is being published is there before its part says so.
+                kept |= {f"rank{rank.rank}.json.gz", f"nccl.rank{rank.rank}.log", f"paired.rank{rank.rank}.jsonl"}
     return kept

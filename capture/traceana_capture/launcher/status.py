@@ -18,8 +18,8 @@ EVERY_S = 0.3
 class Status:
     """Says what changed since it last spoke."""
 
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+    def __init__(self, *, live: bool | None = None) -> None:
+        self._live = sys.stderr.isatty() if live is None else live
         self._states: dict[int, str] = {}
         self._next = 0.0
 

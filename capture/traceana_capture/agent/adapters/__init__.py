@@ -4,7 +4,7 @@ import functools
 import importlib.abc
 import importlib.machinery
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -25,21 +25,21 @@ def has_requests() -> bool:
 
 def watch_imports(triggers: Triggers, backend: str) -> None:
     """Wrap the frameworks' methods, and the functions that the triggers name, as their modules load."""
-    for name in triggers.modules & sys.modules.keys():
-        _when_loaded(sys.modules[name], triggers)
-    if optimizer.MODULE in sys.modules:
-        optimizer.wrap(sys.modules[optimizer.MODULE], triggers, backend)
-    sys.meta_path.insert(0, _Finder(triggers, backend))
+    finder = _Finder(triggers, backend)
+    for name, module in list(sys.modules.items()):
+        if finder.wraps(name):
+            _when_loaded(module, functools.partial(finder.wrap, module))
+    sys.meta_path.insert(0, finder)
 
 
-def _when_loaded(module: ModuleType, triggers: Triggers) -> None:
+def _when_loaded(module: ModuleType, wrap: Callable[[], None]) -> None:
     """Wrap the module's functions; one that imports torch itself is only being loaded now, and has none yet."""
     spec = module.__spec__
     if spec is not None and getattr(spec, "_initializing", False):
         spec.__class__ = _Loading
-        spec.__dict__["loaded"] = functools.partial(triggers.watch, module)
+        spec.__dict__["loaded"] = wrap
     else:
-        triggers.watch(module)
+        wrap()
 
 
 class _Loading(importlib.machinery.ModuleSpec):
@@ -60,10 +60,23 @@ class _Finder(importlib.abc.MetaPathFinder):
         self.backend = backend
         self.knows = (direct.knows, pynccl.knows, *(framework.knows for framework in FRAMEWORKS))
 
+    def wraps(self, name: str) -> bool:
+        """Whether there is something to wrap in the module of this name."""
+        return name in self.triggers.modules or any(knows(name) for knows in self.knows)
+
+    def wrap(self, module: ModuleType) -> None:
+        """Wrap what is to be wrapped in the module; raises Refusal where a backend cannot be chosen."""
+        try:
+            self._wrap(module)
+        except Refusal:
+            raise
+        except Exception as error:
+            sys.stderr.write(f"traceana: {module.__name__} is not as we know it, so calls may be missing: {error!r}\n")
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in self.triggers.modules and not any(knows(fullname) for knows in self.knows):
+        if not self.wraps(fullname):
             return None
         spec = self._found(fullname, path, target)
         loader: Any = spec.loader if spec is not None else None
@@ -74,14 +87,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            try:
-                self._wrap(module)
-            except Refusal:
-                raise
-            except Exception as error:
-                sys.stderr.write(
-                    f"traceana: {module.__name__} is not as we know it, so calls may be missing: {error!r}\n"
-                )
+            self.wrap(module)
 
         loader.exec_module = exec_module
         return spec
