@@ -16,10 +16,12 @@ from traceana.errors import TraceanaError
 from traceana.needs import need
 from traceana.plain import say
 from traceana_capture import runfile
-from traceana_capture.launcher.captured_run import Plan, now, recorded, report_ranks, run_file
+from traceana_capture.launcher.captured_run import recorded
+from traceana_capture.launcher.clock import now
 from traceana_capture.launcher.collect import collect
 from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.record import Plan, Record, report_ranks
 from traceana_capture.launcher.run_folder import Claim, claimed
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Roster, Worker
@@ -119,7 +121,7 @@ class _Run:
     def write(self, worker: Worker, code: int) -> tuple[runfile.Rank, ...]:
         """Publish what this rank recorded, and write its part of run.json, or all of it where it is the only one."""
         collected = collect([worker], self.claim, (), Status(live=False))
-        file = run_file(self.plan, [worker], collected, code, self.claim)
+        file = Record(self.plan, self.claim).run_file(1, [worker], collected, code, self.claim)
         runfile.write(
             dataclasses.replace(file, window=dataclasses.replace(file.window, duration_s=None)),
             self.claim.folder,

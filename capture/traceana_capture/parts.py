@@ -133,7 +133,7 @@ def _differences(parts: Sequence[FoundRun]) -> list[str]:
     """Settings and versions that all nodes should share, and do not."""
     found = []
     tables: tuple[tuple[str, Sequence[Mapping[str, object]]], ...] = (
-        ("the window's", [part.window for part in parts]),
+        ("the window's", [_asked_for(part.window) for part in parts]),
         ("the version of", [part.versions for part in parts]),
         ("NCCL's setting", [part.nccl.set for part in parts]),
         ("the variable", [_of_nccl(part.environment) for part in parts]),
@@ -144,6 +144,11 @@ def _differences(parts: Sequence[FoundRun]) -> list[str]:
             if len(values) > 1:
                 found.append(f"nodes differ in {what} {name}: {_each(values)}")
     return found
+
+
+def _asked_for(window: Texts) -> Texts:
+    """Without when it opened, which is each node's own."""
+    return {name: value for name, value in window.items() if name != "opened"}
 
 
 def _of_nccl(environment: Texts) -> Texts:

@@ -41,7 +41,10 @@ class Backend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """When the window was to open and close; durations in seconds, None where a block of code is the window."""
+    """When the window was to open and close; durations in seconds, None where a block of code is the window.
+
+    `number` counts the windows of one command from 1; `opened` is when the first rank began to record.
+    """
 
     delay_s: float
     duration_s: float | None
@@ -49,6 +52,8 @@ class Window:
     steps: int
     start_on: str | None
     step_on: str | None
+    number: int = 1
+    opened: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,8 @@ class RunFile:
 
     Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself. A part says which
     `node` it is of, which `launch` it shares with the others, and how many `launchers` there are, where that is known;
-    its `ranks` are those that were seen there.
+    its `ranks` are those that were seen there. While the command goes on, `exit_code` is None and `ended` is when the
+    file was written.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -115,7 +121,7 @@ class RunFile:
     host: str
     started: str
     ended: str
-    exit_code: int
+    exit_code: int | None
     world_size: int
     backend: Backend
     versions: dict[str, str]

@@ -36,7 +36,7 @@ def test_last_words_are_heard(tmp_path: Path) -> None:
     folder.mkdir()
     ranks = Ranks(folder)
     control = Control(str(folder / "control"))
-    control.connect(lambda _reason: None, lambda: None)
+    control.connect(lambda _order: None)
     control.send(event="hello", **HELLO)
     for number in range(100):
         control.send(event="recording", reason=f"reason {number}")
@@ -62,7 +62,7 @@ def test_who_is_not_accepted_yet_is_heard_too(tmp_path: Path) -> None:
 def test_a_forked_child_does_not_keep_the_connection_open(tmp_path: Path) -> None:
     ranks = Ranks(tmp_path)
     control = Control(str(tmp_path / "control"))
-    control.connect(lambda _reason: None, lambda: None)
+    control.connect(lambda _order: None)
     connection = control._socket
     assert connection is not None
     child = os.fork()

@@ -20,6 +20,10 @@ class Noted:
         self.asked = 0
         self.settings: dict[str, Any] = {}
         self.lone: list[bool] = []
+        self.number = 1
+
+    def awaits(self) -> bool:
+        return self.profiler is None and "close" not in self.events
 
     def is_delayed(self) -> bool:
         return False

@@ -91,9 +91,13 @@ class Said:
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
+        self.there = True
 
     def send(self, **message: Any) -> None:
         self.messages.append(message)
+
+    def is_connected(self) -> bool:
+        return self.there
 
 
 def test_no_window_opens_in_a_process_that_ends_and_it_says_what_it_waited_for(calls: Calls) -> None:
@@ -102,7 +106,8 @@ def test_no_window_opens_in_a_process_that_ends_and_it_says_what_it_waited_for(c
     waiting.waits_for = lambda: "no step came"
     waiting.leave()
     assert calls.over
-    assert control.messages == [{"event": "waiting", "reason": "the process ended while it waited: no step came"}]
+    said = {"window": 1, "event": "waiting", "reason": "the process ended while it waited: no step came"}
+    assert control.messages == [said]
 
 
 def test_a_program_by_itself_opens_only_where_the_launcher_is_there(calls: Calls) -> None:

@@ -44,6 +44,9 @@ def test_a_command_in_the_docs_has_options_that_there_are(page: str, command: st
     name, arguments = words[0], words[1:]
     found = root.get_command(click.Context(root), name)
     assert found is not None
+    if isinstance(found, click.Group):
+        found = found.get_command(click.Context(found), arguments[0])
+        assert found is not None
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
     asked = {word.partition("=")[0] for word in own if re.match(r"--?[A-Za-z]", word)}

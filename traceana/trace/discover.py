@@ -8,7 +8,7 @@ labels are `NAME.1`, `NAME.2`, … without a gap; a NAME that ends in a digit is
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def discover(paths: Sequence[Path]) -> Discovery:
         if inside.claims
     ]
     lone = {folder: files[0] for folder, (_, files) in folders.items() if len(files) == 1 and files[0] in named}
-    of_groups = [_runs(group, found, lone.get(group.parts[0].folder)) for group in joined(parts)]
+    several = frozenset(part.folder.parent for part in parts if part.manifest.window > 1)
+    of_groups = [_runs(group, found, lone.get(group.parts[0].folder), several) for group in joined(parts)]
     runs = [_with_named(run, named) for group in of_groups for run in group]
     passed_over = [reason for inside in found.values() for reason in _passed_over(inside)]
     if not runs:
@@ -128,14 +129,18 @@ def _in_order(found: Sequence[RunFiles]) -> list[RunFiles]:
     return ordered
 
 
-def _runs(group: Group, found: Mapping[Path, Contents], lone_file: Path | None) -> list[RunFiles]:
-    """A run for each window of the group."""
+def _runs(
+    group: Group, found: Mapping[Path, Contents], lone_file: Path | None, several: Container[Path]
+) -> list[RunFiles]:
+    """A run for each window of the group; below folders of `several` are the later windows of the same command."""
     claims = [claim for part in group.parts for claim in part.claims]
     inside = windows(claims)
     if inside is None:
         raise _same_rank(claims)
     manifest = _manifest(group)
     label = plain(manifest.label or _label(group, lone_file))
+    if manifest.window > 1 or group.folder in several:
+        label = f"{label} window {manifest.window}"
     return [_run(group, manifest, window, f"{label} {window.name}".strip(), found) for window in inside]
 
 
@@ -178,15 +183,22 @@ def _run(group: Group, manifest: Manifest, window: Window, side: str, found: Map
         perf_dumps=(*inside, *(path for path in beside(group.folder) if is_perf_dump(path))),
         manifest=manifest,
         root=group.parts[0].root,
-        notes=(*_notes(group, window), *manifest.notes),
+        notes=(*_notes(group, manifest, window), *manifest.notes),
     )
 
 
-def _notes(group: Group, window: Window) -> tuple[str, ...]:
+def _notes(group: Group, manifest: Manifest, window: Window) -> tuple[str, ...]:
     names = ", ".join(plain(part.folder) for part in group.parts)
     joined_note = f"the folders {names} are parts of one run, by their ranks and world size"
     window_note = f"the folder holds several windows of its ranks; this is {plain(window.name)}"
-    return tuple(note for note, is_so in ((joined_note, len(group.parts) > 1), (window_note, window.name)) if is_so)
+    opened = f", opened at {plain(manifest.opened[:19])} UTC" if manifest.opened else ""
+    number_note = f"this is window {manifest.window} of its command{opened}; each window is a run by itself here"
+    all_notes = (
+        (joined_note, len(group.parts) > 1),
+        (window_note, bool(window.name)),
+        (number_note, manifest.window > 1),
+    )
+    return tuple(note for note, is_so in all_notes if is_so)
 
 
 def _host(claim: Claim, part: Part, folder_name: str | None) -> str | None:

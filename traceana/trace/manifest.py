@@ -23,6 +23,10 @@ class Manifest:
     hosts: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What is to be said of nodes' parts, and of windows that ended before what they were to record was over."""
+    window: int = 1
+    """Which of the windows of one command this is, from 1."""
+    opened: str | None = None
+    """When the first rank began to record, in ISO 8601."""
     setup: Setup | None = None
 
 
@@ -30,7 +34,10 @@ def read_manifest(*folders: Path) -> Manifest:
     """Read run.json, or the parts that nodes left of it, in the folders of a run; nothing makes an empty manifest."""
     found = [runfile.read(file) for folder in folders for file in runfile.files(folder)]
     run = parts.join(found)
+    number, opened = run.window.get("number"), run.window.get("opened")
     return Manifest(
+        window=number if isinstance(number, int) and number > 0 else 1,
+        opened=opened if isinstance(opened, str) else None,
         label=run.label,
         repeat=run.repeat,
         versions={name: version for name, version in run.versions.items() if version},

@@ -29,7 +29,7 @@ UNBOUNDED: dict[str, Any] = {
 class Told(Control):
     """The launcher's end of the control socket where there is no launcher: each message is given to `note`."""
 
-    def __init__(self, note: Callable[[bytes], None]) -> None:
+    def __init__(self, note: Callable[[bytes], object]) -> None:
         super().__init__("")
         self.note = note
 
@@ -74,7 +74,7 @@ class Block(Window):
         self._become(State.OVER)
 
 
-def prepared(note: Callable[[bytes], None]) -> Block:
+def prepared(note: Callable[[bytes], object]) -> Block:
     """A block's window, whose messages are given to `note`, and all that notes the program's calls; once a process."""
     import torch
     import torch.distributed as dist

@@ -82,6 +82,8 @@ class Calls:
         self.routed = False
         # Collectives with a payload that came, and before which one the window is asked.
         self.seen, self.unasked = 0, NEVER
+        # Calls that c10d knows nothing of, counted from the start, also while nobody asks.
+        self.direct = 0
         self.before: Callable[[], None] = lambda: None
         # Has c10d's collectives come here: whether somebody wants to know of them, and whether another may carry them.
         self.tap: Callable[[bool, bool], None] = lambda *_: None
@@ -115,6 +117,11 @@ class Calls:
             self.before()
         self.seen += 1
 
+    def come_directly(self) -> None:
+        """A collective comes that c10d does not carry."""
+        self.come()
+        self.direct += 1
+
     def uncount(self) -> None:
         """What came was no collective of the program's work."""
         self.seen -= 1
@@ -135,12 +142,20 @@ class Calls:
         self.listen()
 
     def finish(self) -> None:
-        """There will be no window any more: note nothing, and keep nothing and no process group alive."""
+        """There will be no window any more: note nothing, and keep nothing."""
         self.recording, self.over = False, True
-        self.ask(NEVER)
-        self.calls, self.host, self.graphs, self.steps, self.places = {}, [], [], [], []
-        self._numbers = itertools.count()
+        self.rest()
+        self.graphs = []
         MODULES.clear()
+
+    def rest(self) -> None:
+        """A window is over, and none is awaited: nobody asks, and no process group is kept alive.
+
+        What CUDA graphs hold stays, for their replays in a later window.
+        """
+        self.ask(NEVER)
+        self.calls, self.host, self.steps, self.places = {}, [], [], []
+        self._numbers = itertools.count()
         forget_groups()
 
     def note(self, call: Call, begin: int, *, begun: bool) -> None:

@@ -25,22 +25,29 @@ STUCK = "its main thread did not come back from a call within {:.0f} s; --all-th
 
 
 class State(Enum):
-    """Where a window stands. It goes from one to the next, back from OPENING to WAITING, and from any to OVER."""
+    """Where a window stands.
+
+    It goes from one to the next, back from OPENING to WAITING, and from any to OVER; from RESTING also to WAITING,
+    when the launcher orders the next window.
+    """
 
     WAITING = auto()
     OPENING = auto()
     RECORDING = auto()
     EXPORTING = auto()
+    RESTING = auto()
     OVER = auto()
 
 
 class Closing:
-    """The state of a window, and its way from RECORDING to OVER."""
+    """The state of a window, and its way from RECORDING to RESTING or OVER."""
 
     def __init__(self, settings: dict[str, Any], control: Control) -> None:
         self.settings = settings
         self.control = control
         self.state = State.WAITING
+        # Which window of this process it is.
+        self.number = 1
         self.profiler: Any = None
         self.holds = 0
         # What of the steps that were asked for is not recorded.
@@ -57,10 +64,19 @@ class Closing:
         """Change the state, which nothing else does, and what follows from it for the calls."""
         self.state = state
         CALLS.recording, CALLS.over = state is State.RECORDING, state in (State.EXPORTING, State.OVER)
-        if state is State.OVER:
-            CALLS.finish()
+        if state in (State.RESTING, State.OVER):
+            CALLS.rest() if state is State.RESTING else CALLS.finish()
             PAIRS.measured.clear()
             sigterm.release()
+
+    def _after(self) -> State:
+        """What follows a window: ranks pair in one window only, and nobody orders another where nobody listens."""
+        once = self.settings.get("paired") or not self.control.is_connected()
+        return State.OVER if once else State.RESTING
+
+    def say(self, **message: Any) -> None:
+        """Tell the launcher of this window."""
+        self.control.send(window=self.number, **message)
 
     def _is(self, state: State) -> bool:
         """A call, because another thread or a signal changes the state between two looks at it."""
@@ -112,7 +128,7 @@ class Closing:
         while not self._done.wait(bounds.LOOK_S) and (self._stopper is not None or time.monotonic() < end):
             pass
         if self._stopper is None:
-            self.control.send(event="failed", reason=f"{reason}, and {STUCK.format(PATIENCE_S)}")
+            self.say(event="failed", reason=f"{reason}, and {STUCK.format(PATIENCE_S)}")
 
     def _may_stop(self) -> bool:
         return not self.holds and self._owner in (None, threading.get_ident())
@@ -125,11 +141,11 @@ class Closing:
             lasted_s = time.monotonic() - self._began
             self._become(State.EXPORTING)
             try:
-                self.control.send(event="exporting")
-                done = export(self.profiler, self._mark.path.with_suffix(".json"), reason)
-                self.control.send(**done, lasted_s=lasted_s, still_to_come=self.still_to_come())
+                self.say(event="exporting")
+                done = export(self.profiler, self._mark.path.with_suffix(f".{self.number}.json"), reason)
+                self.say(**done, lasted_s=lasted_s, still_to_come=self.still_to_come())
             finally:
                 self.profiler = None
                 self._mark.unset()
-                self._become(State.OVER)
+                self._become(self._after())
                 self._done.set()

@@ -15,26 +15,29 @@ class Control:
         self.path = path
         self._socket: socket.socket | None = None
 
-    def connect(self, on_flush: Callable[[str], None], on_end: Callable[[], None]) -> bool:
-        """Connect and listen; any line asks for a flush, and the launcher's end for that and the end of all.
-
-        False where the launcher is gone.
-        """
+    def connect(self, on_order: Callable[[dict[str, Any]], None]) -> bool:
+        """Connect, and have the launcher's orders come to `on_order`; its end is one to end. False where it is gone."""
         if self._socket is None:
             self._socket = connected(self.path)
             if self._socket is not None:
-                arguments = (self._socket, on_flush, on_end)
-                threading.Thread(target=self._listen, args=arguments, daemon=True).start()
+                threading.Thread(target=self._listen, args=(self._socket, on_order), daemon=True).start()
         return self._socket is not None
 
-    def _listen(self, connection: socket.socket, on_flush: Callable[[str], None], on_end: Callable[[], None]) -> None:
+    def is_connected(self) -> bool:
+        """Whether the launcher was there when something was last said."""
+        return self._socket is not None
+
+    def _listen(self, connection: socket.socket, on_order: Callable[[dict[str, Any]], None]) -> None:
         try:
-            while connection.recv(64):
-                on_flush("the launcher asked for it")
-        except OSError:
+            # A file of the socket's would keep it open when a forked child closes it.
+            said = b""
+            while piece := connection.recv(4096):
+                *lines, said = (said + piece).split(b"\n")
+                for line in lines:
+                    on_order(json.loads(line))
+        except (OSError, ValueError):
             return
-        on_flush("the launcher is gone")
-        on_end()
+        on_order({"do": "end"})
 
     def send(self, **message: Any) -> None:
         """Send one message with this process's id."""

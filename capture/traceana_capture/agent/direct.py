@@ -107,7 +107,7 @@ def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or CALLS.inside.call:
             return original(*args, **kwargs)
-        CALLS.come()
+        CALLS.come_directly()
         span = noted(args, kwargs) if CALLS.recording or CALLS.capturing else None
         if span is None:
             return original(*args, **kwargs)
@@ -146,7 +146,7 @@ class Operator(torch._ops.OpOverloadPacket):
         """Call the operator, with a span around it while the window is open."""
         if torch.compiler.is_compiling():
             return super().__call__(*args, **kwargs)
-        CALLS.come()
+        CALLS.come_directly()
         if not (CALLS.recording or CALLS.capturing):
             return super().__call__(*args, **kwargs)
         with _span_of(self, args, kwargs):

@@ -51,6 +51,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     from traceana_capture.agent import adapters, c10d, direct, exits, gives_way, group_names, kills, presence, sigterm
     from traceana_capture.agent.call_notes import CALLS
     from traceana_capture.agent.control import Control
+    from traceana_capture.agent.orders import Orders
     from traceana_capture.agent.paired import PAIRS
     from traceana_capture.agent.triggers import Triggers
     from traceana_capture.agent.window import Window
@@ -71,7 +72,7 @@ def _prepare(settings: dict[str, Any]) -> None:
     c10d.watch_c10d()
     direct.watch_symmetric_memory()
     group_names.watch_meshes()
-    presence.say_hello_after_init(control, window)
+    presence.say_hello_after_init(control, window, Orders(triggers, control).take)
     PAIRS.choose(settings["paired"])
     PAIRS.held = window.held
     adapters.watch_imports(triggers, settings["backend"])

@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,11 +18,14 @@ from traceana_capture.agent.window import Window
 FRAMEWORKS = {"sglang", "vllm", "diffusers"}
 
 
-def say_hello_after_init(control: Control, window: Window) -> None:
-    """Tell the launcher of the rank when its process group is there, or when a program by itself reaches its work."""
+def say_hello_after_init(control: Control, window: Window, take: Callable[[dict[str, Any]], None]) -> None:
+    """Tell the launcher of the rank when its process group is there, or when a program by itself reaches its work.
+
+    Its orders come to `take`.
+    """
 
     def hello() -> bool:
-        if not control.connect(window.close, window.retire):
+        if not control.connect(take):
             return False
         control.send(event="hello", host=socket.gethostname(), versions=versions(), **rank.facts())
         sigterm.watch(window.close)

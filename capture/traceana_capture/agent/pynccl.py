@@ -148,7 +148,7 @@ def _named(original: Callable[..., Any], library: Library) -> Any:
 def _before() -> None:
     """A collective comes, unless it is how a call of c10d is carried, which came already."""
     if not CALLS.inside.call:
-        CALLS.come()
+        CALLS.come_directly()
 
 
 def _reader(original: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Arguments | None]:

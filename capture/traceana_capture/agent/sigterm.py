@@ -17,7 +17,11 @@ def watch(close: Callable[[str], None]) -> None:
     """Take SIGTERM if the program left it alone; a handler that it sets later replaces ours."""
     global _pipe
     main = threading.current_thread() is threading.main_thread()
-    if not main or _pipe is not None or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if not main or signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, _handled_by_the_thread):
+        return
+    if _pipe is not None:
+        # The thread of an earlier window waits still; what another thread restored, Python does not know of.
+        signal.signal(signal.SIGTERM, _handled_by_the_thread)
         return
     _pipe = socket.socketpair()
     _pipe[1].setblocking(False)

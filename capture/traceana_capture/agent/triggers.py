@@ -1,4 +1,4 @@
-"""Decides when the window opens and closes: a request, a collective, a named function, or a count of steps."""
+"""Decides when a window opens and closes: a request, a collective, a named function, or a count of steps."""
 
 import functools
 import inspect
@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+from traceana_capture.agent import issued
 from traceana_capture.agent.call_notes import CALLS, NEVER
 from traceana_capture.agent.waiting import missing
 from traceana_capture.agent.window import Window
@@ -32,6 +33,17 @@ class Spans:
             CALLS.steps.append((number, thread, began, time.time_ns()))
 
 
+class Place(NamedTuple):
+    """How far the program is: works reached (requests, pipelines, optimizer's steps), steps begun, collectives issued.
+
+    All ranks of a program count alike, so that a window that is ordered for a place opens on all at the same moment.
+    """
+
+    works: int = 0
+    steps: int = 0
+    collectives: int = 0
+
+
 class Triggers:
     """What the program reports to.
 
@@ -49,6 +61,9 @@ class Triggers:
         self.started = not self.start_on
         self._seen = 0
         self._recorded = 0
+        self._works = self._begun = 0
+        # Where a window that was ordered opens.
+        self._from = Place()
         self._spans = Spans()
         window.waits_for, window.still_to_come = self.waits_for, self.still_to_come
 
@@ -57,8 +72,23 @@ class Triggers:
 
         A `lone` program needs no torch.distributed for that.
         """
-        if self.started and not self.counts:
+        self._works += 1
+        if self.started and not self.counts and self._works >= self._from.works:
             self.window.open(lone=lone)
+
+    def place(self) -> Place:
+        """How far the program is."""
+        return Place(self._works, self._begun, issued.collectives())
+
+    def order(self, number: int, place: Place, bounds: dict[str, Any]) -> None:
+        """Open the next window at this place, or at the first moment after it."""
+        if not self.window.may_be_ordered():
+            self.window.refuse(number)
+            return
+        self.steps, self._recorded, self._from = int(bounds["steps"]), 0, place
+        self.counts = bool(self.step_on or self.warmup or self.steps)
+        self.window.order(number, bounds | {"delay_s": 0.0})
+        self.listen()
 
     def waits_for(self) -> str:
         """What did not come, and what to ask for instead."""
@@ -72,18 +102,22 @@ class Triggers:
     def listen(self) -> None:
         """Have collectives come from now on if the next one opens the window."""
         if not CALLS.recording:
-            CALLS.ask(0 if self._collectives_open() and not CALLS.over else NEVER)
+            CALLS.ask(0 if self._collectives_open() and self.window.awaits() else NEVER)
 
     def _collectives_open(self) -> bool:
         """Whether they are the work of a program that has no requests, or in its optimizer's next step."""
-        return self.started and not self.step_on and self._seen >= self.warmup and not self.has_requests()
+        # A window that is ordered opens with what the program has been seen to do.
+        other = self.window.number > 1 and (self._works or self._begun)
+        ready = self.started and not self.step_on and self._seen >= self.warmup
+        return bool(ready and not other and not self.has_requests())
 
     def collective(self) -> None:
         """A collective comes that was asked for."""
         if self.window.profiler is not None:
             self.window.collective()
         elif self._collectives_open():
-            self.window.open()
+            if self.window.number == 1 or issued.collectives() >= self._from.collectives:
+                self.window.open()
         else:
             self.listen()
 
@@ -109,7 +143,8 @@ class Triggers:
 
     def begin_step(self, *, lone: bool = True) -> None:
         """A step begins; opens the window after the warm-up."""
-        if self.counts and self.started and self._seen >= self.warmup:
+        self._begun += 1
+        if self.counts and self.started and self._seen >= self.warmup and self._begun >= self._from.steps:
             self.window.open(lone=lone)
 
     def end_step(self) -> None:

@@ -1,4 +1,4 @@
-"""The one profiler window of a rank: opened once, closed once, exported as plain JSON beside its final place."""
+"""A rank's profiler window: opened, closed, exported as plain JSON beside its final place; and then the next one."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from traceana_capture.agent import bounds, delay, profiler, rank
+from traceana_capture.agent import bounds, delay, profiler, rank, sigterm
 from traceana_capture.agent.call_notes import CALLS, NEVER
 from traceana_capture.agent.closing import Closing, State
 from traceana_capture.agent.control import Control
@@ -17,7 +17,7 @@ LIMIT = "--max-collectives were recorded"
 
 
 class Window(Closing):
-    """Records from `open` to `close`; both do nothing the second time."""
+    """Records from `open` to `close`; both do nothing the second time, until the next window is ordered."""
 
     def __init__(self, settings: dict[str, Any], control: Control) -> None:
         super().__init__(settings, control)
@@ -28,6 +28,8 @@ class Window(Closing):
         self._warm = self._in_the_way = self._lone = self._introduced = False
         self._due = 0.0
         self._limit = NEVER
+        self._first = settings
+        self._gone = "it has one window only"
 
     def warm_up(self) -> None:
         """Pay for the profiler's first start, which takes seconds, before the window; waits for CUDA's own start."""
@@ -35,9 +37,9 @@ class Window(Closing):
         if self._warm or busy or not profiler.cuda_is_settled() or not self._chosen():
             return
         self._warm = True
-        self.control.send(event="warming up")
+        self.say(event="warming up")
         profiler.warm_up(self.settings)
-        self.control.send(event="waiting")
+        self.say(event="waiting")
 
     def open(self, *, lone: bool = False) -> None:
         """Start recording, unless the delay, counted from the first call, is not over.
@@ -66,7 +68,38 @@ class Window(Closing):
         profiler.end_anyway()
         self._mark.unset()
         self._become(State.OVER)
-        self.control.send(event="failed", reason=reason)
+        self.say(event="failed", reason=reason)
+
+    def may_be_ordered(self) -> bool:
+        """Whether the next window may be: none is open, and none is to come for good."""
+        with self._lock:
+            return self._is(State.RESTING) or self._is(State.WAITING)
+
+    def order(self, number: int, bounds: dict[str, Any]) -> None:
+        """Wait for the moment to open the window of this number, with these bounds."""
+        with self._lock:
+            self.number, self.settings = number, self.settings | bounds
+            self._due, self._asked, self._stopper, self._done = 0.0, "", None, threading.Event()
+            self._become(State.WAITING)
+        self.say(event="waiting")
+
+    def refuse(self, number: int) -> None:
+        """Say that this process does not take part in the window of this number."""
+        reason = self._gone if self._is(State.OVER) else "the window before it was still open"
+        self.control.send(window=number, event="failed", reason=reason)
+
+    def cancel(self) -> None:
+        """Wait no more."""
+        with self._lock:
+            waited = self._is(State.WAITING)
+            if waited:
+                self._become(self._after())
+        if waited:
+            self.say(event="closed", reason="it was closed before it opened")
+
+    def awaits(self) -> bool:
+        """Whether it is still to open."""
+        return self._is(State.WAITING)
 
     def is_delayed(self) -> bool:
         """Whether it would open but for the delay."""
@@ -74,14 +107,14 @@ class Window(Closing):
 
     def retire(self) -> None:
         """There is nobody to record for."""
-        if self._is(State.WAITING):
+        if self._is(State.WAITING) or self._is(State.RESTING):
             self._become(State.OVER)
 
     def _open(self) -> None:
         if torch.autograd.profiler._is_profiler_enabled:
             if not self._in_the_way:
                 self._in_the_way = True
-                self.control.send(event="waiting", reason="the program's own profiler was running")
+                self.say(event="waiting", reason="the program's own profiler was running")
             return
         self.warm_up()
         if not self._due:
@@ -106,13 +139,14 @@ class Window(Closing):
         self._owner = None if everywhere else threading.get_ident()
         if main:
             signal.signal(delay.WAKE, lambda *_: self.check())
+            sigterm.watch(self.close)
         session = profiler.of_profiler(self.settings, all_threads=everywhere)
         profiler.start(session)
         CALLS.since, self._began = time.time_ns(), time.monotonic()
         self._limit = CALLS.seen + self.settings["max_collectives"]
         CALLS.ask(self._limit)
         self._mark.set()
-        self.control.send(event="recording", gpu=profiler.gpu())
+        self.say(event="recording", gpu=profiler.gpu(), time=time.time())
         self.profiler = session
         # From here on the window may be closed at any moment, by a signal that the main thread gets.
         self._become(State.RECORDING)
@@ -124,8 +158,9 @@ class Window(Closing):
             return False
         ranks = self.settings["ranks"]
         if ranks and rank.facts()["rank"] not in ranks:
+            self._gone = "not among --ranks"
             self._become(State.OVER)
-            self.control.send(event="left out", reason="not among --ranks")
+            self.say(event="left out", reason=self._gone)
         return not self._is(State.OVER)
 
     def _is_alone(self) -> bool:
@@ -161,16 +196,19 @@ class Window(Closing):
         """The process ends, so a CUDA graph that is being captured is lost anyway."""
         self.holds = 0
         self.close("the process ended")
-        if self._is(State.WAITING):
+        if self._is(State.RESTING):
+            self._become(State.OVER)
+        elif self._is(State.WAITING):
             # A delay must not end in an interpreter that does.
             self._become(State.OVER)
             if not self._in_the_way:
-                self.control.send(event="waiting", reason=f"the process ended while it waited: {self.waits_for()}")
+                self.say(event="waiting", reason=f"the process ended while it waited: {self.waits_for()}")
 
     def forget(self) -> None:
         """In a forked child: the parent's session is not ours to stop, and its lock may be held by nobody here."""
         self._renew()
         self._introduced = False
+        self.number, self.settings = 1, self._first
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
         if self.profiler is not None:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Publishes what the ranks left in the scratch folder, several at once, and says what became of each."""
 
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from traceana_capture.parts import NEVER_APPEARED
 from traceana_capture.runfile import Rank
 
 POLL_S = 0.1
+INTERRUPTED = "interrupted while it was compressed"
 # What publishing takes of memory, over the size of the trace: seen with 80 MB.
 MEMORY_PER_BYTE = 8
 # Made before threads come: the first two that decode a type at once crash msgspec 0.22.
@@ -39,9 +41,18 @@ def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], statu
     """Publish the traces of `workers`, which come sorted by rank; a signal in `asked` gives up what is not done."""
     with ThreadPoolExecutor(_at_once(claim)) as pool:
         outcomes = list(pool.map(lambda worker: _outcome(worker, workers, claim, asked, status), workers))
-    for file in claim.scratch.glob("[0-9]*.*"):
-        # What could not be published may have filled the disk, and run.json still needs room.
-        file.unlink()
+    for worker in workers:
+        _remove(worker, claim)
+    return _collected(workers, outcomes, claim)
+
+
+def so_far(workers: Sequence[Worker], claim: Claim) -> Collected:
+    """What is published of a window, while the command goes on; the others are missing as yet."""
+    outcomes = [worker.outcome or worker.reason or f"not there yet: {worker.state}" for worker in workers]
+    return _collected(workers, outcomes, claim)
+
+
+def _collected(workers: Sequence[Worker], outcomes: Sequence[Published | str], claim: Claim) -> Collected:
     ranks = [_entry(worker, outcome) for worker, outcome in zip(workers, outcomes, strict=True)]
     world_size = max((worker.world_size for worker in workers), default=0)
     # Ranks of other nodes are their launchers' to know.
@@ -66,23 +77,54 @@ def _outcome(
     """The published trace, or why there is none."""
     if worker.trace is None:
         return worker.reason or f"the process ended while {worker.state}, before its export"
+    if worker.outcome is not None:
+        return worker.outcome
     first = next(other for other in workers if other.rank == worker.rank and other.trace is not None)
     if first is not worker:
         return f"process {first.pid} was rank {worker.rank} too, and its trace is kept; capture one run at a time"
     status.say([worker.rank], "compressing")
-    outcome = _publish(worker, claim, asked)
+    outcome = publish(worker, claim, asked)
     status.say([worker.rank], outcome if isinstance(outcome, str) else f"done, {units.size(outcome.size)}")
     return outcome
 
 
-def _publish(worker: Worker, claim: Claim, asked: Sequence[int]) -> Published | str:
+def remember(worker: Worker, scratch: Path) -> None:
+    """Take in what came of publishing this trace, where a launcher that was killed had tried that."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        worker.outcome = _OUTCOME.decode(_outcome_file(worker, scratch).read_bytes())
+
+
+def _outcome_file(worker: Worker, scratch: Path) -> Path:
+    return scratch / f"outcome.{worker.pid}.{worker.window}.json"
+
+
+def publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int = 0) -> Published | str:
+    """Publish a trace once and for all, with what came of it kept; one that was interrupted may be tried again."""
+    outcome = _publish(worker, claim, asked, nice)
+    if outcome != INTERRUPTED:
+        _remove(worker, claim)
+        worker.outcome = outcome
+        with contextlib.suppress(OSError):
+            _outcome_file(worker, claim.scratch).write_bytes(msgspec.json.encode(outcome))
+    return outcome
+
+
+def _remove(worker: Worker, claim: Claim) -> None:
+    """What could not be published may have filled the disk, and run.json still needs room."""
+    for file in claim.scratch.glob(f"{worker.pid}.{worker.window}.*"):
+        file.unlink()
+
+
+def _publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int) -> Published | str:
     """In a process of its own: it takes several times the trace's size of memory, and may be killed for it."""
-    source, target = claim.scratch / f"{worker.pid}.json", claim.folder / _file(worker)
+    source, target = claim.scratch / f"{worker.pid}.{worker.window}.json", claim.folder / _file(worker)
     argv = [sys.executable, "-m", "traceana_capture.launcher.publish", str(source), str(target)]
     # The run's variable lets the guard find it.
     environment = {**os.environ, "TRACEANA_CAPTURE": json.dumps({"workdir": str(claim.scratch)})}
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(argv, env=environment, stdin=nowhere, stdout=pipe, start_new_session=True)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
     output: bytes | None = None
     while output is None:
         try:
@@ -91,7 +133,7 @@ def _publish(worker: Worker, claim: Claim, asked: Sequence[int]) -> Published | 
             if asked:
                 process.kill()
     if asked and process.returncode:
-        return "interrupted while it was compressed"
+        return INTERRUPTED
     if process.returncode:
         return f"the process that compressed it ended with {process.returncode}; is there enough memory?"
     outcome = _OUTCOME.decode(output)

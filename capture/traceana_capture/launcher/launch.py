@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -58,11 +58,21 @@ def guarded(claim: Claim) -> Iterator[subprocess.Popen[bytes]]:
 class Launch:
     """One run of the command."""
 
-    def __init__(self, options: Options, claim: Claim, ranks: Ranks, asked: list[int], status: Status) -> None:
+    def __init__(
+        self,
+        options: Options,
+        claim: Claim,
+        ranks: Ranks,
+        asked: list[int],
+        status: Status,
+        looks: Sequence[Callable[[], None]],
+    ) -> None:
         self.options = options
         self.claim = claim
         self.ranks = ranks
         self.status = status
+        # Called now and then while the command runs.
+        self._looks = looks
         self._asked = asked
         self._session: int | None = None
         self._watch_processes = Watch(self._processes)
@@ -96,7 +106,9 @@ class Launch:
         deadline = time.monotonic() + (self.options.timeout_s or float("inf"))
         flushed = False
         while process.poll() is None:
-            self.status.show(self.ranks.workers.values())
+            self.status.show(self.ranks.now())
+            for look in self._looks:
+                look()
             if not self.ranks.workers:
                 self._watch_processes.look()
             if self._asked:
@@ -116,7 +128,7 @@ class Launch:
         self.ranks.flush()
         limit = time.monotonic() + FLUSH_GRACE_S
         while self.ranks.busy() and time.monotonic() < limit and not self._asked:
-            self.status.show(self.ranks.workers.values())
+            self.status.show(self.ranks.now())
             time.sleep(0.02)
 
     def _clear(self, session: int, guard: int) -> None:

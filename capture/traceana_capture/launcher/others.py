@@ -55,6 +55,19 @@ def _of_jobs(folder: Path) -> Iterator[Path]:
     return folder.parent.glob(f".{folder.name}@*.scratch")
 
 
+def scratches(folder: Path) -> list[Path]:
+    """Scratch folders of all launchers that may be at this run."""
+    return [path for path in (folder.parent / scratch_name(folder.name, None), *_of_jobs(folder)) if path.is_dir()]
+
+
+def of_job(folder: Path, own: Path, job: Job | None) -> list[Path]:
+    """Scratch folders of the other launchers of this job that are at this run now."""
+    if job is None:
+        return []
+    launches = {scratch: _launch(scratch) for scratch in sorted(_of_jobs(folder)) if scratch != own}
+    return [scratch for scratch, other in launches.items() if other is not None and _belong_together(job, other)]
+
+
 def _belong_together(job: Job, other: Job) -> bool:
     return other.launch == job.launch and (not job.seat or other.seat != job.seat)
 

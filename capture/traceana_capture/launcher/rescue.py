@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from traceana_capture.launcher.captured_run import PLAN, Plan, settle
+from traceana_capture.launcher.captured_run import settle
+from traceana_capture.launcher.collect import remember
+from traceana_capture.launcher.record import PLAN, Plan, Record
 from traceana_capture.launcher.run_folder import Claim
 from traceana_capture.launcher.workers import Roster
 
@@ -23,12 +25,14 @@ def rescue(scratch: Path) -> None:
             # The launcher may have been killed while it wrote the last one.
             with contextlib.suppress(ValueError):
                 roster.note(line)
-    for worker in roster.workers.values():
+    for worker in [worker for window in roster.windows.values() for worker in window.values()]:
         # A rank writes this file last.
-        if worker.trace is None and (scratch / f"{worker.pid}.calls").exists():
-            worker.trace, worker.reason = str(scratch / f"{worker.pid}.json"), "traceana was killed"
+        trace = scratch / f"{worker.pid}.{worker.window}.json"
+        if worker.trace is None and trace.with_suffix(".calls").exists():
+            worker.trace, worker.reason = str(trace), "traceana was killed"
+        remember(worker, scratch)
     claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
-    settle(plan, claim, roster.workers.values(), EXIT_CODE, (), "was ended, because traceana was killed")
+    settle(Record(plan, claim), roster.windows, EXIT_CODE, (), "was ended, because traceana was killed")
 
 
 if __name__ == "__main__":

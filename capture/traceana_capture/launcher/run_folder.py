@@ -19,6 +19,7 @@ from traceana_capture.launcher.others import ADVICE, LOCK, refuse_strangers, scr
 # Another launcher tries the lock for a moment, to see whether somebody lives here.
 _TRIES, _TRY_S = 5, 0.05
 RUN_FILE = re.compile(r"run(?:\.[\w.-]+)?\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
+WINDOW = re.compile(r"window[1-9]\d*")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,25 @@ class Claim:
     shared: bool = False
     job: Job | None = None
 
+    def of_window(self, number: int) -> "Claim":
+        """The claim of this window, whose folder is there then; the first has the run's own. Raises OSError."""
+        if number == 1:
+            return self
+        folder = self.folder / window_name(number)
+        _make_folder(folder, self.shared)
+        return dataclasses.replace(self, folder=folder)
+
     def close_to_others(self) -> None:
         """Leave the run's files to their owner alone, unless they are shared: they may hold what a prompt said."""
-        for path in _earlier(self.folder) if not self.shared else ():
+        for path in files_of_run(self.folder) if not self.shared else ():
             with contextlib.suppress(OSError):
                 if not path.is_symlink():
                     path.chmod(0o600)
+
+
+def window_name(number: int) -> str:
+    """The name of a later window's folder, in the run's."""
+    return f"window{number}"
 
 
 def run_name(label: str, repeat: int | None) -> str:
@@ -134,6 +148,10 @@ def _remove_earlier(folder: Path, force: bool, job: Job | None) -> None:
     for path in _earlier(folder, job):
         # Another launcher of the job may be at it too.
         path.unlink(missing_ok=True)
+    for window in _windows(folder):
+        # One that holds something else stays.
+        with contextlib.suppress(OSError):
+            window.rmdir()
 
 
 def _earlier(folder: Path, job: Job | None = None) -> list[Path]:
@@ -141,19 +159,28 @@ def _earlier(folder: Path, job: Job | None = None) -> list[Path]:
 
     Except where a launcher failed at once, which a unique number of the launch tells.
     """
-    found = [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]
-    kept = _of_launch(folder, job) if job is not None and job.unique else set()
-    return [path for path in found if path.name not in kept]
+    folders = (folder, *_windows(folder))
+    kept = set().union(*(_of_launch(each, job) for each in folders)) if job is not None and job.unique else set()
+    return [path for each in folders for path in files_of_run(each) if path not in kept]
 
 
-def _of_launch(folder: Path, job: Job) -> set[str]:
-    """Names of the files that other launchers of this very job have left."""
-    kept: set[str] = set()
+def files_of_run(folder: Path) -> list[Path]:
+    """Those that capture leaves in the folder of one window."""
+    return [path for path in folder.iterdir() if RUN_FILE.fullmatch(path.name)]
+
+
+def _windows(folder: Path) -> list[Path]:
+    found = (path for path in folder.iterdir() if WINDOW.fullmatch(path.name))
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
+
+
+def _of_launch(folder: Path, job: Job) -> set[Path]:
+    """The files that other launchers of this very job have left."""
+    kept: set[Path] = set()
     for path in runfile.files(folder):
         part = runfile.read(path)
         if part.launch == job.launch and part.node != job.node:
-            kept.add(path.name)
-            for rank in part.ranks:
-                # One that is being published is there before its part says so.
-                kept |= {f"rank{rank.rank}.json.gz", f"nccl.rank{rank.rank}.log", f"paired.rank{rank.rank}.jsonl"}
+            # One that is being published is there before its part says so.
+            names = ("rank{}.json.gz", "nccl.rank{}.log", "paired.rank{}.jsonl")
+            kept |= {path, *(folder / name.format(rank.rank) for rank in part.ranks for name in names)}
     return kept

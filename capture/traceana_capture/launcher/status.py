@@ -20,7 +20,7 @@ class Status:
 
     def __init__(self, *, live: bool | None = None) -> None:
         self._live = sys.stderr.isatty() if live is None else live
-        self._states: dict[int, str] = {}
+        self._states: dict[int, tuple[int, str]] = {}
         self._next = 0.0
 
     def show(self, workers: Iterable[Worker]) -> None:
@@ -30,14 +30,20 @@ class Status:
         self._next = time.monotonic() + EVERY_S
         changed: dict[str, list[int]] = {}
         for worker in list(workers):
-            if self._states.get(worker.pid) != worker.state:
-                self._states[worker.pid] = worker.state
-                changed.setdefault(worker.state, []).append(worker.rank)
+            if self._states.get(worker.pid) != (worker.window, worker.state):
+                self._states[worker.pid] = worker.window, worker.state
+                changed.setdefault(worded(worker.window, worker.state), []).append(worker.rank)
         for state, ranks in changed.items():
-            self.say(ranks, "exported" if state == "done" else state)
+            self.say(ranks, state)
 
     def say(self, ranks: list[int], state: str) -> None:
         """One line about some ranks."""
         if self._live:
             name = "rank" if len(ranks) == 1 else "ranks"
             click.echo(f"traceana: {name} {units.number_ranges(ranks)}: {state}", err=True)
+
+
+def worded(window: int, state: str) -> str:
+    """A rank's state for the user; the first window is the only one of most runs."""
+    said = "exported" if state == "done" else state
+    return said if window == 1 else f"window {window}: {said}"

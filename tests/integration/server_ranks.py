@@ -1,0 +1,30 @@
+"""Two ranks of a server: a collective for each request, until the file argv[1] is there."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+
+
+def serve(rank: int, stop: Path, port: str) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    told = torch.zeros(64)
+    while not told[0]:
+        told[:] = stop.exists()
+        dist.all_reduce(told, op=dist.ReduceOp.MIN)
+        time.sleep(0.002)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    stop, port = Path(sys.argv[1]), sys.argv[2]
+    context = torch.multiprocessing.get_context("fork")
+    processes = [context.Process(target=serve, args=(rank, stop, port), daemon=True) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    sys.exit(max(abs(process.exitcode or 0) for process in processes))
