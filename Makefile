@@ -12,10 +12,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo test coverage lint docs example bench matrix figures fuzz clean
 
+# Without its own pip, which Python would compile in whole to have it replaced at once, but where PYTHON has no other.
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install $(INSTALL) --editable '.[full]' --group test --group lint
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-compile --upgrade 'pip>=25.1' \
+	  || { $(BIN)/python -m ensurepip && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'; }
+	$(BIN)/pip install $(INSTALL) --editable '.[full]' --group test
+	touch $@
+
+# Apart, so that tests need not wait for it.
+.venv/linting: .venv/installed
+	$(BIN)/pip install $(INSTALL) --group lint
 	touch $@
 
 demo: .venv/installed  ## capture two small sides here, analyze them, show where the report is
@@ -27,7 +34,7 @@ test: .venv/installed  ## every test that this machine can run
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone
 	$(BIN)/python -m pytest $(PROCESSES) --cov --cov-report=term
 
-lint: .venv/installed  ## style, types, and which room may import which
+lint: .venv/linting  ## style, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
