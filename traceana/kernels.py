@@ -32,6 +32,10 @@ class KernelPattern:
     regex: re.Pattern[str]
     backend: str | None = None
     """Who issues the library's kernels; None where the name does not tell, since several do."""
+    op: str | None = None
+    """What they do; None where that is as the kernel's name tells."""
+    package: str | None = None
+    """Which package added the pattern; None for ours and the user's."""
 
 
 class Message(Enum):
@@ -151,11 +155,15 @@ _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameKind:
-    """Kind of one activity name; `library` is set and `op` known or "unknown" for communication only."""
+    """Kind of one activity name; `library` is set and `op` known or "unknown" for communication only.
+
+    `backend` is who issues the library's kernels, None where the name does not tell.
+    """
 
     kind: Kind
     library: str | None = None
     op: str | None = None
+    backend: str | None = None
 
 
 def classify(name: str, category: str, own: Sequence[KernelPattern] = ()) -> NameKind:
@@ -166,13 +174,9 @@ def classify(name: str, category: str, own: Sequence[KernelPattern] = ()) -> Nam
         if pattern.regex.search(name):
             if pattern.library is None:
                 break
-            return NameKind(kind=Kind.COMMUNICATION, library=pattern.library, op=operation_of_kernel(name))
+            op = pattern.op or operation_of_kernel(name)
+            return NameKind(kind=Kind.COMMUNICATION, library=pattern.library, op=op, backend=pattern.backend)
     return NameKind(kind=Kind.COMPUTE)
-
-
-def backend_of_library(library: str | None) -> str | None:
-    """Who issues a library's kernels, or None where its name does not tell."""
-    return _BACKENDS.get(library)
 
 
 def operation_of_kernel(name: str) -> str:
@@ -201,7 +205,7 @@ def parse_comm_kernel(text: str) -> KernelPattern:
     name, equals, regex = text.partition("=")
     if not (name and equals and regex):
         raise TraceanaError(f"--comm-kernel {text}: write NAME=REGEX, for example mylib=my_allreduce_.*")
-    return KernelPattern(library=name, regex=_compiled(regex, f"--comm-kernel {text}"))
+    return KernelPattern(library=name, regex=_compiled(regex, f"--comm-kernel {text}"), backend=_BACKENDS.get(name))
 
 
 def parse_compute_kernel(text: str) -> KernelPattern:

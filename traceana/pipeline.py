@@ -18,6 +18,7 @@ from traceana.comparing.pairs import pairs
 from traceana.comparing.sides import sides
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
+from traceana.plug_ins import added_patterns
 from traceana.pool import Progress, each
 from traceana.replay.helps import what_helps
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
@@ -102,6 +103,7 @@ def _measured(
     found: Discovery, settings: Settings, progress: Progress, meanwhile: Callable[[], None], share: tuple[int, int]
 ) -> Measured:
     files = [file.path for run in found.runs for file in run.ranks]
+    settings = replace(settings, own_patterns=(*settings.own_patterns, *added_patterns()))
     return Measured(
         found=found,
         results=_measure(files[share[0] - 1 :: share[1]], settings, progress, meanwhile),

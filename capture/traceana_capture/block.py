@@ -21,7 +21,7 @@ from traceana_capture.launcher.clock import now
 from traceana_capture.launcher.collect import collect
 from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.options import Options
-from traceana_capture.launcher.record import Plan, Record, report_ranks
+from traceana_capture.launcher.record import Plan, Record, report
 from traceana_capture.launcher.run_folder import Claim, claimed
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Roster, Worker
@@ -118,7 +118,7 @@ class _Run:
     plan: Plan
     claim: Claim
 
-    def write(self, worker: Worker, code: int) -> tuple[runfile.Rank, ...]:
+    def write(self, worker: Worker, code: int) -> runfile.RunFile:
         """Publish what this rank recorded, and write its part of run.json, or all of it where it is the only one."""
         collected = collect([worker], self.claim, (), Status(live=False))
         file = Record(self.plan, self.claim).run_file(1, [worker], collected, code, self.claim)
@@ -127,7 +127,7 @@ class _Run:
             self.claim.folder,
             self.claim.scratch,
         )
-        return file.ranks
+        return file
 
 
 @contextlib.contextmanager
@@ -182,9 +182,9 @@ class _Recorder:
         self.block.left = lambda: None
         self.block.close("the block ended" if code == 0 else "the block raised an exception")
         (worker,) = self.roster.workers.values()
-        ranks = run.write(worker, code)
+        file = run.write(worker, code)
         run.claim.close_to_others()
-        report_ranks(ranks)
+        report(file)
 
 
 def _prepared() -> _Recorder:

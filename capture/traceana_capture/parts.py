@@ -34,6 +34,7 @@ def join(parts: Sequence[FoundRun]) -> FoundRun:
         environment=_united(part.environment for part in ordered),
         nccl=replace(first.nccl, ranks=tuple(log for part in ordered for log in part.nccl.ranks)),
         ranks=_ranks(ordered),
+        faults=tuple(dict.fromkeys(fault for part in ordered for fault in part.faults)),
     )
 
 

@@ -111,7 +111,7 @@ class RunFile:
     Repeats of one setting share `label`; `repeat` counts them from 1 and is None for a run by itself. A part says which
     `node` it is of, which `launch` it shares with the others, and how many `launchers` there are, where that is known;
     its `ranks` are those that were seen there. While the command goes on, `exit_code` is None and `ended` is when the
-    file was written.
+    file was written. `faults` tell what is wrong with other packages' adapters.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -133,6 +133,7 @@ class RunFile:
     node: str | None = None
     launch: str | None = None
     launchers: int | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,7 @@ class FoundRun:
     node: str | None = None
     launch: str | None = None
     launchers: int | None = None
+    faults: tuple[str, ...] = ()
 
 
 Run = TypeVar("Run", RunFile, FoundRun)
@@ -175,6 +177,7 @@ def masked(run: Run) -> Run:
         environment=environment,
         nccl=replace(run.nccl, set=masked_values(run.nccl.set), ranks=logs),
         ranks=tuple(replace(rank, reason=masked_text(rank.reason)) for rank in run.ranks),
+        faults=tuple(map(masked_text, run.faults)),
     )
 
 

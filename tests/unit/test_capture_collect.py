@@ -24,7 +24,7 @@ def worker(claim: Claim, pid: int, rank: int, content: str | None = None, *, wor
     """A rank that exported; `content` replaces its good trace."""
     trace = claim.scratch / f"{pid}.1.json"
     trace.write_text(json.dumps({"traceEvents": EVENTS}) if content is None else content)
-    lists = ("keys", "calls", "host", "graphs", "adapters", "pairs", "steps", "places", "modules")
+    lists = ("keys", "calls", "host", "graphs", "adapters", "faults", "pairs", "steps", "places", "modules")
     facts: dict[str, Any] = {name: [] for name in lists}
     facts |= {"groups": {}, "since": 0, "until": 0}
     trace.with_suffix(".calls").write_text(json.dumps(facts))

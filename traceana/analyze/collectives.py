@@ -11,7 +11,7 @@ from traceana.analyze.launches import Launches
 from traceana.analyze.message_size import dtype_bytes, message_bytes
 from traceana.analyze.modules import issuing_modules
 from traceana.axes import axis_of
-from traceana.kernels import UNKNOWN, NameKind, backend_of_library, operation_of_call
+from traceana.kernels import UNKNOWN, NameKind, operation_of_call
 from traceana.trace.columns import Activities, CallMetadata, HostRows, Ints, ModuleName, RankTrace
 from traceana.trace.header import Header, descriptions_by_name, groups_by_name
 
@@ -180,7 +180,7 @@ def _bare_signature(kind: NameKind, otherwise: str) -> Signature:
         group_size=None,
         group=None,
         group_name=None,
-        backend=backend_of_library(library) or otherwise,
+        backend=kind.backend or otherwise,
         library=library,
     )
 

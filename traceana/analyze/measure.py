@@ -83,7 +83,8 @@ def _issued(trace: RankTrace) -> int:
 
 def _idle(patterns: Sequence[KernelPattern], trace: RankTrace) -> tuple[KernelPattern, ...]:
     names = [trace.names[name] for name in np.unique(trace.activities.name).tolist()]
-    return tuple(pattern for pattern in patterns if not any(map(pattern.regex.search, names)))
+    asked = [pattern for pattern in patterns if pattern.package is None]
+    return tuple(pattern for pattern in asked if not any(map(pattern.regex.search, names)))
 
 
 def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) -> RankResult:

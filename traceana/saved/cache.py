@@ -71,5 +71,6 @@ def _entry(path: Path, own_patterns: Sequence[KernelPattern]) -> Path:
         while block := file.read(_BLOCK):
             digest.update(block)
     digest.update(measured.version().encode())
-    digest.update(repr(own_patterns).encode())
+    for own in own_patterns:
+        digest.update(repr((own.library, own.regex.pattern, own.regex.flags, own.backend, own.op)).encode())
     return path.parent / FOLDER / f"{path.name}.{digest.hexdigest()}{_SUFFIX}"

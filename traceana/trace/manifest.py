@@ -41,7 +41,7 @@ def read_manifest(*folders: Path) -> Manifest:
         label=run.label,
         repeat=run.repeat,
         versions={name: version for name, version in run.versions.items() if version},
-        notes=(*map(plain, parts.notes(found)), *_early(run.ranks)),
+        notes=(*map(plain, parts.notes(found)), *map(plain, run.faults), *_early(run.ranks)),
         hosts={rank.rank: rank.host for rank in run.ranks if rank.host},
         setup=None if run.argv is None else _setup(run.argv, run),
     )

@@ -83,15 +83,26 @@ def knows(name: str) -> bool:
 def watch(module: ModuleType) -> None:
     """Wrap the module's functions; one that is missing is named, because its calls will have no size."""
     backend, needed, optional = next(entry for end, entry in FUNCTIONS.items() if module.__name__.endswith(end))
-    package = module.__name__.partition(".")[0]
-    for path, word in (needed | optional).items():
+    for path in describe(module, backend, needed | optional):
+        if path in needed:
+            sys.stderr.write(f"traceana: {module.__name__} has no {path}, so its calls have no size\n")
+
+
+def describe(module: ModuleType, backend: str, functions: dict[str, str], group: str = "group") -> list[str]:
+    """Wrap the module's `functions`, each with c10d's word for what it does; returns those that are missing.
+
+    `group` is the attribute of a method's object that holds its process group.
+    """
+    package, missing = module.__name__.partition(".")[0], []
+    for path, word in functions.items():
         owner_name, _, name = path.rpartition(".")
         owner = getattr(module, owner_name, None) if owner_name else module
         original = getattr(owner, name, None)
-        if original is not None:
-            setattr(owner, name, _wrapped(original, word, backend, package, method=bool(owner_name)))
-        elif path in needed:
-            sys.stderr.write(f"traceana: {module.__name__} has no {path}, so its calls have no size\n")
+        if original is None:
+            missing.append(path)
+            continue
+        setattr(owner, name, _wrapped(original, word, backend, package, group if owner_name else None))
+    return missing
 
 
 @functools.lru_cache
@@ -102,7 +113,7 @@ def _version(package: str) -> str:
         return package
 
 
-def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str, *, method: bool) -> Any:
+def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str, attribute: str | None) -> Any:
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or CALLS.inside.call:
@@ -120,7 +131,7 @@ def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str
     def noted(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
         try:
-            group = getattr(args[0], "group", None) if method else _ulysses_group()
+            group = _ulysses_group() if attribute is None else getattr(args[0], attribute, None)
             return described(word, tensors, group or c10d._get_default_group(), backend, _version(package))
         except Exception:  # another version's arguments; the call has no size then
             return None

@@ -18,7 +18,7 @@ def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
         profiler.stop()
         profiler.export_chrome_trace(str(trace))
         flight.write(trace.with_suffix(".flight"))
-        facts = CALLS.export() | {"adapters": routes.ADAPTERS, "pairs": PAIRS.export()}
+        facts = CALLS.export() | {"adapters": routes.ADAPTERS, "faults": routes.FAULTS, "pairs": PAIRS.export()}
         facts |= {"groups": flight.groups(), "until": until}
         trace.with_suffix(".calls").write_text(json.dumps(facts))
     except Exception as error:  # whatever it is, the program goes on

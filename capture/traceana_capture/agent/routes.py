@@ -10,6 +10,8 @@ from traceana_capture.agent.call_notes import CALLS
 
 # What adapters did in this process, and the communicators that they found, by global ranks.
 ADAPTERS: list[str] = []
+# What is wrong with other packages' adapters.
+FAULTS: list[str] = []
 COMMUNICATORS: dict[tuple[int, ...], Any] = {}
 # What PyNccl knows of NCCL's types and reductions, in sglang 0.5.23.
 DTYPES = frozenset(

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from traceana import plug_ins
 from traceana.errors import TraceanaError
-from traceana.kernels import Kind, backend_of_library, classify
+from traceana.kernels import Kind, classify
 
 ASKED = {"torch": "torch.distributed", "pynccl": "pynccl"}
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -16,11 +17,11 @@ NCCL = "NCCL"
 
 def carrier(kernel: str) -> str | None:
     """What carries the collective that this kernel belongs to, or None."""
-    kind = classify(kernel, "kernel")
+    kind = classify(kernel, "kernel", plug_ins.kernels().patterns)
     if kind.kind is not Kind.COMMUNICATION:
         return None
     # RCCL's kernels are named as NCCL's, and both carry what several backends issue.
-    return backend_of_library(kind.library) or (NCCL if kind.library in ("nccl", "rccl") else kind.library)
+    return kind.backend or (NCCL if kind.library in ("nccl", "rccl") else kind.library)
 
 
 # VLLM's other ways, and its switch of PyNccl.

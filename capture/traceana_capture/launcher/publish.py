@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from zlib_ng import zlib_ng
 
+from traceana import plug_ins
 from traceana_capture.launcher import flight, paired
 from traceana_capture.launcher.backends import ASKED, NCCL, carrier, seen
 from traceana_capture.launcher.flight import Group
@@ -75,13 +76,15 @@ class _Launches:
 class Published:
     """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
 
-    `pairs` counts the calls that `--paired` ran on both backends.
+    `pairs` counts the calls that `--paired` ran on both backends, `faults` tell what is wrong with other packages'
+    adapters.
     """
 
     size: int
     adapters: tuple[str, ...]
     backends: tuple[str, ...]
     pairs: int
+    faults: tuple[str, ...] = ()
 
 
 def publish(source: Path, target: Path) -> Published:
@@ -114,6 +117,7 @@ def publish(source: Path, target: Path) -> Published:
         adapters=tuple(facts["adapters"]),
         backends=backends,
         pairs=len(facts["pairs"]),
+        faults=(*facts["faults"], *plug_ins.kernels().faults),
     )
 
 

@@ -132,6 +132,7 @@ class Record:
                 opened=iso(min(began)) if began else None,
             ),
             ranks=collected.ranks,
+            faults=tuple(sorted({fault for trace in collected.traces for fault in trace.faults})),
             node=plan.job.node if plan.job else None,
             launch=plan.job.launch if plan.job else None,
             launchers=plan.job.launchers if plan.job else None,
@@ -164,11 +165,13 @@ def report(run: runfile.RunFile) -> None:
     window = f"window {run.window.number}: " if run.window.number > 1 else ""
     if run.backend.mismatch is not None:
         say(f"traceana: error: {window}{run.backend.mismatch}", err=True)
-    report_ranks(run.ranks, window)
+    for fault in run.faults:
+        say(f"traceana: {window}{fault}; its calls have no size", err=True)
+    _report_ranks(run.ranks, window)
 
 
-def report_ranks(ranks: Sequence[runfile.Rank], window: str = "") -> None:
-    """Say on stderr which of them have no trace, or less of one than was asked for."""
+def _report_ranks(ranks: Sequence[runfile.Rank], window: str) -> None:
+    """Say which of them have no trace, or less of one than was asked for."""
     for rank in ranks:
         if rank.outcome != "complete":
             say(f"traceana: {window}no trace of rank {rank.rank}: {rank.reason}", err=True)

@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from traceana_capture.agent import direct, pynccl
-from traceana_capture.agent.adapters import diffusers, optimizer, sglang_diffusion, sglang_srt, vllm
+from traceana_capture.agent.adapters import diffusers, optimizer, plug_ins, sglang_diffusion, sglang_srt, vllm
 from traceana_capture.agent.adapters.hooks import Refusal
 from traceana_capture.agent.triggers import Triggers
 
-FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers, optimizer)
+FRAMEWORKS = (sglang_diffusion, sglang_srt, vllm, diffusers, optimizer, plug_ins)
 # Modules of processes whose work are requests.
 WORKERS = frozenset({sglang_diffusion.WORKER, sglang_srt.SCHEDULER, vllm.WORKER})
 
