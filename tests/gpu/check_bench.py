@@ -14,8 +14,7 @@ from traceana.saved.bench import read_bench
 _SHARE = 0.05
 """How far a time may be from nccl-tests'."""
 _FROM = 1 << 20
-"""Below, launches take longer than the calls, so that nccl-tests' graphs alone tell the calls' time."""
-_SHARE_BELOW = 0.15
+"""Below, launches take longer than the calls, so that graphs alone tell the calls' time."""
 _IN_PLACE = ("all_reduce",)
 """What torch does in place."""
 
@@ -38,15 +37,17 @@ def beside(folder: Path) -> int:
     wrong = 0
     for row in ours.rows:
         small = row.message_bytes < _FROM
-        other = theirs.get((row.op, row.message_bytes, row.graph or small))
+        other = theirs.get((row.op, row.message_bytes, row.graph))
         if other is None:
             print(f"{_name(row)}: nccl-tests has no such row")
             wrong += 1
             continue
         off = row.p50_ns / other.p50_ns - 1
-        far = not row.graph and abs(off) > (_SHARE_BELOW if small else _SHARE)
+        far = abs(off) > _SHARE and (row.graph or not small)
         wrong += far
         times = f"{row.p50_ns / 1000:9.2f} µs, nccl-tests {other.p50_ns / 1000:9.2f} µs, {100 * off:+6.1f} %"
+        if row.default_stream_p50_ns is not None:
+            times += f", on the default stream {row.default_stream_p50_ns / 1000:.2f} µs"
         print(f"{_name(row)}: {times}, launch {units.duration(row.launch_ns)}{'  TOO FAR' if far else ''}")
     print(f"{wrong} of {len(ours.rows)} times are too far from nccl-tests'")
     return int(wrong > 0)

@@ -24,9 +24,12 @@ if [ "${BESIDE:-1}" -gt 0 ]; then
     for graph in 0 1; do
       file=$output/nccl-$op-graph$graph
       rm -f "$file.json"
-      # As many warm-ups and calls as a bench has; the largest size makes it move through as much memory.
-      timeout 60 $mpirun "$NCCL_TESTS/${programs[$op]}_perf" -g 1 "${sizes[@]}" -d bfloat16 -n 50 -w 20 -G "$graph" \
-        -J "$file.json" >"$file.txt" 2>&1 || failed "nccl-tests $op" "$file.txt"
+      # The largest size makes it move through as much memory as a bench. A graph has as many calls and is replayed 20
+      # times, with buffers that NCCL does not register, as torch's are not.
+      calls=(-n 200 -G 0)
+      [ "$graph" = 0 ] || calls=(-n 50 -G 20)
+      NCCL_GRAPH_REGISTER=0 timeout 60 $mpirun "$NCCL_TESTS/${programs[$op]}_perf" -g 1 "${sizes[@]}" -d bfloat16 -w 20 \
+        "${calls[@]}" -J "$file.json" >"$file.txt" 2>&1 || failed "nccl-tests $op" "$file.txt"
     done
   done
   ops=$(IFS=,; echo "${!programs[*]}")

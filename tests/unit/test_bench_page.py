@@ -40,7 +40,7 @@ def page() -> Page:
 
 def test_the_answer_comes_first(page: Page) -> None:
     assert headline(CHANGE) == (
-        "Certainly the fastest, of 3 sizes: pynccl at 1, torch at 1; at 1 the fastest cannot be told"
+        "Certainly the fastest, of 3 comparisons: pynccl in 1, torch in 1; in 1 the fastest cannot be told"
     )
     assert "all_reduce: torch up to 1 MiB, pynccl from 16 MiB; equal at 4" in page.text
     assert headline(bench(benches.row("all_reduce", MIB, 10))) == "One backend was measured: torch"
@@ -96,3 +96,13 @@ def test_the_terminal_says_the_same() -> None:
     )
     under = replace(CHANGE, rows=(replace(CHANGE.rows[0], under_compute_p50_ns=20_000, compute_slowdown=1.5),))
     assert bench_tables(under)[0].rows[0][-2:] == ("20.0\u00a0µs", "1.50×")
+
+
+def test_a_graph_on_the_default_stream_stands_beside_its_row() -> None:
+    slower = replace(CHANGE, rows=(*CHANGE.rows[:4], replace(CHANGE.rows[4], default_stream_p50_ns=13_000)))
+    (table,) = bench_tables(slower)
+    assert table.columns[-1] == "default stream"
+    assert [row[-1] for row in table.rows] == ["–"] * 4 + ["13.0\u00a0µs"]
+    page = Page(render_bench(slower))
+    assert "13.0 µs" in page.text
+    assert "NCCL_GRAPH_MIXING_SUPPORT=0" in page.text

@@ -20,7 +20,7 @@ def measured(plan: Plan) -> BenchReport | None:
     world = join()
     try:
         # As in inference: sglang keeps its buffers only then.
-        with torch.no_grad():
+        with torch.no_grad(), world.own_stream():
             report = measure(plan, world)
     finally:
         dist.destroy_process_group()

@@ -4,6 +4,10 @@ A block's calls follow each other at once, and its time by their number is the t
 (BenchTime in https://github.com/NVIDIA/nccl-tests/blob/master/src/common.cu): an event between calls costs 2 to 4 µs
 more. On a GPU the block waits behind a spin until all its calls are launched, so that what is timed is the GPU's work
 and not Python's launches; those are timed on the host, apart. In a CUDA graph one launch carries all calls of a block.
+
+All is on a stream of the bench's own. NCCL ends each call in a graph with the record of an event
+(ncclStrongStreamRelease in https://github.com/NVIDIA/nccl/blob/v2.28.9-1/src/misc/strongstream.cc), which on CUDA's
+default stream holds up the next call by 5 to 12 µs; what that comes to is timed apart.
 """
 
 import itertools
@@ -93,6 +97,11 @@ class Timer:
         self.world.synchronize()
         row = self._in_graph(start) if self._graph is not None else self._in_a_row(start)[0]
         return int(self.world.slowest(torch.tensor([round(row)]))[0])
+
+    def on_default_stream(self) -> int:
+        """Ns of a call in a row, the slowest rank's, where CUDA's default stream carries the calls."""
+        with torch.cuda.stream(torch.cuda.default_stream(self.world.device)):
+            return self.beside(nothing)
 
     def _on_host(self) -> torch.Tensor:
         marks = [time.perf_counter_ns()]

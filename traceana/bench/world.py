@@ -2,13 +2,17 @@
 
 import os
 import socket
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 _PATIENCE = timedelta(seconds=120)
+# torch gives it no types.
+_stream: Any = torch.cuda.Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,10 @@ class World:
     def on_gpu(self) -> bool:
         """Whether messages are in GPU memory."""
         return self.device.type == "cuda"
+
+    def own_stream(self) -> AbstractContextManager[object]:
+        """A stream of the bench's own for all that is measured, as nccl-tests has one."""
+        return torch.cuda.stream(_stream(self.device)) if self.on_gpu else nullcontext()
 
     def slowest(self, times_ns: torch.Tensor) -> torch.Tensor:
         """Element by element the longest time of all ranks."""

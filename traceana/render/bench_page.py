@@ -28,7 +28,16 @@ _TERMS = {
         name="peak", meaning="What a rank's link carries in one direction at most; busbw is given as a share of it."
     ),
     "graph": Definition(
-        name="in a CUDA graph", meaning="One launch carries a whole block of calls, so the host costs them nothing."
+        name="in a CUDA graph",
+        meaning="One launch carries a whole block of calls, so the host costs them nothing. It is replayed on a stream "
+        "of the bench's own.",
+    ),
+    "default_stream": Definition(
+        name="on the default stream",
+        meaning="The same graph, replayed where torch replays it unless a program chooses a stream. NCCL puts the "
+        "record of an event behind each call of a graph, which on CUDA's default stream holds up what follows. A "
+        "program avoids it with a stream of its own, or with NCCL_GRAPH_MIXING_SUPPORT=0 where no communicator is used "
+        "in a graph and outside of it at the same time.",
     ),
     "cannot_tell": Definition(
         name="cannot tell",
@@ -82,6 +91,7 @@ def render_bench(report: BenchReport) -> str:
         changes=[crossover(one) for one in report.crossovers],
         charts=operation_charts(report, marks),
         under_compute=any(row.under_compute_p50_ns is not None for row in report.rows),
+        default_stream=any(row.default_stream_p50_ns is not None for row in report.rows),
         graphs=any(row.graph for row in report.rows),
     )
 
@@ -95,17 +105,17 @@ def backend_marks(report: BenchReport) -> dict[str, RunMark]:
 def headline(report: BenchReport) -> str:
     """The answer in a sentence."""
     certain = [one.best for one in report.verdicts if one.certain]
-    places = units.plural(len(report.verdicts), "size")
+    places = units.plural(len(report.verdicts), "comparison")
     if not report.verdicts:
         return f"One backend was measured: {', '.join(dict.fromkeys(row.backend for row in report.rows))}"
     if not certain:
-        return f"None of the backends is certainly the fastest at any of {places}"
+        return f"None of the backends is certainly the fastest in any of {places}"
     ranked = sorted(set(certain), key=lambda name: (-certain.count(name), name))
     if len(ranked) == 1 and len(certain) == len(report.verdicts):
-        return f"{ranked[0]} is the fastest at each of {places}"
-    parts = [f"{name} at {certain.count(name)}" for name in ranked]
+        return f"{ranked[0]} is the fastest in each of {places}"
+    parts = [f"{name} in {certain.count(name)}" for name in ranked]
     told = (
-        f"; at {len(report.verdicts) - len(certain)} the fastest cannot be told"
+        f"; in {len(report.verdicts) - len(certain)} the fastest cannot be told"
         if len(certain) < len(report.verdicts)
         else ""
     )

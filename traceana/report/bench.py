@@ -51,6 +51,9 @@ class BenchRow:
     """The same while a matrix product runs on another stream."""
     compute_slowdown: float | None = None
     """How much longer the matrix product takes beside the calls than alone."""
+    default_stream_p50_ns: int | None = None
+    """In a CUDA graph: the same where it is replayed on CUDA's default stream, on which torch puts what a program does
+    not put elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

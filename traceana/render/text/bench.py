@@ -15,9 +15,9 @@ _COLUMNS = (
     "p50",
     "p95",
     "p99",
-    "algbw",
-    "busbw",
-    "peak",
+    "algbw GB/s",
+    "busbw GB/s",
+    "of peak",
     "launch",
 )
 
@@ -25,11 +25,16 @@ _COLUMNS = (
 def bench_tables(report: BenchReport) -> list[TextTable]:
     """The measured rows, and below them verdicts, sizes of change, the guide, and what was not measured."""
     under = any(row.under_compute_p50_ns is not None for row in report.rows)
+    default = any(row.default_stream_p50_ns is not None for row in report.rows)
     return [
         TextTable(
             title=title(report),
-            columns=(*_COLUMNS, *(("beside compute", "compute slower") if under else ())),
-            rows=tuple(_cells(row, report.peak, under) for row in report.rows),
+            columns=(
+                *_COLUMNS,
+                *(("default stream",) if default else ()),
+                *(("beside compute", "compute slower") if under else ()),
+            ),
+            rows=tuple(_cells(row, report.peak, under=under, default=default) for row in report.rows),
             text_columns=5,
             notes=tuple(_notes(report)),
         )
@@ -43,7 +48,7 @@ def title(report: BenchReport) -> str:
     return f"{units.plural(report.ranks, 'rank')}; {machine}{shape}"
 
 
-def _cells(row: BenchRow, peak: Peak | None, under: bool) -> tuple[str, ...]:
+def _cells(row: BenchRow, peak: Peak | None, *, under: bool, default: bool) -> tuple[str, ...]:
     return (
         row.op,
         units.size(row.message_bytes),
@@ -55,6 +60,7 @@ def _cells(row: BenchRow, peak: Peak | None, under: bool) -> tuple[str, ...]:
         f"{row.busbw_gbps:.2f}",
         units.percent(row.busbw_gbps, peak.gbps if peak else 0),
         units.duration(row.launch_ns),
+        *((units.duration(row.default_stream_p50_ns),) if default else ()),
         *((units.duration(row.under_compute_p50_ns), units.ratio(row.compute_slowdown)) if under else ()),
     )
 
