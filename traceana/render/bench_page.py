@@ -36,8 +36,8 @@ _TERMS = {
         name="on the default stream",
         meaning="The same graph, replayed where torch replays it unless a program chooses a stream. NCCL puts the "
         "record of an event behind each call of a graph, which on CUDA's default stream holds up what follows. A "
-        "program avoids it with a stream of its own, or with NCCL_GRAPH_MIXING_SUPPORT=0 where no communicator is used "
-        "in a graph and outside of it at the same time.",
+        "program avoids it with a stream of its own, or with NCCL_GRAPH_MIXING_SUPPORT=0 where no communicator serves "
+        "two graphs, or a graph and calls outside of it, at the same time.",
     ),
     "cannot_tell": Definition(
         name="cannot tell",
