@@ -9,6 +9,7 @@ import click
 
 from traceana.analyze.guide import EDGES
 from traceana.commands.kernel_options import kernel_options, own_patterns
+from traceana.commands.labels import Label
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.needs import need
@@ -21,10 +22,10 @@ _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1
 _EXAMPLES = """
 \b
 Examples:
-  traceana analyze traces/                        every run below traces/; the one captured first is the baseline
+  traceana analyze traces/                      every run below traces/
   traceana analyze torch/ pynccl/ --baseline torch
   traceana analyze rank0.json.gz rank1.json.gz -o out
-  traceana analyze traces/ --bench bench.json     calls beside the same ones measured alone
+  traceana analyze traces/ --bench bench.json   beside calls measured alone
   traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'
   traceana analyze traces/ --format md | gh pr comment --body-file -
 """
@@ -46,6 +47,7 @@ Examples:
 )
 @click.option(
     "--baseline",
+    type=Label("paths"),
     metavar="LABEL",
     help="The run that all others are compared with. [default: of as many ranks, the one captured first]",
 )

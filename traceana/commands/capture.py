@@ -12,16 +12,17 @@ from traceana_capture.launcher.nccl_settings import PRESETS, preset_lines, setti
 from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, function_name, rank_list
 from traceana_capture.launcher.run_folder import run_name
 
+from traceana.commands.labels import Label
 from traceana.commands.sections import SectionedCommand
 
 _EXAMPLES = """
 \b
 Examples:
   traceana capture -- python generate.py
-  traceana capture --warmup 1 --steps 3 -- sglang generate --model-path M --prompt P --num-gpus 2 ...
-  traceana capture --backend torch --versus pynccl --repeat 3 -- sglang generate ...
-  traceana capture --label ll --nccl-preset ll -- torchrun --nproc-per-node 2 train.py
-  traceana capture --warmup 3 --steps 5 --step-on train.loop:step -- bash run.sh
+  traceana capture --warmup 1 --steps 3 -- sglang generate --num-gpus 2 ...
+  traceana capture --backend torch --versus pynccl --repeat 3 -- sglang ...
+  traceana capture --nccl-preset ll -- torchrun --nproc-per-node 2 train.py
+  traceana capture --steps 5 --step-on train.loop:step -- bash run.sh
 """
 
 
@@ -128,7 +129,9 @@ _SECTIONS = {
     show_default=True,
     help="The folder of the runs.",
 )
-@click.option("--label", metavar="NAME", help="Name of the run and of its folder.  [default: run]")
+@click.option(
+    "--label", type=Label("output"), metavar="NAME", help="Name of the run and of its folder.  [default: run]"
+)
 @click.option("--force", is_flag=True, help="Replace an earlier run of the same label.")
 @click.option("--shared", is_flag=True, help="Let others read the run, as your umask says; else you alone can.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from traceana.commands.labels import Label
 from traceana.commands.progress import progress_bar
 from traceana.comparing import fail_over
 from traceana.comparing.inputs import Inputs, perf_sides, sort_inputs
@@ -25,10 +26,10 @@ Found = Sequence[Comparison] | Sequence[PerfComparison]
 _EXAMPLES = """
 \b
 Examples:
-  traceana compare traces/torch traces/pynccl         two runs
-  traceana compare traces/                            repeats torch.1 torch.2 … against pynccl.1 pynccl.2 …
-  traceana compare old/report.json traces/new         a saved report against a new run
-  traceana compare base.json new.json --format md     two perf dumps of sglang, for a pull request
+  traceana compare traces/torch traces/pynccl     two runs
+  traceana compare traces/                        torch.1 torch.2 pynccl.1 …
+  traceana compare old/report.json traces/new     a saved report, a new run
+  traceana compare base.json new.json             two perf dumps of sglang
   traceana compare main/ branch/ --fail-over 5% --metric step
   traceana compare main/ branch/ --format md --evidence
 """
@@ -43,6 +44,7 @@ Examples:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--baseline",
+    type=Label("paths"),
     metavar="LABEL",
     help="The side that all others are compared with. [default: of as many ranks, the first]",
 )

@@ -12,8 +12,8 @@ _EXAMPLES = """
 \b
 Examples:
   traceana merge traces/torch -o all.json.gz
-  traceana merge traces/torch traces/pynccl -o both.json.gz      two runs side by side
-  traceana merge traces/torch --python -o all.json.gz            with Python's frames
+  traceana merge traces/torch traces/pynccl -o both.json.gz   together
+  traceana merge traces/torch --python -o all.json.gz         with frames
 """
 
 

@@ -24,12 +24,12 @@ from traceana.trace.file import TraceFile
 _EXAMPLES = """
 \b
 Examples:
-  traceana open traces/torch                           all ranks on one timeline
-  traceana open traces/torch traces/pynccl             two runs side by side
-  traceana open traces/torch --at 'denoise_step 3'     at a span of the program
+  traceana open traces/torch                          all ranks together
+  traceana open traces/torch traces/pynccl            two runs side by side
+  traceana open traces/torch --at 'denoise_step 3'    a span of the program
   traceana open traces/torch --at 'worst-wait all_reduce'
-  traceana open traces/torch --rank 3                  one rank's file, everything in it
-  traceana open all.json.gz --offline                  no internet: pip install traceana[perfetto]
+  traceana open traces/torch --rank 3                 one rank's whole file
+  traceana open all.json.gz --offline                 without the internet
 """
 
 

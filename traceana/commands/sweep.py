@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 \b
 Examples:
-  traceana sweep -o DIR --axis size=1,2 --axis nccl=plain,no-p2p -- CMD --size {size}
+  traceana sweep -o DIR --axis size=1,2 --axis nccl=plain,no-p2p -- \\
+      CMD --size {size}
   traceana sweep wan-sp -o DIR --set model=/models/wan
   traceana sweep wan-sp --print
   traceana sweep plan.yaml -o DIR --dry-run

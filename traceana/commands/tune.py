@@ -11,7 +11,7 @@ _EXAMPLES = """
 \b
 Examples:
   traceana tune -o DIR -- torchrun --nproc-per-node 2 train.py
-  traceana tune --axis env.NCCL_MAX_CTAS=4,8,16 --axis env.NCCL_P2P_DISABLE=unset -- CMD
+  traceana tune --axis env.NCCL_MAX_CTAS=4,8 -- CMD
   traceana tune --axis backend=torch,pynccl --metric request -- \\
       sglang generate ... --perf-dump-path {perf_dump} --output-path {out}
 """
