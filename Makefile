@@ -10,7 +10,7 @@ PROCESSES := --numprocesses 3 --dist worksteal
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test coverage lint docs example bench matrix figures fuzz clean
+.PHONY: demo test coverage lint docs dist example bench matrix figures fuzz clean
 
 # Without its own pip, which Python would compile in whole to have it replaced at once, but where PYTHON has no other.
 .venv/installed: pyproject.toml constraints.txt
@@ -46,6 +46,12 @@ matrix:  ## capture's tests with torch 2.5 to the newest on Python 3.10 to 3.14,
 docs: .venv/installed  ## the documentation as a site in site/, where a broken link is an error
 	$(BIN)/pip install $(INSTALL) --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+dist: .venv/installed  ## an sdist and the wheel that is built from it, in dist/, with metadata that an index takes
+	$(BIN)/pip install $(INSTALL) --group release
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation .
+	$(BIN)/twine check --strict dist/*
 
 example: .venv/installed  ## docs/example.html and docs/report.png, drawn anew from the report that docs/ keeps
 	$(BIN)/python -m tests.example
