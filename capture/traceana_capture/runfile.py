@@ -19,7 +19,7 @@ from traceana_capture.reading import DECODE_ERRORS, open_regular, read_regular
 
 NAME = "run.json"
 PART = re.compile(r"run\.[\w.-]+\.json")
-_OURS = re.compile(rb"\{\s*\"schema_version\"\s*:")
+_OURS = re.compile(rb"\{\s*\"schema_version\"\s*:\s*\d+\s*,")
 SCHEMA_VERSION = 1
 Texts = dict[str, str | int | float | bool | None]
 
@@ -203,9 +203,12 @@ def files(folder: Path) -> list[Path]:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a file is called as a node's part is, and begins as we write it: others may call a trace so."""
-    if not PART.fullmatch(path.name):
-        return False
+    """Whether a file is a node's part, and not a trace that somebody called so."""
+    return PART.fullmatch(path.name) is not None and is_ours(path)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file begins as traceana's own do: run.json, a part of it, a report."""
     try:
         with open_regular(path) as file:
             return _OURS.match(file.read(64)) is not None

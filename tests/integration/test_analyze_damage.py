@@ -172,6 +172,15 @@ def test_truncated_rank_still_matches_what_it_has(tmp_path: Path, part: float) -
     check_sums(run)
 
 
+def test_its_own_report_is_passed_over_in_silence(tmp_path: Path) -> None:
+    shutil.copy(TRACES / "compact.json", tmp_path / "rank0.json")
+    for _ in range(2):
+        outcome = analyze(tmp_path / "report", tmp_path)
+        assert outcome.exit_code == 0
+        assert outcome.report["passed_over"] == []
+        assert "passed over" not in outcome.stdout + outcome.stderr
+
+
 def test_other_json_files_are_passed_over(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     write_run(folder, Run(world_size=2, calls=CALLS[1:]))

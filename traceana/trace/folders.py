@@ -75,7 +75,7 @@ def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
         below[:] = sorted(name for name in below if not name.startswith("."))
         names += [name for name in below if name.endswith(_SUFFIXES) and not _holds_traces(Path(folder, name))]
         files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != runfile.NAME]
-        files = [file for file in files if not runfile.is_part(file)]
+        files = [file for file in files if file.suffix == ".gz" or not runfile.is_ours(file)]
         if files:
             yield Path(folder), files
 
