@@ -11,8 +11,10 @@ from tests.capturing import run
 from traceana.units import number_ranges
 
 
-def seen(*argv: str, torch: str | None = None, inherits: bool = True, autoload: bool = True) -> Sighting:
-    return Sighting(argv=argv, torch=torch, inherits=inherits, autoload=autoload)
+def seen(
+    *argv: str, torch: str | None = None, ray: bool = False, inherits: bool = True, autoload: bool = True
+) -> Sighting:
+    return Sighting(argv=argv, torch=torch, ray=ray, inherits=inherits, autoload=autoload)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,11 @@ def test_what_processes_said_themselves_comes_first() -> None:
     assert found.startswith("torch was imported in 2 processes, and none set up torch.distributed")
 
 
+def test_a_driver_of_ray_says_what_its_workers_need() -> None:
+    found = why([seen("python", "driver.py", torch="2.13.0", ray=True)], {1: "2.13.0"}, {})
+    assert "give ray.init a runtime_env with env_vars PYTHONPATH and TRACEANA_CAPTURE of os.environ" in found
+
+
 def test_the_runs_own_variable_is_known_without_a_sighting() -> None:
     assert "AUTOLOAD=0" in why([], {}, {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"})
 
@@ -50,11 +57,13 @@ def test_a_process_is_seen_with_its_torch(tmp_path: Path) -> None:
     (site / "torch" / "version.py").write_text("__version__ = '2.4.1'\n")
     (process / "cmdline").write_text("python\0train.py\0")
     (process / "environ").write_text("A=1\0TORCH_DEVICE_BACKEND_AUTOLOAD=0\0")
-    (process / "maps").write_text(f"7f00-7f01 r-xp 00000000 08:01 1   {site}/torch/lib/libtorch_cpu.so\n")
+    (process / "maps").write_text(
+        f"7f00-7f01 r-xp 00000000 08:01 1   {site}/torch/lib/libtorch_cpu.so\n7f02-7f03 r /ray/_raylet.so\n"
+    )
     watch = Watch(lambda: [42, 43], tmp_path)
     watch._next = 0.0
     watch.look()
-    assert watch.seen == {42: seen("python", "train.py", torch="2.4.1", inherits=False, autoload=False)}
+    assert watch.seen == {42: seen("python", "train.py", ray=True, torch="2.4.1", inherits=False, autoload=False)}
     (process / "cmdline").write_text("other\0")
     watch.look()
     assert watch.seen[42].argv == ("python", "train.py"), "it was not time to look again"

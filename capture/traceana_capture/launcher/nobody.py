@@ -12,9 +12,13 @@ from traceana.needs import INSTALL, has
 VARIABLE = "TRACEANA_CAPTURE"
 AUTOLOAD = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 OLDEST_TORCH = (2, 5)
+RAY = (
+    "Ray's workers are started by its daemon and inherit nothing from here: give ray.init a runtime_env with "
+    f"env_vars PYTHONPATH and {VARIABLE} of os.environ, or start Ray under capture too"
+)
 # Programs whose work runs in processes that something else starts.
 ELSEWHERE = {
-    "ray": "Ray's workers are started by its daemon: set the variables in runtime_env, or start Ray under capture too",
+    "ray": RAY,
     "ssh": "what ssh starts elsewhere inherits nothing from here: capture on each host, into one folder that all share",
     "srun": "Slurm starts the tasks: put capture behind srun, as in srun traceana capture -- CMD",
     "docker": "the container inherits nothing from here: run traceana in it",
@@ -30,10 +34,11 @@ FIRST_LOOK_S, LAST_LOOK_S = 0.3, 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """One process of the command: its words, the version of torch in it, if any, and what of its environment counts."""
+    """One process of the command: its words, torch's version, whether Ray is in it, what of its environment counts."""
 
     argv: tuple[str, ...]
     torch: str | None
+    ray: bool
     inherits: bool
     autoload: bool
 
@@ -59,10 +64,12 @@ class Watch:
 def _sighting(folder: Path) -> Sighting:
     argv = tuple((folder / "cmdline").read_text(errors="replace").split("\0")[:-1])
     environment = (folder / "environ").read_text(errors="replace").split("\0")
-    library = _LIBRARY.search((folder / "maps").read_text(errors="replace"))
+    maps = (folder / "maps").read_text(errors="replace")
+    library = _LIBRARY.search(maps)
     return Sighting(
         argv=argv,
         torch=_version(Path(library[1]) / "torch" / "version.py") if library else None,
+        ray="/ray/_raylet" in maps,
         inherits=any(entry.startswith(f"{VARIABLE}=") for entry in environment),
         autoload=f"{AUTOLOAD}=0" not in environment,
     )
@@ -79,6 +86,8 @@ def _version(file: Path) -> str:
 def why(sightings: Iterable[Sighting], said: Mapping[int, str], environment: Mapping[str, str]) -> str:
     """The likeliest reason; `said` are versions of torch by process, of those that took capture's agent in."""
     seen = list(sightings)
+    if any(one.ray for one in seen):
+        return RAY
     if said:
         count = f"{len(said)} processes" if len(said) > 1 else "one process"
         return (
