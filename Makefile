@@ -10,7 +10,7 @@ PROCESSES := --numprocesses 3 --dist worksteal
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test coverage lint docs dist example bench matrix figures fuzz clean
+.PHONY: demo test coverage lint docs dist example bench matrix newest figures fuzz clean
 
 # Without its own pip, which Python would compile in whole to have it replaced at once, but where PYTHON has no other.
 .venv/installed: pyproject.toml constraints.txt
@@ -42,6 +42,9 @@ lint: .venv/linting  ## style, types, and which room may import which
 
 matrix:  ## capture's tests with torch 2.5 to the newest on Python 3.10 to 3.14, for a night: gigabytes of downloads
 	$(PYTHON) -m tests.matrix
+
+newest: .venv/installed  ## whether the newest sglang, vLLM and diffusers have what adapters need: half a gigabyte of downloads
+	$(BIN)/python -m tests.newest
 
 docs: .venv/installed  ## the documentation as a site in site/, where a broken link is an error
 	$(BIN)/pip install $(INSTALL) --group docs

@@ -156,18 +156,38 @@ def test_asis_changes_nothing(module: Any) -> None:
     assert routes.ADAPTERS == []
 
 
+def test_a_version_that_was_never_tried_is_taken_with_a_note_where_it_has_all(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.6.0")
+    sglang_diffusion.choose_backend(module, "torch")
+    assert module.GroupCoordinator([0, 1]).shm_handle is None
+    assert routes.ADAPTERS == ["sglang diffusion 0.6.0 (not tried; has all that is needed)"]
+
+
+class Renamed(GroupCoordinator):
+    """A version whose coordinators have no `ranks`."""
+
+    def __init__(self, use_device_communicator: bool = True, use_srt_custom_allreduce: bool = False) -> None:
+        super().__init__([0, 1], use_device_communicator, use_srt_custom_allreduce)
+        del self.ranks
+
+
+def test_a_coordinator_that_lacks_what_is_needed_is_refused(module: Any) -> None:
+    module.GroupCoordinator = type("GroupCoordinator", (Renamed,), {})
+    sglang_diffusion.choose_backend(module, "pynccl")
+    with pytest.raises(RuntimeError, match=r"GroupCoordinator\.ranks is missing"):
+        module.GroupCoordinator()
+
+
 @pytest.mark.parametrize(
-    ("version", "attribute", "message"),
+    ("attribute", "message"),
     [
-        ("0.6.0", GroupCoordinator, r"sglang 0\.6\.0 is not known, only 0\.5\.23"),
-        ("0.5.23", None, "group_coordinator.GroupCoordinator is missing"),
-        ("0.5.23", type("GroupCoordinator", (), {}), "use_device_communicator, use_srt_custom_allreduce is missing"),
+        (None, "group_coordinator.GroupCoordinator is missing"),
+        (type("GroupCoordinator", (), {}), "use_device_communicator, use_srt_custom_allreduce is missing"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(
-    module: Any, monkeypatch: pytest.MonkeyPatch, version: str, attribute: Any, message: str
-) -> None:
-    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+def test_what_is_not_known_is_refused_by_name(module: Any, attribute: Any, message: str) -> None:
     module.GroupCoordinator = attribute
     with pytest.raises(RuntimeError, match=message):
         sglang_diffusion.choose_backend(module, "torch")

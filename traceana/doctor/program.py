@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from traceana_capture import frameworks
+from traceana_capture.agent import frameworks
 
 from traceana.doctor import probe
 from traceana.doctor.findings import Finding, failure, ok, unknown, warning

@@ -15,11 +15,13 @@ import torch
 
 from traceana_capture.agent.adapters.hooks import Hook, hooked
 from traceana_capture.agent.adapters.sglang_diffusion import WORKER
+from traceana_capture.agent.frameworks import Need
 from traceana_capture.agent.triggers import Triggers
 
 PIPELINES = "diffusers.pipelines.pipeline_utils"
 SCHEDULERS = "diffusers.schedulers.scheduling_utils"
 BASES = {PIPELINES: "DiffusionPipeline", SCHEDULERS: "SchedulerMixin"}
+NEEDS = tuple(Need(module=module, path=base) for module, base in BASES.items())
 
 
 def knows(name: str) -> bool:

@@ -1,12 +1,15 @@
 """Puts spans around a framework's methods, and tells the triggers of its work and its steps."""
 
 import functools
+import importlib.metadata
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from traceana_capture.agent.frameworks import TRIED, Need
 from traceana_capture.agent.triggers import Triggers, around
 
 
@@ -19,6 +22,40 @@ class Hook:
     span: Callable[..., str]
     work: bool = False
     step: bool = False
+
+
+def needs_of_hooks(module: str, hooks: tuple[Hook, ...]) -> tuple[Need, ...]:
+    """What `install` wraps."""
+    return tuple(Need(module=module, path=f"{hook.owner}.{hook.method}") for hook in hooks)
+
+
+def require(module: ModuleType, needs: tuple[Need, ...], backend: str) -> None:
+    """Raise Refusal where the module that is there lacks a class, a function or a parameter of these needs."""
+    for need in needs:
+        if need.module != module.__name__:
+            continue
+        found: Any = module
+        for name in need.path.split("."):
+            found = None if found is None else getattr(found, name, None)
+        path = need.path.removesuffix(".__init__")
+        if found is None:
+            raise refusal(backend, f"{module.__name__}.{path} is missing")
+        missing = set(need.parameters) - set(inspect.signature(found).parameters if need.parameters else ())
+        if missing:
+            raise refusal(backend, f"{path}'s {', '.join(sorted(missing))} is missing")
+
+
+def require_of(made: object, attributes: tuple[str, ...], backend: str) -> None:
+    """Raise Refusal where the object that the framework made lacks one of these attributes."""
+    missing = [name for name in attributes if not hasattr(made, name)]
+    if missing:
+        raise refusal(backend, f"{type(made).__name__}.{missing[0]} is missing")
+
+
+def adapter(title: str, package: str) -> str:
+    """How run.json calls the adapter: with the framework's version, and whether it was tried with that."""
+    version = importlib.metadata.version(package)
+    return f"{title} {version}" + ("" if version in TRIED[package] else " (not tried; has all that is needed)")
 
 
 def install(module: ModuleType, hooks: tuple[Hook, ...], triggers: Triggers) -> None:

@@ -1,22 +1,23 @@
-"""Sglang's diffusion runtime (0.5.23): spans of its work, and the backend of its collectives."""
+"""Sglang's diffusion runtime: spans of its work, and the backend of its collectives."""
 
 import functools
-import importlib.metadata
-import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from traceana_capture.agent import routes
-from traceana_capture.agent.adapters.hooks import Hook, install, refusal
+from traceana_capture.agent import group_names, routes
+from traceana_capture.agent.adapters.hooks import Hook, adapter, install, needs_of_hooks, refusal, require, require_of
+from traceana_capture.agent.frameworks import Need
 from traceana_capture.agent.paired import PAIRS, Peer
 from traceana_capture.agent.triggers import Triggers
 
 RUNTIME = "sglang.multimodal_gen.runtime."
 WORKER = RUNTIME + "managers.gpu_worker"
 COORDINATOR = RUNTIME + "distributed.group_coordinator"
-# Those whose GroupCoordinator was read and tried.
-VERSIONS = ("0.5.23",)
+PYNCCL = RUNTIME + "distributed.device_communicators.pynccl"
+CHOSEN = ("use_srt_custom_allreduce", "use_device_communicator")
+# What a coordinator that was made must have.
+COORDINATORS = ("world_size", "ranks", "cpu_group", "device", "device_communicator")
 
 
 def denoise_step(_self: Any, _ctx: Any, step: Any, *_: Any, **__: Any) -> str:
@@ -38,6 +39,24 @@ HOOKS: dict[str, tuple[Hook, ...]] = {
     ),
 }
 
+CHOICE = (Need(module=COORDINATOR, path="GroupCoordinator.__init__", parameters=CHOSEN),)
+_CALLS = {
+    "all_reduce": ("in_tensor|input_tensor|tensor", "op", "stream"),
+    "broadcast": ("tensor", "src", "stream"),
+    "all_gather": ("output_tensor", "input_tensor", "stream"),
+    "reduce_scatter": ("output_tensor", "input_tensor", "op", "stream"),
+    "all_to_all_single": ("output", "input_|input", "output_split_sizes", "input_split_sizes", "stream"),
+}
+NEEDS = (
+    *(need for module, hooks in HOOKS.items() for need in needs_of_hooks(module, hooks)),
+    *CHOICE,
+    *(Need(module=COORDINATOR, path=f"GroupCoordinator.{name}") for name in (*COORDINATORS, "device_group")),
+    *(Need(module=PYNCCL, path=f"PyNcclCommunicator.{name}", parameters=known) for name, known in _CALLS.items()),
+    Need(module=PYNCCL, path="PyNcclCommunicator.disabled"),
+    *(Need(module=group_names.STATE, path=name) for name in group_names.COORDINATORS),
+    *(Need(module=COORDINATOR, path=f"SequenceParallelGroupCoordinator.{name}") for name in group_names.PARTS),
+)
+
 
 def knows(name: str) -> bool:
     """Whether the module of this name is wrapped."""
@@ -53,19 +72,12 @@ def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
 
 def choose_backend(module: ModuleType, backend: str) -> None:
     """Send the collectives of the module's GroupCoordinator to `backend`; raises RuntimeError where it cannot."""
-    version = importlib.metadata.version("sglang")
-    if version not in VERSIONS:
-        raise refusal(backend, f"sglang {version} is not known, only {', '.join(VERSIONS)}")
-    kind = getattr(module, "GroupCoordinator", None)
-    if kind is None:
-        raise refusal(backend, f"{module.__name__}.GroupCoordinator is missing")
-    missing = {"use_srt_custom_allreduce", "use_device_communicator"} - set(inspect.signature(kind).parameters)
-    if missing:
-        raise refusal(backend, f"GroupCoordinator's {', '.join(sorted(missing))} is missing")
-    kind.__init__ = _with_backend(kind.__init__, backend, f"sglang diffusion {version}")
+    require(module, CHOICE, backend)
+    kind = module.GroupCoordinator
+    kind.__init__ = _with_backend(kind.__init__, backend, adapter("sglang diffusion", "sglang"))
 
 
-def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> Any:
+def _with_backend(original: Callable[..., None], backend: str, name: str) -> Any:
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         # Custom all-reduce and, on CPU, shared memory would take collectives away from both backends.
@@ -73,7 +85,8 @@ def _with_backend(original: Callable[..., None], backend: str, adapter: str) -> 
         if backend == "pynccl" or PAIRS.operations:
             kwargs |= {"use_device_communicator": True}
         original(self, *args, **kwargs)
-        routes.took(adapter)
+        require_of(self, COORDINATORS, backend)
+        routes.took(name)
         self.shm_handle = None
         if backend == "pynccl" and self.world_size > 1:
             routes.register(tuple(self.ranks), communicator(self))
