@@ -13,7 +13,7 @@ import pytest
 from tests.traces import base
 from traceana.analyze.measure import measure_rank
 from traceana.trace.events import Chunk, decode_events
-from traceana.trace.file import TraceFile
+from traceana.trace.file import Damage, TraceFile
 from traceana.trace.identify import identify
 from traceana.trace.salvage import last_boundary, salvage
 from traceana.trace.stretches import Stretches
@@ -148,3 +148,13 @@ def test_a_good_event_with_objects_beside_damage_is_kept_over_the_border_of_a_st
         read = TraceFile(file)
         kernels = [event for chunk in read.chunks() for event in chunk.events if event.cat == "kernel"]
         assert (len(kernels), read.damage.skipped_events) == (21, 1)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_a_good_file_whose_events_list_objects_is_whole(tmp_path: Path, count: int) -> None:
+    nested = KERNEL[:-2] + b',"a":[{"name":1},{"name":2}],"b":3}}'
+    file = tmp_path / "rank0.json"
+    file.write_bytes(HEAD + b",".join([nested] * count) + TAIL)
+    read = TraceFile(file)
+    assert sum(len(chunk.events) for chunk in read.chunks()) == count
+    assert read.damage == Damage()

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,8 @@ _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|ar
 # objects inside args look alike, so several are tried.
 _EVENTS_END = re.compile(rb'\}(?=\s*(?:,\s*)?\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*(?:\}\s*)?(?:$|[^\s,}\]])))')
 _MOST_ENDS = 16
-_OTHER_START = re.compile(rb'"traceEvents"\s*:\s*\[|[\]}]\s*\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
+# Two patterns, each of which begins with what is searched fast: as alternatives they would be tried at every byte.
+_OTHER_STARTS = (_EVENTS_START, re.compile(rb'[\]}]\s*\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"'))
 _WHITE = b"\0 \t\r\n"
 _BAD_CHECKSUM = "what gzip unpacked is not what its checksum is of: some values may be damaged"
 _LONG_TAIL = f"more than {_LIMIT >> 20} MiB follow its events, and were left out"
@@ -157,7 +157,8 @@ class TraceFile:
 
     def _ending(self, data: bytes) -> _Part | None:
         """The events before the `]` that ends them and the bytes from there on, or None where none of them fits."""
-        for end in islice(_EVENTS_END.finditer(data), _MOST_ENDS):
+        ends = list(_EVENTS_END.finditer(data))
+        for end in ends[-1:] + ends[:_MOST_ENDS]:
             try:
                 return _Part(self.decode(data[: end.end()]), data[end.end() :], ended=True)
             except DECODE_ERRORS:
@@ -166,7 +167,7 @@ class TraceFile:
 
     def _salvage(self, body: bytes, rest: bytes) -> _Part:
         """What a damaged stretch holds, up to where another trace begins."""
-        if _OTHER_START.search(body):
+        if _other_start(body) is not None:
             return self._salvage_last(body + b"," + rest)
         result = salvage(body, decode=self.decode)
         self._count(result.skipped, result.repaired)
@@ -175,8 +176,8 @@ class TraceFile:
 
     def _salvage_last(self, data: bytes) -> _Part:
         """The events of a damaged stretch before the end of the trace, and the top-level keys after them."""
-        other = _OTHER_START.search(data)
-        data = data[: other.start() + 1] if other else data
+        other = _other_start(data)
+        data = data if other is None else data[: other + 1]
         self.damage.other_traces |= other is not None
         ends = list(_EVENTS_END.finditer(data))
         cut = ends[-1].end() if ends else len(data)
@@ -208,3 +209,9 @@ def _may_begin_trace(head: bytes) -> bool:
     """Whether events may still follow these first bytes."""
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return (first in b"{" and len(head) <= _LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
+
+
+def _other_start(data: bytes) -> int | None:
+    """Where another trace begins, or None."""
+    found = [match.start() for pattern in _OTHER_STARTS if (match := pattern.search(data))]
+    return min(found, default=None)

@@ -1,19 +1,21 @@
 """Keeps every whole event of a damaged stretch of a trace, and counts what is lost.
 
-Known damage: invalid UTF-8, control characters and `NaN` (all from names and arguments that Kineto copies through), a
-comma as decimal point (pytorch#191032), quotes that are not escaped (kineto#1459).
+What `mend` knows is mended; an event whose quotes are not escaped (kineto#1459) is lost.
 """
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.trace.events import Chunk, Decode, decode_events, join
+from traceana.trace.mend import Piece, depth, mend
 
 # The comma between two events may be lost too. Blanks are taken all at once, by a group in a look ahead (possessive
 # quantifiers came with Python 3.11): going back over them would take a hundred times as long.
@@ -24,9 +26,6 @@ _EVENT_KEYS = (b'"ph"', b'"ts"', b'"cat"')
 # What can be mended shows a few bytes around the place where decoding stopped: behind it only in a word.
 _MENDABLE = re.compile(rb"[\x00-\x1f]|NaN|nan|[Ii]nf|\d,\d")
 _AROUND = 6
-_CONTROL_TO_BLANK = bytes([*b" " * 32, *range(32, 1 << 8)])
-_NOT_A_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)(?:-?(?:NaN|nan|Infinity|inf))(?=\s*[,\]}])")
-_DECIMAL_COMMA = re.compile(rb'("\s*:\s*-?\d+),(\d+)(?=\s*[,}])')
 _BETWEEN = b", \t\r\n"
 
 
@@ -70,7 +69,8 @@ def events_in(data: bytes) -> int:
 def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events) -> Salvage:
     """Decode the events of `data`, repairing what can be repaired; `at_end` says that nothing follows.
 
-    Runs of good events are decoded together; a run that fails is halved down to the event that is damaged.
+    Runs of good events are decoded together; one that fails is taken up to the damaged event. Where the first is found
+    that can be mended, all are mended at once.
     """
     pieces = _split(data)
     if at_end and pieces:
@@ -78,25 +78,29 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
     chunks: list[Chunk] = []
     lost: list[bytes] = []
     repaired, position, good, run = 0, 0, 0, 1
+    originals = pieces
     while position < len(pieces):
         members = pieces[position : position + max(run, _MOST_PIECES)]
-        found = _run(members[:run], decode) if run > 1 else _glued(members, decode)
+        found = _decoded(members[:run], decode) if run > 1 else _glued(members, decode)
         if isinstance(found.events, Chunk):
             chunks.append(found.events)
-            repaired += found.mended
-            position += found.pieces
-            good = 0 if found.mended else good + found.pieces
-            run = max(good, 1)
-        elif run > 1:
-            run //= 2
+            repaired += _mended_events(found)
+            position += len(found.pieces)
+            good += len(found.pieces)
+            run = good
+        elif found.events is _Fault.MENDABLE and pieces is originals:
+            pieces = mend(originals)
+        elif run > 1 and not found.is_first:
+            run = found.good or 1
         elif position == len(pieces) - 1 or (not at_end and _may_go_on(found, len(pieces) - position)):
             break
         else:
-            lost.append(pieces[position])
+            lost.append(originals[position].text)
             position += 1
-            good = 0
+            good, run = 0, 1
     skipped = max(events_in(b"".join(lost)), bool(lost))
-    return Salvage(chunk=join(chunks), skipped=skipped, repaired=repaired, unfinished=b",".join(pieces[position:]))
+    unfinished = _joined(originals[position:])
+    return Salvage(chunk=join(chunks), skipped=skipped, repaired=repaired, unfinished=unfinished)
 
 
 class _Fault(Enum):
@@ -108,77 +112,87 @@ class _Fault(Enum):
 
 
 class _Found(NamedTuple):
-    """The events that so many pieces make, or why they make none; whether they needed mending."""
+    """The events that pieces make, or why they make none and how many before the fault are good, if that is known.
+
+    `is_first` says that the first one cannot be part of any event.
+    """
 
     events: Chunk | _Fault
-    pieces: int
-    mended: bool = False
+    pieces: Sequence[Piece]
+    good: int = 0
+    is_first: bool = False
 
 
-def _run(pieces: Sequence[bytes], decode: Decode) -> _Found:
-    """The events of pieces that are good as they are."""
-    return _Found(_decoded(b",".join(pieces), decode), len(pieces))
-
-
-def _glued(pieces: Sequence[bytes], decode: Decode) -> _Found:
+def _glued(pieces: Sequence[Piece], decode: Decode) -> _Found:
     """The event that the first pieces make, of as few as will do."""
     for count in range(1, len(pieces) + 1):
-        text = b",".join(pieces[:count])
-        events = _decoded(text, decode)
-        mended = events is _Fault.MENDABLE
-        if mended:
-            events = _decoded(_mend(text), decode)
-        if events is not _Fault.UNFINISHED:
+        found = _decoded(pieces[:count], decode)
+        if found.events is not _Fault.UNFINISHED:
             break
-    return _Found(events, count, mended)
+    return found
+
+
+def _mended_events(found: _Found) -> int:
+    """How many events needed mending; several pieces may make one."""
+    if not any(piece.mended for piece in found.pieces):
+        return 0
+    if isinstance(found.events, Chunk) and len(found.events.events) == len(found.pieces):
+        return sum(piece.mended for piece in found.pieces)
+    before = [0, *accumulate(depth(piece.text) for piece in found.pieces)]
+    events = accumulate(opened <= 0 for opened in before[:-1])
+    return len({event for event, piece in zip(events, found.pieces, strict=True) if piece.mended})
 
 
 def _may_go_on(found: _Found, left: int) -> bool:
     """Whether what comes behind the pieces that are left may complete the event."""
-    return found.events is _Fault.UNFINISHED and found.pieces == left
+    return found.events is _Fault.UNFINISHED and len(found.pieces) == left
 
 
-def _part_from_stump(piece: bytes, decode: Decode) -> list[bytes]:
+def _part_from_stump(piece: Piece, decode: Decode) -> list[Piece]:
     """A last piece that goes on after its event, too briefly to be told for another one, in two."""
-    end = len(piece)
+    text = piece.text
+    # What closes more than it opens is the end of an event that lists objects, not an event with something behind it.
+    end = len(text) if depth(text) >= 0 else 0
     for _ in range(_MOST_PIECES + 1):
-        end = piece.rfind(b"}", 0, end)
+        end = text.rfind(b"}", 0, end)
         if end < 0:
             break
-        if isinstance(_glued([piece[: end + 1]], decode).events, Chunk):
-            return [part for part in (piece[: end + 1], piece[end + 1 :].strip(_BETWEEN)) if part]
+        if isinstance(_decoded(mend([Piece(text[: end + 1])]), decode).events, Chunk):
+            return [Piece(part) for part in (text[: end + 1], text[end + 1 :].strip(_BETWEEN)) if part]
     return [piece]
 
 
-def _split(data: bytes) -> list[bytes]:
+def _split(data: bytes) -> list[Piece]:
     cuts = [match.start() + 1 for match in EVENT_BOUNDARY.finditer(data)]
-    pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-    return [piece for piece in (piece.strip(_BETWEEN) for piece in pieces) if piece]
+    pieces = [data[start:end].strip(_BETWEEN) for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    return [Piece(piece) for piece in pieces if piece]
 
 
-def _decoded(text: bytes, decode: Decode) -> Chunk | _Fault:
+def _joined(pieces: Iterable[Piece]) -> bytes:
+    return b",".join([piece.text for piece in pieces])
+
+
+def _decoded(pieces: Sequence[Piece], decode: Decode) -> _Found:
+    text = _joined(pieces)
     try:
-        return decode(text)
+        return _Found(decode(text), pieces)
     except UnicodeError:
-        return _Fault.MENDABLE
+        return _Found(_Fault.MENDABLE, pieces)
     except msgspec.ValidationError:
-        return _Fault.HOPELESS
+        return _Found(_Fault.HOPELESS, pieces)
     except msgspec.DecodeError as error:
-        return _fault(text, str(error))
+        return _at_fault(pieces, text, str(error))
     except DECODE_ERRORS:
-        return _Fault.HOPELESS
+        return _Found(_Fault.HOPELESS, pieces)
 
 
-def _fault(text: bytes, error: str) -> _Fault:
+def _at_fault(pieces: Sequence[Piece], text: bytes, error: str) -> _Found:
     """By the place of the fault, which msgspec tells in the array that decoding makes of the text."""
     _, known, place = error.rpartition("(byte ")
     at = int(place.removesuffix(")")) - 1 if known else len(text)
     if at >= len(text):
-        return _Fault.UNFINISHED
-    return _Fault.MENDABLE if _MENDABLE.search(text, max(at - _AROUND, 0), at + _AROUND) else _Fault.HOPELESS
-
-
-def _mend(piece: bytes) -> bytes:
-    piece = piece if piece.isascii() else piece.decode("utf-8", "replace").encode()
-    piece = _NOT_A_NUMBER.sub(rb"\1null", piece.translate(_CONTROL_TO_BLANK))
-    return _DECIMAL_COMMA.sub(rb"\1.\2", piece)
+        return _Found(_Fault.UNFINISHED, pieces, good=len(pieces) - 1)
+    ends = list(accumulate(len(piece.text) + 1 for piece in pieces))
+    mendable = _MENDABLE.search(text, max(at - _AROUND, 0), at + _AROUND)
+    fault = _Fault.MENDABLE if mendable else _Fault.HOPELESS
+    return _Found(fault, pieces, good=bisect_right(ends, at), is_first=at < len(pieces[0].text))
