@@ -110,7 +110,7 @@ def test_a_timeout_ends_what_is_deaf_to_signals(tmp_path: Path) -> None:
     deaf = ["bash", "-c", "trap '' TERM INT; setsid sleep 1000 & sleep 1000"]
     code, _, stderr = run(tmp_path, deaf, "--timeout", "0.5")
     assert code == TIMED_OUT
-    assert "because --timeout 0.5 was over (exit code 124)" in stderr
+    assert "because --timeout 0.5 s was over (exit code 124)" in stderr
     check(tmp_path, stderr)
 
 

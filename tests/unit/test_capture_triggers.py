@@ -246,7 +246,7 @@ def test_the_first_request_and_the_delay_are_waited_for() -> None:
     made.has_requests = lambda: True
     assert made.waits_for().startswith("no request came")
     window.is_delayed = lambda: True  # type: ignore[method-assign]
-    assert made.waits_for() == "--delay 30 was not over; ask for a shorter one"
+    assert made.waits_for() == "--delay 30 s was not over; ask for a shorter one"
 
 
 def test_steps_that_are_not_recorded_are_counted() -> None:

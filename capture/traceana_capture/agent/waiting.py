@@ -18,7 +18,7 @@ def missing(settings: dict[str, Any], *, started: bool, seen: int, requests: boo
     if warmup and seen:
         return f"after --warmup {warmup} no step came any more; ask for fewer"
     if due:
-        return f"--delay {settings['delay_s']:g} was not over; ask for a shorter one"
+        return f"--delay {settings['delay_s']:g} s was not over; ask for a shorter one"
     if requests:
         return "no request came; send one, or name a function with --start-on that the ranks call"
     if settings["steps"] and not seen:

@@ -82,7 +82,7 @@ def capture(
             asked.clear()
             live.end(asked)
             over = code == TIMED_OUT and options.timeout_s is not None
-            why = f"was ended, because --timeout {options.timeout_s:g} was over" if over else "failed"
+            why = f"was ended, because --timeout {options.timeout_s:g} s was over" if over else "failed"
             settle(record, ranks.windows, code, asked, why, launch.nobody(environment))
     return code
 
