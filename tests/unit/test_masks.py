@@ -1,6 +1,7 @@
 """Secrets of a command and of its variables are written down nowhere: not in run.json, a report, a page, a terminal."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,20 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("get", f"https://host/path?api_key={SECRET}&n=1"),
     ("serve", f"hf_{SECRET.replace('-', '')}"),
     ("serve", f"--load=sk-{SECRET}"),
+    ("serve", "--passwd", SECRET),
+    ("serve", f"--credentials={SECRET}"),
+    ("serve", f'{{\\"api_key\\": \\"{SECRET} a\\"}}'),
+    ("bash", "-c", f"serve --token\\\n  {SECRET}"),
+    ("curl", "-H", f"Authorization: Bearer {SECRET}"),
+    ("curl", f"--header=authorization: Basic {SECRET}=="),
+    ("clone", f"https://{SECRET * 2}@host/path"),
+    ("serve", f"github_pat_{SECRET}"),
+    ("serve", f"xoxb-{SECRET}"),
 )
 HARMLESS = (
     "python", "-m", "sglang.launch_server", "--max-tokens", "100", "--tokenizer-path", "a/b", "--use-auth-token",
     "--host", "0.0.0.0", "--disk-cache-size", "8", "--ids", "task-12345678", "https://host:80/a@b", "NCCL_ALGO=Ring",
+    "ssh://git@host/a",
 )  # fmt: skip
 
 
@@ -48,6 +59,14 @@ def test_other_words_stay() -> None:
     assert masked_words(HARMLESS) == HARMLESS
     assert masked_words(("--api-key", "x", "--model", "m")) == ("--api-key", "***", "--model", "m")
     assert masked_text("https://host/path?api_key=a&n=1") == "https://host/path?api_key=***&n=1"
+
+
+@pytest.mark.parametrize("part", ["a-", "a.", "key", "--key ", "a-://", "://a:", "hf_", "key='", 'key=\\"', "Bearer "])
+def test_a_long_text_takes_linear_time(part: str) -> None:
+    # What is quadratic takes an hour.
+    signal.alarm(60)
+    masked_text(part * 30_000)
+    signal.alarm(0)
 
 
 def test_variables_are_masked_by_name_and_by_value() -> None:
