@@ -135,6 +135,14 @@ def test_events_are_counted_not_pieces() -> None:
     assert result.skipped == 1
 
 
+@pytest.mark.parametrize("end", [b"", b',\x01:"X","cat":"kernel","args":{"a":1}}', b',{ ph":"X","args":{}}'])
+def test_a_last_good_event_with_damage_behind_it_is_kept(end: bytes) -> None:
+    nested = KERNEL[:-2] + b',"a":[{"name":1},{"name":2}],"b":3}}'
+    for event in (KERNEL, nested):
+        result = salvage(KERNEL + b"," + event + (end if event is KERNEL else b""), at_end=True)
+        assert len(result.chunk.events) == 2
+
+
 def test_a_good_event_with_objects_beside_damage_is_kept_over_the_border_of_a_stretch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

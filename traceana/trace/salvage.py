@@ -151,13 +151,14 @@ def _may_go_on(found: _Found, left: int) -> bool:
 def _part_from_stump(piece: Piece, decode: Decode) -> list[Piece]:
     """A last piece that goes on after its event, too briefly to be told for another one, in two."""
     text = piece.text
-    # What closes more than it opens is the end of an event that lists objects, not an event with something behind it.
-    end = len(text) if depth(text) >= 0 else 0
+    end = len(text)
     for _ in range(_MOST_PIECES + 1):
         end = text.rfind(b"}", 0, end)
         if end < 0:
             break
-        if isinstance(_decoded(mend([Piece(text[: end + 1])]), decode).events, Chunk):
+        events = _decoded(mend([Piece(text[: end + 1])]), decode).events
+        # An object without a phase may be in a list of the event before.
+        if isinstance(events, Chunk) and any(event.ph for event in events.events):
             return [Piece(part) for part in (text[: end + 1], text[end + 1 :].strip(_BETWEEN)) if part]
     return [piece]
 
