@@ -11,13 +11,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
 _LIMITS = ("-timeout=10", "-rss_limit_mb=1024", "-verbosity=1", "-print_final_stats=1")
 
 _LEAST_LENGTH = 4 << 10
-_MOST_KEPT = 40
+# Of a target, so that all of them together stay small.
+_MOST_KEPT, _MOST_BYTES = 40, 20_000
 
 
 def main() -> int:
@@ -66,8 +68,11 @@ def _keep(target: str, folder: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     found = [file for file in folder.iterdir() if not file.name.startswith("seed")]
-    for file in sorted(found, key=lambda file: (file.stat().st_size, file.name))[:_MOST_KEPT]:
-        shutil.copy(file, kept)
+    found.sort(key=lambda file: (file.stat().st_size, file.name))
+    sizes = accumulate(file.stat().st_size for file in found)
+    for file, size in zip(found[:_MOST_KEPT], sizes, strict=False):
+        if size <= _MOST_BYTES:
+            shutil.copy(file, kept)
 
 
 def _run(target: str, *arguments: str) -> str:
