@@ -6,6 +6,7 @@ import pytest
 
 from tests import reports
 from tests.report_variants import many_runs, without_calls
+from traceana.render.answer.capture_command import of_a_comparison
 from traceana.render.answer.causes import EXPOSED_IS, explained
 from traceana.render.answer.glance import MOST_SIDES
 from traceana.render.answer.late import late_of, late_rank
@@ -88,6 +89,16 @@ def test_the_table_has_a_column_a_side_and_ends_with_what_to_type() -> None:
         f"traceana capture -o more-traces {settles}",
     )
     assert overview_table(reports.one_run()).commands == table.commands
+
+
+@pytest.mark.parametrize(("source", "other"), [("gpu", "--versus simple"), ("cpu", "--label NAME")])
+def test_the_next_command_sets_nccl_only_where_there_is_any(source: str, other: str) -> None:
+    run = reports.run("torch")
+    assert run.setup is not None
+    ranks = tuple(replace(rank, source=source) for rank in run.ranks)
+    run = replace(run, ranks=ranks, setup=replace(run.setup, backend_adapter=None, argv=("python", "train.py")))
+    command = of_a_comparison(run)
+    assert command == f"traceana capture -o more-traces {other} --repeat 3 -- python train.py"
 
 
 def test_a_command_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,10 @@ def why(sightings: Iterable[Sighting], said: Mapping[int, str], environment: Map
     if any(not one.inherits for one in with_torch):
         return "a process with torch did not inherit the environment (env -i, sudo, a reset); start it with all of it"
     if with_torch:
-        return "a process with torch came without PYTHONPATH, by which capture comes in; do not set it anew"
+        return (
+            "a process with torch came without PYTHONPATH, by which capture comes in (do not set it anew), or was "
+            "ended while it imported torch"
+        )
     elsewhere = next((ELSEWHERE[name] for one in seen if (name := _elsewhere(one.argv))), None)
     return elsewhere or f"no process of the command was seen to import torch{_missing_here()}"
 

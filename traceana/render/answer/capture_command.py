@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from traceana.comparing.estimate import FEWEST_REPEATS
+from traceana.render.page.host import on_host
 from traceana.report import RunReport, Setup
 
 FOLDER = "more-traces"
@@ -15,11 +16,13 @@ _WINDOW = {"warmup": "--warmup", "steps": "--steps", "step_on": "--step-on", "st
 
 
 def of_a_comparison(run: RunReport) -> str | None:
-    """Records the run's command in two settings in turn; None where a name must not be pasted."""
+    """Records the run's command in two settings in turn, or once more; None where a name must not be pasted."""
     setup = run.setup
     if setup is None or setup.backend_adapter or any(name in " ".join(setup.argv) for name in _WITH_ADAPTER):
         return _command(["--backend", "torch", "--versus", "pynccl"], FEWEST_REPEATS, setup)
-    return _command(["--versus", "simple"], FEWEST_REPEATS, setup)
+    # Without a GPU there is no NCCL to set; the other side is the program after a change.
+    other = ["--label", "NAME"] if on_host(run) else ["--versus", "simple"]
+    return _command(other, FEWEST_REPEATS, setup)
 
 
 def of_repeats(baseline: Sequence[RunReport], candidate: Sequence[RunReport], runs: int) -> str | None:
