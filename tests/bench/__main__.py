@@ -8,10 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.grow import text_of, write_copies
+from tests.bench.grow import text_of, write_copies, write_damaged
 from tests.bench.process import Cost, cost_of
 
 _COPIES = (1, 2, 4)
+_DAMAGE = {"every event has NaN": b'"odd": NaN, ', "every event has a bare quote": b'"odd": "a"b", '}
 _STARTS = {
     "python -c pass": ["-c", "pass"],
     "import traceana": ["-c", "import traceana"],
@@ -20,7 +21,7 @@ _STARTS = {
 
 
 def main(path: Path) -> None:
-    """All four tables."""
+    """All five tables."""
     files = sorted(path.rglob("*.json*")) if path.is_dir() else [path]
     if not files:
         sys.exit(f"{path}: no traces; name a folder of .json or .json.gz files")
@@ -30,6 +31,7 @@ def main(path: Path) -> None:
         against_peers(files, Path(folder))
         over_copies(files, Path(folder))
         again(files, Path(folder))
+        of_damage(files, Path(folder))
     starting()
 
 
@@ -86,6 +88,19 @@ def again(files: list[Path], scratch: Path) -> None:
     second = _analyze(kept, scratch / "report", "--workers=0")
     _table({"traceana analyze": first, "the same files again": second})
     print(f"again / first: wall {second.wall_s / first.wall_s:.2f}, CPU {second.cpu_s / first.cpu_s:.2f}\n")
+
+
+def of_damage(files: list[Path], scratch: Path) -> None:
+    """Files whose every event needs mending, and whose every event is lost."""
+    costs = {"as they are": _analyze(files, scratch / "report")}
+    damaged = [scratch / f"rank{number}.json.gz" for number in range(len(files))]
+    for name, damage in _DAMAGE.items():
+        for file, target in zip(files, damaged, strict=True):
+            write_damaged(file, target, damage)
+        costs[name] = _analyze(damaged, scratch / "report")
+    _table(costs)
+    whole, *others = costs.values()
+    print(f"damaged / whole: CPU {', '.join(f'{cost.cpu_s / whole.cpu_s:.2f}' for cost in others)} (5 is the limit)\n")
 
 
 def _table(costs: dict[str, Cost]) -> None:

@@ -1,4 +1,4 @@
-"""Bigger traces out of real ones: all events again, later and with launch numbers of their own."""
+"""Traces out of real ones: bigger, with all events again, later and with launch numbers of their own, or damaged."""
 
 import re
 from functools import partial
@@ -10,6 +10,7 @@ _TIME = re.compile(rb'("ts": *)(\d+)')
 _NUMBER = re.compile(rb'("(?:correlation|External id|id)": *)(\d+)')
 _ARRAY_START = re.compile(rb'"traceEvents": *\[')
 _ARRAY_END = re.compile(rb'\](?=\s*,\s*"traceName")')
+_ARGS = re.compile(rb'"args": *\{(?=\s*")')
 _PAUSE_US = 1000
 
 
@@ -31,6 +32,11 @@ def write_copies(file: Path, target: Path, copies: int) -> int:
     content = text[:start] + b",".join(parts) + text[end:]
     target.write_bytes(zlib_ng.compress(content, 1, 31))
     return len(content)
+
+
+def write_damaged(file: Path, target: Path, damage: bytes) -> None:
+    """Write `file` with damage at the beginning of each event's args."""
+    target.write_bytes(zlib_ng.compress(_ARGS.sub(lambda args: args[0] + damage, text_of(file)), 1, 31))
 
 
 def _events_range(text: bytes) -> tuple[int, int]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.grow import text_of, write_copies
+from tests.bench.grow import text_of, write_copies, write_damaged
 from tests.bench.process import cost_of
 from tests.traces import base
+from traceana.trace.file import TraceFile
 
 
 @pytest.mark.parametrize("data", [base.pretty(base.good()), json.dumps(base.good()).encode()])
@@ -30,6 +31,17 @@ def test_copies_need_kinetos_layout(tmp_path: Path) -> None:
     source.write_text("[]")
     with pytest.raises(ValueError, match="Kineto"):
         write_copies(source, tmp_path / "grown.json.gz", 2)
+
+
+def test_damage_is_in_every_event_with_arguments(tmp_path: Path) -> None:
+    source, target = tmp_path / "rank0.json", tmp_path / "damaged.json.gz"
+    source.write_bytes(base.pretty(base.good()))
+    write_damaged(source, target, b'"odd": NaN, ')
+    read = TraceFile(target)
+    events = [event for chunk in read.chunks() for event in chunk.events]
+    whole = [event for chunk in TraceFile(source).chunks() for event in chunk.events]
+    assert len(events) == len(whole)
+    assert read.damage.repaired_events == sum(bytes(event.args).strip(b"{} ") != b"" for event in whole)
 
 
 def test_memory_of_children_counts() -> None:
