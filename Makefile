@@ -10,7 +10,7 @@ PROCESSES := --numprocesses 3 --dist worksteal
 MAKEFLAGS += --jobs=2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test coverage lint docs dist example bench matrix newest figures fuzz clean
+.PHONY: demo test judge coverage lint docs dist example bench matrix newest figures fuzz clean
 
 # Without its own pip, which Python would compile in whole to have it replaced at once, but where PYTHON has no other.
 .venv/installed: pyproject.toml constraints.txt
@@ -28,8 +28,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: .venv/installed  ## capture two small sides here, analyze them, show where the report is
 	$(BIN)/traceana demo
 
-test: .venv/installed  ## every test that this machine can run
+test: .venv/installed  ## every test that this machine can run, but for what judge counts
 	$(BIN)/python -m pytest $(PROCESSES)
+
+judge: .venv/installed  ## how often verdicts are right, counted over hundreds of simulated comparisons
+	$(BIN)/python -m pytest tests/judge
 
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone
 	$(BIN)/python -m pytest $(PROCESSES) --cov --cov-report=term

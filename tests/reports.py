@@ -1,5 +1,6 @@
 """Report values for the renderer's tests: a small diffusion run, in as many variants as the tests need."""
 
+import functools
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -80,6 +81,7 @@ def report(*runs: RunReport, comparisons: tuple[Comparison, ...] = (), passed_ov
     )
 
 
+@functools.cache
 def run(
     label: str, *, ranks: int = 2, backend: str = "torch.distributed", speed: float = 1.0, sized: bool = True
 ) -> RunReport:

@@ -9,8 +9,9 @@ from tests.reports import run as report_of
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import C10D, Signature
 from traceana.analyze.run import AnalyzedRun
+from traceana.comparing.comparison import compare
 from traceana.comparing.sides import Side
-from traceana.report import StepTime
+from traceana.report import Comparison, StepTime
 from traceana.trace.columns import Ints
 
 RANKS = 4
@@ -43,6 +44,12 @@ class Truth:
     call_noise: float = 0.05
     late_ns: int = 0
     hidden: float = 0.0
+
+
+def compared(seed: int, baseline: Truth, candidate: Truth) -> Comparison:
+    """Two sides drawn and compared."""
+    random = np.random.default_rng(seed)
+    return compare(side("torch", baseline, random), side("pynccl", candidate, random))
 
 
 def side(label: str, truth: Truth, random: np.random.Generator) -> Side:

@@ -15,7 +15,7 @@ from traceana_capture.agent import closing, kills
 from traceana_capture.launcher import launch, processes, rescue
 
 from tests import example
-from tests.integration.test_compare_truth import SEEDS
+from tests.judge.test_verdicts import SEEDS
 from traceana import units
 from traceana.analyze.noise import TELLING
 from traceana.commands import analyze, capture

@@ -1,6 +1,11 @@
 """Steps of all ranks on a common clock, as coloured strips: the middle one, and the slowest and the fastest."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
 
 from traceana import units
 from traceana.render.page import open_at
@@ -10,6 +15,9 @@ from traceana.render.page.scales import Axis, Tick, round_step
 from traceana.render.page.section import Section
 from traceana.report import Report, RunReport, TimelineCall, TimelineRow
 from traceana.report import Timeline as TimelineData
+from traceana.trace.columns import Bools, Ints
+
+Floats = npt.NDArray[np.float64]
 
 CELLS = 2000
 """A strip is drawn on a grid this fine: as wide as a large screen, and it bounds the file's size."""
@@ -20,6 +28,8 @@ FINER = 8
 """Ticks between two that have room where nothing is magnified."""
 
 STYLES = {"compute": "compute", "comm": "exposed", "overlapped": "overlapped", "memory": "memory"}
+KINDS = ("", *STYLES)
+"""Idleness is the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +120,14 @@ def _axis(longest_ns: int) -> Axis:
 
 def _strip(row: TimelineRow, longest_ns: int) -> Strip:
     cells = _cells(row, longest_ns)
-    kinds = [kind for kind in STYLES if kind in cells]
+    drawn = {kind: cells == KINDS.index(kind) for kind in STYLES}
+    kinds = [kind for kind in STYLES if drawn[kind].any()]
     times = {kind: sum(part.end_ns - part.start_ns for part in row.slices if part.kind == kind) for kind in kinds}
     words = {"comm": "exposed communication", "overlapped": "overlapped communication"}
     summary = ", ".join(f"{words.get(kind, kind)} {units.duration(ns)}" for kind, ns in times.items())
     return Strip(
         rank=row.rank,
-        paths=tuple(Path(kind=STYLES[kind], outline=_outline(cells, kind)) for kind in kinds),
+        paths=tuple(Path(kind=STYLES[kind], outline=_outline(drawn[kind])) for kind in kinds),
         calls=tuple(_call(row.rank, call, longest_ns) for call in row.calls),
         title=f"rank {row.rank}: {f'about {summary}' if summary else 'nothing ran'}",
     )
@@ -137,42 +148,56 @@ def _call(rank: int, call: TimelineCall, longest_ns: int) -> Call:
     )
 
 
-def _cells(row: TimelineRow, longest_ns: int) -> list[str]:
-    """A kind a cell, idleness included: the one of which most is still to be drawn, so that areas are as the times."""
-    cells = []
-    to_draw = dict.fromkeys(("", *STYLES), 0.0)
-    for covered in _covered(row, longest_ns / CELLS):
-        for kind, share in covered.items():
-            to_draw[kind] += share
-        to_draw[""] += 1 - sum(covered.values())
-        most = max(to_draw, key=lambda kind: to_draw[kind])
-        to_draw[most] -= 1
-        cells.append(most)
+def _cells(row: TimelineRow, longest_ns: int) -> Ints:
+    """A kind a cell, by its place in KINDS: that of which most is still to be drawn, so that areas are as the times."""
+    shares = _shares(row, longest_ns / CELLS)
+    cells = np.zeros(CELLS, dtype=np.int64)
+    to_draw = [0.0] * len(KINDS)
+    for first, after in _alike(shares):
+        share = shares[first].tolist()
+        for cell in range(first, after):
+            to_draw = [left + more for left, more in zip(to_draw, share, strict=True)]
+            most = to_draw.index(max(to_draw))
+            to_draw[most] -= 1
+            cells[cell] = most
+            if share[most] == 1:
+                # As much is to be drawn as before this cell, so that it goes on like this.
+                cells[cell:after] = most
+                break
     return cells
 
 
-def _covered(row: TimelineRow, width_ns: float) -> list[dict[str, float]]:
-    """Each cell's share of every kind."""
-    cells: list[dict[str, float]] = [{} for _ in range(CELLS)]
-    for part in row.slices:
-        first, last = int(part.start_ns / width_ns), min(CELLS - 1, int(part.end_ns / width_ns))
-        for cell in range(first, last + 1):
-            covered = min(part.end_ns, (cell + 1) * width_ns) - max(part.start_ns, cell * width_ns)
-            cells[cell][part.kind] = cells[cell].get(part.kind, 0.0) + covered / width_ns
-    return cells
+def _shares(row: TimelineRow, width_ns: float) -> Floats:
+    """Each cell's share of every kind, by cell and place in KINDS."""
+    start = np.array([part.start_ns for part in row.slices], dtype=np.float64) / width_ns
+    end = np.minimum(np.array([part.end_ns for part in row.slices], dtype=np.float64) / width_ns, CELLS)
+    kind = np.array([KINDS.index(part.kind) for part in row.slices], dtype=np.int64)
+    within = start < CELLS
+    start, end, kind = start[within], end[within], kind[within]
+    first, last = start.astype(np.int64), np.minimum(end.astype(np.int64), CELLS - 1)
+    shares = np.zeros((CELLS + 1, len(KINDS)))
+    # From the first cell to the one before the last as if each were whole, then what that is too much or too little.
+    np.add.at(shares, (first, kind), 1)
+    np.add.at(shares, (last, kind), -1)
+    shares = np.cumsum(shares, axis=0)[:CELLS]
+    np.add.at(shares, (first, kind), first - start)
+    np.add.at(shares, (last, kind), end - last)
+    shares[:, 0] = 1 - shares.sum(axis=1)
+    return np.asarray(shares)
 
 
-def _outline(cells: list[str], kind: str) -> str:
-    """Rectangles over the runs of equal cells."""
-    outline = []
-    start = None
-    for index, cell in enumerate([*cells, ""]):
-        if cell == kind and start is None:
-            start = index
-        elif cell != kind and start is not None:
-            outline.append(f"M{start} 0h{index - start}v1H{start}z")
-            start = None
-    return "".join(outline)
+def _alike(shares: Floats) -> Iterator[tuple[int, int]]:
+    """Stretches of cells that one kind fills, and every other cell by itself."""
+    filled = (shares == 1).any(axis=1) & (np.abs(shares).sum(axis=1) == 1)
+    kind = np.where(filled, shares.argmax(axis=1), -1 - np.arange(CELLS))
+    edges = np.flatnonzero(np.diff(kind)) + 1
+    return pairwise([0, *edges.tolist(), CELLS])
+
+
+def _outline(drawn: Bools) -> str:
+    """Rectangles over the runs of cells that are drawn."""
+    edges = np.flatnonzero(np.diff(drawn, prepend=False, append=False)).tolist()
+    return "".join(f"M{start} 0h{end - start}v1H{start}z" for start, end in zip(edges[::2], edges[1::2], strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
