@@ -186,9 +186,14 @@ def part_name(node: str) -> str:
     return f"run.{node}.json"
 
 
+def name_of(node: str | None) -> str:
+    """The run's file, or the one of a node's part."""
+    return NAME if node is None else part_name(node)
+
+
 def write(run: RunFile, folder: Path, scratch: Path) -> None:
     """Write the run's file into `folder` by rename, without secrets; raises OSError."""
-    name = NAME if run.node is None else part_name(run.node)
+    name = name_of(run.node)
     partial = scratch / name
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(masked(run)), indent=1) + b"\n")
     partial.replace(folder / name)

@@ -9,7 +9,7 @@ import click
 from traceana_capture.launcher import repeats
 from traceana_capture.launcher.job import job_of
 from traceana_capture.launcher.nccl_settings import PRESETS, preset_lines, settings_of
-from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, function_name, rank_list
+from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, function_name, rank_list, seconds
 from traceana_capture.launcher.run_folder import run_name
 
 from traceana.commands.labels import Label
@@ -23,6 +23,7 @@ Examples:
   traceana capture --backend torch --versus pynccl --repeat 3 -- sglang ...
   traceana capture --nccl-preset ll -- torchrun --nproc-per-node 2 train.py
   traceana capture --steps 5 --step-on train.loop:step -- bash run.sh
+  traceana capture --every 10m --keep 6 -- sglang serve --model-path M ...
 """
 
 
@@ -42,6 +43,8 @@ _SECTIONS = {
         "start_on",
         "max_collectives",
         "max_memory",
+        "every",
+        "keep",
     ),
     "What to record": ("ranks", "shapes", "stacks", "memory", "all_threads"),
     "What carries the collectives": ("backend", "paired", "nccl", "presets", "list_presets"),
@@ -82,6 +85,15 @@ _SECTIONS = {
     default=1024,
     show_default=True,
     help="Close when a rank has grown by this.",
+)
+@click.option("--every", default="", metavar="TIME", help="Open a window every 90s, 10m or 1h while CMD runs.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=6,
+    show_default=True,
+    help="With --every: keep so many closed windows.",
 )
 @click.option("--ranks", default="", metavar="0,3", help="Only these ranks.")
 @click.option("--shapes", is_flag=True, help="Also the shapes of operators' inputs (slower, larger).")
@@ -169,6 +181,8 @@ def command(
     all_threads: bool,
     max_collectives: int,
     max_memory: int,
+    every: str,
+    keep: int,
     shapes: bool,
     nccl: tuple[str, ...],
     presets: tuple[str, ...],
@@ -208,6 +222,8 @@ def command(
         nccl=settings_of(presets, nccl),
         presets=presets,
         timeout_s=timeout,
+        every_s=seconds("--every", every) if every else None,
+        keep=keep,
         shared=shared,
     )
     chosen = repeats.sides(options, label, versus, nccl)

@@ -19,6 +19,7 @@ from traceana_capture.launcher.live import Live
 from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.others import Turn, of_job, wait_for_all
 from traceana_capture.launcher.record import Plan, Record, report
+from traceana_capture.launcher.rotation import Rotation
 from traceana_capture.launcher.run_folder import claimed, run_name
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.windows import Windows
@@ -77,7 +78,9 @@ def capture(
             live = Live(record, ranks)
             windows = Windows(record, ranks, live, lambda: of_job(claim.folder, claim.scratch, job))
             windows.begin()
-            launch = Launch(options, claim, ranks, asked, Status(), (live.look, windows.look))
+            launch = Launch(
+                options, claim, ranks, asked, Status(), (live.look, windows.look, Rotation(record, ranks, windows).look)
+            )
             code = _launch(launch, environment, guard)
             asked.clear()
             live.end(asked)
@@ -117,11 +120,13 @@ def settle(
     Says on stderr what is missing, `why` the code is not 0, and why `nobody` came where no rank did.
     """
     status = Status()
-    runs = [record.settle(number, workers.values(), code, asked, status) for number, workers in sorted(windows.items())]
+    there = [(number, workers) for number, workers in sorted(windows.items()) if number not in record.removed - {1}]
+    runs = [record.settle(number, workers.values(), code, asked, status) for number, workers in there]
     if not runs[0].ranks:
         say(f"traceana: no rank appeared: {nobody}", err=True)
     for run in runs:
-        report(run)
+        if run.window.number not in record.removed:
+            report(run)
     if code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
         say(f"traceana: the command {why} (exit code {code}); its own words are above", err=True)

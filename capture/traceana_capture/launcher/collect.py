@@ -103,10 +103,24 @@ def publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int = 0) -
     outcome = _publish(worker, claim, asked, nice)
     if outcome != INTERRUPTED:
         _remove(worker, claim)
-        worker.outcome = outcome
-        with contextlib.suppress(OSError):
-            _outcome_file(worker, claim.scratch).write_bytes(msgspec.json.encode(outcome))
+        _keep(worker, claim, outcome)
     return outcome
+
+
+def drop(worker: Worker, claim: Claim, reason: str) -> None:
+    """Remove a trace that was published; raises OSError."""
+    if isinstance(worker.outcome, Published):
+        folder = claim.of_window(worker.window).folder
+        for name in (_file(worker), f"paired.rank{worker.rank}.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+        _keep(worker, claim, reason)
+
+
+def _keep(worker: Worker, claim: Claim, outcome: Published | str) -> None:
+    """Here, and on the disk for a rescue."""
+    worker.outcome = outcome
+    with contextlib.suppress(OSError):
+        _outcome_file(worker, claim.scratch).write_bytes(msgspec.json.encode(outcome))
 
 
 def _remove(worker: Worker, claim: Claim) -> None:

@@ -32,6 +32,10 @@ class Options:
     nccl: dict[str, str]
     presets: tuple[str, ...] = ()
     timeout_s: float | None = None
+    every_s: float | None = None
+    """How far apart windows open; None where the first is the only one that opens by itself."""
+    keep: int = 6
+    """So many closed windows stay where they open `every_s`."""
     shared: bool = False
     """Whether others may read the run, as the umask says."""
 
@@ -41,6 +45,15 @@ def rank_list(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"(\d+(,\d+)*)?", text):
         raise TraceanaError(f"--ranks {text!r} must be numbers with commas between them, such as 0,3")
     return tuple(int(rank) for rank in text.split(",") if rank)
+
+
+def seconds(option: str, text: str) -> float:
+    """Seconds of "90", "90s", "10m" or "1h"; raises TraceanaError for anything else, and for nothing."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    value = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if not value:
+        raise TraceanaError(f"{option} {text!r} must be a time such as 90s, 10m or 1h")
+    return value
 
 
 def function_name(option: str, text: str) -> str:

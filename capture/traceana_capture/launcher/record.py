@@ -13,11 +13,11 @@ from traceana_capture import runfile
 from traceana_capture.early import early
 from traceana_capture.launcher import backends
 from traceana_capture.launcher.clock import iso, now
-from traceana_capture.launcher.collect import Collected, collect, so_far
+from traceana_capture.launcher.collect import Collected, collect, drop, so_far
 from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.nccl_settings import keep_logs
 from traceana_capture.launcher.options import Options
-from traceana_capture.launcher.run_folder import Claim
+from traceana_capture.launcher.run_folder import Claim, remove_window
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Worker
 
@@ -52,6 +52,8 @@ class Record:
     def __init__(self, plan: Plan, claim: Claim) -> None:
         self.plan = plan
         self.claim = claim
+        # Windows whose traces are removed, because newer ones are kept.
+        self.removed: set[int] = set()
 
     def keep(self) -> None:
         """Keep the plan for a rescue; raises OSError."""
@@ -84,6 +86,19 @@ class Record:
         ordered, claim = _ordered(workers), self.claim.of_window(number)
         runfile.write(self.run_file(number, ordered, so_far(ordered, claim), None, claim), claim.folder, claim.scratch)
         claim.close_to_others()
+
+    def remove(self, number: int, workers: Iterable[Worker]) -> None:
+        """Remove this launcher's files of a window; run.json of the first, which is the run's own, says so."""
+        self.removed.add(number)
+        ordered = _ordered(workers)
+        for worker in ordered:
+            drop(worker, self.claim, f"removed, because --keep {self.plan.options.keep} keeps newer windows")
+        if number == 1:
+            self.write_so_far(number, ordered)
+        else:
+            node = self.plan.job.node if self.plan.job else None
+            (self.claim.of_window(number).folder / runfile.name_of(node)).unlink(missing_ok=True)
+            remove_window(self.claim.folder, number)
 
     def settle(
         self, number: int, workers: Iterable[Worker], code: int, asked: Sequence[int], status: Status

@@ -19,6 +19,7 @@ from traceana_capture.launcher.others import ADVICE, LOCK, refuse_strangers, scr
 # Another launcher tries the lock for a moment, to see whether somebody lives here.
 _TRIES, _TRY_S = 5, 0.05
 RUN_FILE = re.compile(r"run(?:\.[\w.-]+)?\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
+MEASURED = ".traceana"
 WINDOW = re.compile(r"window[1-9]\d*")
 
 
@@ -149,9 +150,18 @@ def _remove_earlier(folder: Path, force: bool, job: Job | None) -> None:
         # Another launcher of the job may be at it too.
         path.unlink(missing_ok=True)
     for window in _windows(folder):
-        # One that holds something else stays.
-        with contextlib.suppress(OSError):
-            window.rmdir()
+        remove_empty(window)
+
+
+def remove_window(folder: Path, number: int) -> None:
+    """Remove the folder of a later window, if nothing but measurements is left in it."""
+    remove_empty(folder / window_name(number))
+
+
+def remove_empty(window: Path) -> None:
+    """Remove the folder, with what analyze keeps there of traces that are gone; one that holds something else stays."""
+    if {path.name for path in window.iterdir()} <= {MEASURED}:
+        shutil.rmtree(window, ignore_errors=True)
 
 
 def _earlier(folder: Path, job: Job | None = None) -> list[Path]:

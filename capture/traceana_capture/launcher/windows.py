@@ -174,7 +174,8 @@ class Windows:
         return any(worker.state in (*BUSY, *WAITING) and is_alive(worker.pid) for worker in workers)
 
     def _show(self, _: Ask) -> Answer:
-        return Answer(windows=[self.shown(number) for number in sorted(self.ranks.windows)])
+        there = sorted(self.ranks.windows.keys() - (self.record.removed - {1}))
+        return Answer(windows=[self.shown(number) for number in there])
 
     def _living(self) -> set[int]:
         return {pid for pid in list(self.ranks.workers) if is_alive(pid)}
@@ -193,6 +194,8 @@ class Windows:
 
 def _state(worker: Worker, left: set[int]) -> str:
     if worker.trace is not None:
+        if isinstance(worker.outcome, str):
+            return worker.outcome
         return "exported" if worker.pid in left else "published"
     if not is_alive(worker.pid):
         return "ended before"
