@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from traceana.commands.capture import command
 
-LINES = 50
+LINES = 53
 
 
 def test_help_fits_a_screen_and_names_every_option_once() -> None:

@@ -1,8 +1,10 @@
 """`traceana capture -- CMD …`: one trace per rank and run.json, whatever way the run ends."""
 
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ from traceana_capture.launcher.run_folder import run_name
 
 from traceana.commands.labels import Label
 from traceana.commands.sections import SectionedCommand
+from traceana.plain import say
 
 _EXAMPLES = """
 \b
@@ -229,6 +232,15 @@ def command(
     chosen = repeats.sides(options, label, versus, nccl)
     code = repeats.capture(chosen, output, repeat, force=force, job=job_of(argv, os.environ, nodes))
     folders = [output / run_name(side.label, 1 if repeat > 1 else None) for side in chosen]
+    _say_next(folders, output, repeat)
     if open_traces and any(path for folder in folders for path in folder.glob("rank*.json.gz")):
         subprocess.call([sys.executable, "-m", "traceana", "open", *map(str, folders)])
     sys.exit(code)
+
+
+def _say_next(folders: Sequence[Path], output: Path, repeat: int) -> None:
+    """The command that reads what was captured; a series is read as a whole."""
+    if any(path for folder in folders for path in folder.rglob("rank*.json.gz")):
+        command = "compare" if len(folders) > 1 else "analyze"
+        there = folders[0] if len(folders) == repeat == 1 else output
+        say(f"traceana: next: traceana {command} {shlex.quote(str(there))}", err=True)

@@ -1,5 +1,10 @@
 """Which backend was asked to carry the collectives, and which one the traces show."""
 
+import contextlib
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +36,8 @@ NO_VLLM = (
     "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC",
 )
 VLLM_PYNCCL = "VLLM_DISABLE_PYNCCL"
+# Those whose PyNccl adapters know.
+FRAMEWORKS = ("sglang", "vllm")
 
 
 def environment(asked: str) -> dict[str, str]:
@@ -49,6 +56,31 @@ def check_machine(asked: str, paired: Sequence[str], ranks: Sequence[int] = ()) 
     if (paired or asked == "pynccl") and not any(Path(device).exists() for device in GPU_DEVICES):
         option = "--paired" if paired else "--backend pynccl"
         raise TraceanaError(f"{option} needs a GPU, and this machine has none; use --backend torch alone")
+
+
+def check_program(asked: str, argv: Sequence[str]) -> None:
+    """Raise TraceanaError when the command's Python, where that is known, has no framework with PyNccl."""
+    python = _python(argv[0]) if asked == "pynccl" else None
+    if python is None:
+        return
+    code = f"import importlib.util as u; print(*[n for n in {FRAMEWORKS} if u.find_spec(n)], 'asked')"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.split()
+    if found == ["asked"]:
+        raise TraceanaError(
+            f"the backend pynccl needs {' or '.join(FRAMEWORKS)} in the command's Python, and {python} has neither"
+        )
+
+
+def _python(command: str) -> str | None:
+    """The Python that a command is, or that its first line names; None where that does not tell."""
+    path = shutil.which(command)
+    if path is None or re.fullmatch(r"python[\d.]*", Path(path).name):
+        return path
+    with contextlib.suppress(OSError), Path(path).open("rb") as file:
+        line = file.readline(256)
+        if line.startswith(b"#!") and b"python" in line:
+            return shutil.which(os.fsdecode(line[2:].split()[0]))
+    return None
 
 
 def seen(events: list[dict[str, Any]]) -> set[str]:

@@ -2,8 +2,8 @@
 
 import os
 import shutil
+import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -84,10 +84,16 @@ def capture(
             code = _launch(launch, environment, guard)
             asked.clear()
             live.end(asked)
-            over = code == TIMED_OUT and options.timeout_s is not None
-            why = f"was ended, because --timeout {options.timeout_s:g} s was over" if over else "failed"
-            settle(record, ranks.windows, code, asked, why, launch.nobody(environment))
+            settle(record, ranks.windows, code, asked, _why(code, options, launch.sent), launch.nobody(environment))
     return code
+
+
+def _why(code: int, options: Options, sent: int | None) -> str:
+    """What became of the command, where its code is not 0."""
+    if sent is not None:
+        return f"was ended by {'Ctrl-C' if sent == signal.SIGINT else signal.Signals(sent).name}"
+    over = code == TIMED_OUT and options.timeout_s is not None
+    return f"was ended, because --timeout {options.timeout_s:g} s was over" if over else "failed"
 
 
 def _check_command(name: str) -> None:
@@ -129,12 +135,13 @@ def settle(
             report(run)
     if code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
-        say(f"traceana: the command {why} (exit code {code}); its own words are above", err=True)
+        above = "; its own words are above" if why == "failed" else ""
+        say(f"traceana: the command {why} (exit code {code}){above}", err=True)
     unknown = [rank for rank in record.plan.options.ranks if rank >= runs[0].world_size > 0]
     if unknown:
         known = units.number_ranges(range(runs[0].world_size))
         say(f"traceana: --ranks: no rank {units.number_ranges(unknown)}; the ranks are {known}", err=True)
-    if any(rank.file for run in runs for rank in run.ranks) and sys.stderr.isatty():
+    if any(rank.file for run in runs for rank in run.ranks):
         say(f"traceana: the traces are in {record.claim.folder}", err=True)
 
 

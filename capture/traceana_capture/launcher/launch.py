@@ -75,6 +75,8 @@ class Launch:
         self._looks = looks
         self._asked = asked
         self._session: int | None = None
+        # The signal that the user sent to it, through us.
+        self.sent: int | None = None
         self._watch_processes = Watch(self._processes)
 
     def _processes(self) -> set[int]:
@@ -116,6 +118,7 @@ class Launch:
                 if not flushed:
                     self._flush()
                     flushed = True
+                self.sent = self.sent or number
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
             if time.monotonic() > deadline:

@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from traceana.errors import TraceanaError
-from traceana_capture.launcher import captured_run
+from traceana_capture.launcher import backends, captured_run
 from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.nccl_settings import settings_of
 from traceana_capture.launcher.options import BACKENDS, Options
 from traceana_capture.launcher.others import Turn
 from traceana_capture.launcher.run_folder import refuse_earlier, run_name
+
+RUN = "{run}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,13 @@ def capture(chosen: Sequence[Side], output: Path, repeats: int, *, force: bool, 
     """Run every side `repeats` times, A B A B …; stops at the first run that fails and returns its exit code.
 
     Launchers of one `job` begin each run together. Raises TraceanaError where a run cannot start; before the first one,
-    where a folder of any is taken, or where nothing tells how many launchers there are to wait for.
+    where a folder of any is taken, a backend of any cannot be had, or nothing tells how many launchers to wait for.
     """
     runs = list(_in_turn(chosen, repeats))
     folders = [output / run_name(side.label, repeat) for side, repeat in runs]
+    for side in chosen:
+        backends.check_machine(side.options.backend, side.options.paired, side.options.ranks)
+        backends.check_program(side.options.backend, side.options.argv)
     refuse_earlier(folders, force, job)
     if len(runs) > 1 and job is not None and job.launchers is None:
         raise TraceanaError("--repeat and --versus need to know how many nodes there are; say it with --nodes N")
@@ -60,10 +65,16 @@ def capture(chosen: Sequence[Side], output: Path, repeats: int, *, force: bool, 
     for number, ((side, repeat), turn) in enumerate(zip(runs, turns, strict=False), start=1):
         if len(runs) > 1 and sys.stderr.isatty():
             click.echo(f"traceana: run {number} of {len(runs)}: {run_name(side.label, repeat)}", err=True)
-        code = captured_run.capture(side.options, output, side.label, repeat=repeat, force=force, job=job, turn=turn)
+        options = named(side.options, run_name(side.label, repeat))
+        code = captured_run.capture(options, output, side.label, repeat=repeat, force=force, job=job, turn=turn)
         if code:
             return code
     return 0
+
+
+def named(options: Options, name: str) -> Options:
+    """The options with the run's name for {run} in the command, so that each run has files of its own."""
+    return replace(options, argv=tuple(word.replace(RUN, name) for word in options.argv))
 
 
 def _in_turn(chosen: Sequence[Side], repeats: int) -> Iterator[tuple[Side, int | None]]:

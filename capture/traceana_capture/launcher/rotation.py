@@ -10,7 +10,7 @@ from traceana_capture.launcher.record import Record
 from traceana_capture.launcher.windows import Windows
 from traceana_capture.launcher.workers import Ranks
 
-AGAIN_S = 1.0
+AGAIN_S = 0.2
 
 
 class Rotation:

@@ -65,7 +65,9 @@ def run_name(label: str, repeat: int | None) -> str:
 def refuse_earlier(folders: Sequence[Path], force: bool, job: Job | None = None) -> None:
     """Raises TraceanaError where one of the folders holds a run that may not be replaced."""
     for folder in folders:
-        if not force and folder.is_dir() and _earlier(folder, job):
+        # What a command left that failed before it had a trace stands in nobody's way.
+        earlier = _earlier(folder, job) if not force and folder.is_dir() else []
+        if any(path.name.startswith("rank") for path in earlier):
             raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
 
 
