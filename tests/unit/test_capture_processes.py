@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from traceana_capture.launcher import processes
+from traceana_capture.launcher import collect, launch, processes
 from traceana_capture.launcher.processes import of_run
+from traceana_capture.launcher.run_folder import Claim
 
 from tests.capturing import wait_until
 
@@ -34,6 +37,24 @@ def running(script: str, environment: dict[str, str]) -> Iterator[tuple[int, lis
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shell.communicate()
+
+
+def test_what_publishes_a_trace_is_not_ended_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window's trace may be under way when the command ends; it has the run's variable for the guard."""
+    publishers = collect.Publishers()
+    monkeypatch.setattr(launch, "PUBLISHERS", publishers)
+    # Children of the tests' own process are no orphans of this run.
+    monkeypatch.setattr(launch, "_orphans", lambda _guard: frozenset())
+    nothing: Any = SimpleNamespace(flush=lambda: None, busy=lambda: False)
+    claim = Claim(folder=tmp_path, scratch=tmp_path, lock=-1)
+    launched = launch.Launch(nothing, claim, nothing, [], nothing, ())
+    with running("sleep 60 & echo -n $!", variable(tmp_path)) as (shell, (sleeper,)):
+        publishers.pids |= {shell, sleeper}
+        launched._clear(-1, 0)
+        assert of_run(tmp_path, None) == {shell, sleeper}
+        publishers.pids.clear()
+        launched._clear(-1, 0)
+        assert of_run(tmp_path, None) == set()
 
 
 def variable(scratch: Path) -> dict[str, str]:

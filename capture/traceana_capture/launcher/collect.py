@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -98,6 +99,22 @@ def _outcome_file(worker: Worker, scratch: Path) -> Path:
     return scratch / f"outcome.{worker.pid}.{worker.window}.json"
 
 
+class Publishers:
+    """Processes that publish in this moment: ours, though they look as the run's do."""
+
+    def __init__(self) -> None:
+        self.starting = threading.Lock()
+        self.pids: set[int] = set()
+
+    def left_out_of(self, pids: set[int]) -> set[int]:
+        """The others of these processes, which were seen before."""
+        with self.starting:
+            return pids - self.pids
+
+
+PUBLISHERS = Publishers()
+
+
 def publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int = 0) -> Published | str:
     """Publish a trace once and for all, with what came of it kept; one that was interrupted may be tried again."""
     outcome = _publish(worker, claim, asked, nice)
@@ -136,7 +153,9 @@ def _publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int) -> P
     # The run's variable lets the guard find it.
     environment = {**os.environ, "TRACEANA_CAPTURE": json.dumps({"workdir": str(claim.scratch)})}
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-    process = subprocess.Popen(argv, env=environment, stdin=nowhere, stdout=pipe, start_new_session=True)
+    with PUBLISHERS.starting:
+        process = subprocess.Popen(argv, env=environment, stdin=nowhere, stdout=pipe, start_new_session=True)
+        PUBLISHERS.pids.add(process.pid)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, process.pid, nice)
     output: bytes | None = None
@@ -146,6 +165,7 @@ def _publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int) -> P
         except subprocess.TimeoutExpired:
             if asked:
                 process.kill()
+    PUBLISHERS.pids.discard(process.pid)
     if asked and process.returncode:
         return INTERRUPTED
     if process.returncode:

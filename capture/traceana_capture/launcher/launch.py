@@ -13,6 +13,7 @@ from types import FrameType
 
 from traceana.errors import TraceanaError
 from traceana_capture.launcher import processes
+from traceana_capture.launcher.collect import PUBLISHERS
 from traceana_capture.launcher.nobody import Watch, why
 from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.run_folder import Claim
@@ -138,7 +139,7 @@ class Launch:
         """End what is left of the command, with a flush first."""
 
         def left() -> set[int]:
-            return processes.of_run(self.claim.scratch, session, _orphans(guard))
+            return PUBLISHERS.left_out_of(processes.of_run(self.claim.scratch, session, _orphans(guard)))
 
         if left():
             self._flush()
@@ -166,6 +167,6 @@ def _reap(guard: int) -> None:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if ended is None or ended.si_pid == guard:
+        if ended is None or ended.si_pid == guard or not PUBLISHERS.left_out_of({ended.si_pid}):
             return
         os.waitpid(ended.si_pid, 0)
