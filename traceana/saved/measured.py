@@ -1,11 +1,14 @@
 """A rank's measured columns as bytes, and back: what a cache and the parts of a large run hold.
 
-MessagePack by the types of RankResult itself, so that no file can bring code with it; arrays are their type and bytes.
+MessagePack by the types of RankResult itself, so that no file can bring code with it. An array is an extension of its
+type, its shape and its bytes, so that a file that is mapped into memory is read only where its columns are looked at.
 """
 
 import functools
 import hashlib
+import mmap
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,8 @@ from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
 from traceana.plain import plain as words
 
-_DTYPE = re.compile(r"[<>|=]?[biuf][1248]")
+_DTYPE = re.compile(r"[<>|=][biuf][1248]")
+_ARRAY, _CODE = struct.Struct("<3sB"), 1
 _DIGEST_BYTES = 16
 
 
@@ -29,13 +33,20 @@ def encode(result: RankResult) -> bytes:
 
 def sealed(content: bytes) -> bytes:
     """The content behind its digest, which shows whether a disk gave back what it was given."""
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + content
+    return _digest(content) + content
 
 
-def decode(content: bytes) -> RankResult:
-    """The result that `encode` was given. Raises TraceanaError for anything else."""
-    inside = content[_DIGEST_BYTES:]
-    if sealed(inside) != content:
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+
+
+def decode(content: bytes | mmap.mmap, *, known: bool = False) -> RankResult:
+    """The result that `encode` was given, its arrays in `content` itself; it is not `known` before its digest was seen.
+
+    Raises TraceanaError for anything else.
+    """
+    inside = memoryview(content)[_DIGEST_BYTES:]
+    if not known and _digest(inside) != content[:_DIGEST_BYTES]:
         raise TraceanaError("no measured rank as it was written")
     try:
         return _DECODER.decode(inside)
@@ -61,7 +72,8 @@ def digest_of(folder: Path) -> str:
 def plain(value: Any) -> Any:
     """What msgspec does not know by itself, as what it knows."""
     if isinstance(value, np.ndarray):
-        return (value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
+        head = _ARRAY.pack(value.dtype.str.encode(), value.ndim) + struct.pack(f"<{value.ndim}q", *value.shape)
+        return msgspec.msgpack.Ext(_CODE, head + np.ascontiguousarray(value).tobytes())
     if isinstance(value, re.Pattern):
         return value.pattern
     if isinstance(value, Path):
@@ -75,10 +87,9 @@ def whole(kind: Any, value: Any) -> Any:
     """The way back from `plain`. Raises ValueError for an array of anything but numbers."""
     origin = getattr(kind, "__origin__", kind)
     if origin is np.ndarray:
-        name, shape, content = value
-        if not _DTYPE.fullmatch(name):
-            raise ValueError(f"an array of {name}")
-        return np.frombuffer(content, np.dtype(name)).reshape(shape)
+        if not isinstance(value, np.ndarray):
+            raise ValueError("no array")
+        return value
     if origin is re.Pattern:
         return re.compile(value)
     if origin is Path:
@@ -86,5 +97,17 @@ def whole(kind: Any, value: Any) -> Any:
     raise NotImplementedError(f"{kind} is no part of a measured rank")
 
 
+def _array(code: int, data: memoryview) -> np.ndarray[Any, Any]:
+    """The way back from an array's extension; it lies where it was read to."""
+    try:
+        name, dimensions = _ARRAY.unpack_from(data)
+        shape = struct.unpack_from(f"<{dimensions}q", data, _ARRAY.size)
+    except struct.error as error:
+        raise ValueError(f"no array ({error})") from error
+    if code != _CODE or not _DTYPE.fullmatch(name.decode("ascii")):
+        raise ValueError(f"an array of {name!r}")
+    return np.frombuffer(data[_ARRAY.size + 8 * dimensions :], np.dtype(name.decode())).reshape(shape)
+
+
 # Made before threads come: the first two that decode a type at once crash msgspec 0.22.
-_DECODER = msgspec.msgpack.Decoder(RankResult, dec_hook=whole)
+_DECODER = msgspec.msgpack.Decoder(RankResult, dec_hook=whole, ext_hook=_array)
