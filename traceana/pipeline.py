@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from traceana import __version__
 from traceana.analyze.beside_bench import beside_bench
 from traceana.analyze.capture_order import capture_order, window_of
+from traceana.analyze.each_rank import EachRank
 from traceana.analyze.guide import EDGES
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import AnalyzedRun, analyze_run
@@ -182,21 +184,17 @@ def _known(files: Sequence[Path], settings: Settings) -> dict[Path, RankResult]:
 
 
 def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:
-    ranks: dict[int, RankResult] = {}
-    failed: list[str] = []
-    for file in files.ranks:
-        result = part.results[file.path]
-        if isinstance(result, TraceanaError):
-            failed.append(str(result))
-        else:
-            ranks[file.rank] = result
+    outcomes = {file.rank: part.results[file.path] for file in files.ranks}
+    failed = [str(outcome) for outcome in outcomes.values() if isinstance(outcome, TraceanaError)]
+    paths = {file.rank: file.path for file in files.ranks if not isinstance(outcomes[file.rank], TraceanaError)}
+    ranks = EachRank(paths, partial(_measured_rank, part.results))
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
     dumps = [part.perf_dumps[path] for path in files.perf_dumps]
     run = analyze_run(files, ranks, failed, dumps, settings.edges, _hta(ranks) if settings.hta else None)
     bench = beside_bench(run.report, settings.benches) if settings.benches else None
     paired = part.paired[files.folder]
-    helps, unknown = what_helps(run, {rank: result.work for rank, result in ranks.items()})
+    helps, unknown = what_helps(run, EachRank(ranks, attrgetter("work")))
     report = replace(
         run.report,
         paired=paired_rows(paired.calls),
@@ -208,7 +206,14 @@ def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:
     return replace(run, report=report)
 
 
-def _hta(ranks: dict[int, RankResult]) -> HtaSection:
+def _measured_rank(results: Mapping[Path, RankResult | TraceanaError], path: Path) -> RankResult:
+    """Of a path that has a result."""
+    result = results[path]
+    assert not isinstance(result, TraceanaError)
+    return result
+
+
+def _hta(ranks: Mapping[int, RankResult]) -> HtaSection:
     # HTA takes seconds to import: only where it was asked for.
     from traceana.analyze.hta_section import hta_section
 

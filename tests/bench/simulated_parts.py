@@ -173,7 +173,9 @@ def _header(run: Simulated, rank: int) -> Header:
 
 def _collectives(run: Simulated, rank: int, kind: Ints, start: Ints, end: Ints, exposed: Ints) -> Collectives:
     names = (str(1 + rank // HOST_RANKS), f"dp{rank % HOST_RANKS}", "0")
-    kinds = zip(names, run.groups(rank), ("TP", "DP", None), ("all_reduce", "reduce_scatter", "all_reduce"), strict=True)
+    kinds = zip(
+        names, run.groups(rank), ("TP", "DP", None), ("all_reduce", "reduce_scatter", "all_reduce"), strict=True
+    )
     signatures = tuple(
         Signature(
             op=op,

@@ -178,16 +178,16 @@ def test_calls_by_step_and_what_is_warm_up() -> None:
         signature=np.zeros(6, dtype=np.int64),
         signatures=(),
     )
-    step = run_steps.steps_of_calls({0: calls}, run_steps.steps(ranks))[0]
+    step = run_steps.step_of_calls(calls, run_steps.steps(ranks), 0)
     assert step.tolist() == [-2, 0, -1, 1, 2, -1]
     kind = np.array([0, 0, 1, 1, 0, 0])
-    warm = run_steps.warm_up(np.zeros(6, dtype=np.int64), kind, np.full(6, -1), step)
+    warm = run_steps.warm_up([slice(0, 6)], kind, np.full(6, -1), step)
     assert warm.tolist() == [True, True, True, False, False, False]
 
 
 def test_a_peers_warm_up_counts_for_the_whole_collective() -> None:
-    rank, kind = np.array([0, 0, 1, 1]), np.zeros(4, dtype=np.int64)
-    warm = run_steps.warm_up(rank, kind, np.array([7, 8, 8, 9]), np.array([-1, -1, -1, -1]))
+    ranks, kind = [slice(0, 2), slice(2, 4)], np.zeros(4, dtype=np.int64)
+    warm = run_steps.warm_up(ranks, kind, np.array([7, 8, 8, 9]), np.array([-1, -1, -1, -1]))
     assert warm.tolist() == [True, True, True, False]
 
 

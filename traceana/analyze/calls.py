@@ -1,28 +1,34 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 
+from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.matched import Matching
-from traceana.analyze.steps import warm_up
+from traceana.analyze.narrow import Column
+from traceana.analyze.steps import Executions, step_of_calls, warm_up
 from traceana.trace.columns import Bools, Ints, ModuleName
 
-_Name = TypeVar("_Name", str, ModuleName)
+_Name = TypeVar("_Name", str, ModuleName, Signature)
+_AT_ONCE = 1 << 22
+"""Rows that are looked at together, which bounds the memory that it takes."""
 _IN_PARTS = ("all_gather", "reduce_scatter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """Columns of equal length; `signature` indexes `signatures`; wait and transfer are 0 where not `matched`.
+    """Columns of equal length in order of rank, integers as wide as their values need.
 
-    `collective` numbers the collectives whose calls were found on all ranks, -1 elsewhere; those whose clocks could not
-    be compared are not `matched`. `step` numbers the run's steps, -1 outside them and -2 before the first; `warm_up`
-    are calls of the first step, the first of each kind, and their peers. `site` indexes `sites`, the innermost span or
-    module that issued the call, and `module` indexes `modules`; or they are -1.
+    `signature` indexes `signatures`; wait and transfer are 0 where not `matched`. `collective` numbers the
+    collectives whose calls were found on all ranks, -1 elsewhere; those whose clocks could not be compared are not
+    `matched`. `step` numbers the run's steps, -1 outside them and -2 before the first; `warm_up` are calls of the
+    first step, the first of each kind, and their peers. `site` indexes `sites`, the innermost span or module that
+    issued the call, and `module` indexes `modules`; or they are -1.
     """
 
     rank: Ints
@@ -55,52 +61,86 @@ class Calls:
 
     def longest_transfers(self, rows: Bools) -> tuple[Ints, Ints]:
         """For each matched collective of `rows` the index of its first call and the longest transfer of its ranks."""
-        chosen = np.flatnonzero(rows & self.matched)
-        chosen = chosen[np.argsort(self.collective[chosen], kind="stable")]
-        first = np.flatnonzero(np.diff(self.collective[chosen], prepend=-1))
-        return chosen[first], np.maximum.reduceat(self.transfer_ns[chosen], first)
+        chosen = rows & self.matched
+        many = int(self.collective.max(initial=-1)) + 1
+        first, longest = np.full(many, len(self), dtype=np.int64), np.full(many, -1, dtype=np.int64)
+        for begin in range(0, len(self), _AT_ONCE):
+            part = begin + np.flatnonzero(chosen[begin : begin + _AT_ONCE])
+            of = self.collective[part]
+            np.minimum.at(first, of, part)
+            np.maximum.at(longest, of, self.transfer_ns[part].astype(np.int64))
+        found = np.flatnonzero(first < len(self))
+        return first[found], longest[found]
+
+    @property
+    def rows_of_ranks(self) -> dict[int, slice]:
+        """Where the calls of each rank are."""
+        edges = np.flatnonzero(np.diff(self.rank, prepend=self.rank[:1] - 1, append=self.rank[-1:] + 1))
+        return {int(self.rank[begin]): slice(begin, end) for begin, end in pairwise(edges.tolist())}
+
+    def rows_of_kinds(self) -> Iterator[tuple[int, Ints]]:
+        """Each used signature with the rows of its calls, in order."""
+        order = np.argsort(self.signature, kind="stable")
+        ends = np.cumsum(np.bincount(self.signature, minlength=len(self.signatures))).tolist()
+        for code, (begin, end) in enumerate(pairwise([0, *ends])):
+            if end > begin:
+                yield code, order[begin:end]
+
+    def of_kinds(self, codes: Sequence[int]) -> Bools:
+        """Rows whose signature is one of some."""
+        chosen = np.zeros(len(self.signatures), dtype=np.bool_)
+        chosen[list(codes)] = True
+        return chosen[self.signature]
 
     @property
     def sizes(self) -> Ints:
         """Message bytes a row, -1 where the size is not known."""
+        return self.sizes_of(slice(None))
+
+    def sizes_of(self, rows: Ints | Bools | slice) -> Ints:
+        """The same of some rows."""
         sizes = [-1 if s.message_bytes is None else s.message_bytes for s in self.signatures]
-        return np.array(sizes, dtype=np.int64)[self.signature]
+        return np.array(sizes, dtype=np.int64)[self.signature[rows]]
 
     @property
     def cost_ns(self) -> Ints:
         """What a backend is ranked by: transfer where matched, else the whole duration."""
-        return np.where(self.matched, self.transfer_ns, self.duration_ns)
+        return self.cost_of(slice(None))
+
+    def cost_of(self, rows: Ints | Bools | slice) -> Ints:
+        """The same of some rows."""
+        return np.where(self.matched[rows], self.transfer_ns[rows], self.duration_ns[rows])
 
 
-def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Mapping[int, Ints]) -> Calls:
-    """Put the ranks' calls one below the other, in rank order; `steps` gives each call's step by rank."""
-    ordered = sorted(ranks.items())
-    of_rank = np.repeat([rank for rank, _ in ordered], [len(calls) for _, calls in ordered])
-    start = np.concatenate([matching.clocks.common(rank, calls.start_ns) for rank, calls in ordered])
-    found = _found(ordered, matching)
-    signature, signatures = _with_whole_messages(*_signatures(ordered), found.collective)
-    step = np.concatenate([steps[rank] for rank, _ in ordered])
-    sites, site = _joint([(calls.sites, calls.site) for _, calls in ordered])
-    modules, module = _joint([(calls.modules, calls.module) for _, calls in ordered])
+def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Executions) -> Calls:
+    """Put the ranks' calls one below the other, in rank order; `steps` are the run's."""
+    ordered = sorted(ranks)
+    counts = [len(ranks[rank]) for rank in ordered]
+    ends = np.cumsum([0, *counts]).tolist()
+    rows = {rank: slice(*bounds) for rank, bounds in zip(ordered, pairwise(ends), strict=True)}
+    found = _found(rows, ends[-1], matching)
+    own = _own(ranks, rows, ends[-1], matching.clocks, steps)
+    signature, signatures = _with_whole_messages(own.signature.values, tuple(own.signatures), found.collective)
+    step = own.step.values
     return Calls(
-        rank=of_rank,
-        start_ns=start,
-        duration_ns=np.concatenate([calls.end_ns - calls.start_ns for _, calls in ordered]),
-        exposed_ns=np.concatenate([calls.exposed_ns for _, calls in ordered]),
-        slowed_ns=np.zeros(len(of_rank), dtype=np.int64),
+        rank=own.rank.values,
+        start_ns=own.start_ns,
+        duration_ns=own.duration_ns.values,
+        exposed_ns=own.exposed_ns.values,
+        slowed_ns=np.zeros(ends[-1], dtype=np.int64),
         wait_ns=found.wait_ns,
         transfer_ns=found.transfer_ns,
         matched=found.compared,
         collective=found.collective,
-        seq=np.concatenate([calls.seq for _, calls in ordered]),
+        seq=own.seq.values,
         step=step,
-        warm_up=warm_up(of_rank, _kinds(signatures)[signature], found.collective, step),
+        warm_up=warm_up(list(rows.values()), _kinds(signatures)[signature], found.collective, step),
         signature=signature,
         signatures=signatures,
-        site=site,
-        sites=sites,
-        module=module,
-        modules=modules,
+        site=own.site.values,
+        sites=tuple(own.sites),
+        module=own.module.values,
+        modules=tuple(own.modules),
     )
 
 
@@ -114,28 +154,76 @@ class _Found:
     compared: Bools
 
 
-def _found(ordered: Sequence[tuple[int, Collectives]], matching: Matching) -> _Found:
-    ends = np.cumsum([0, *(len(calls) for _, calls in ordered)])
-    first = {rank: int(begin) for (rank, _), begin in zip(ordered, ends, strict=False)}
-    wait, transfer = np.zeros(ends[-1], dtype=np.int64), np.zeros(ends[-1], dtype=np.int64)
-    collective, compared = np.full(ends[-1], -1, dtype=np.int64), np.zeros(ends[-1], dtype=np.bool_)
+def _found(rows: Mapping[int, slice], many: int, matching: Matching) -> _Found:
+    wait, transfer, collective = Column(many, least=4), Column(many, least=4), Column(many, -1, least=4)
+    compared = np.zeros(many, dtype=np.bool_)
     number = 0
     for group in matching.groups:
-        rows = group.calls + np.array([first[rank] for rank in group.ranks])
-        wait[rows], transfer[rows], compared[rows] = group.wait_ns, group.transfer_ns, group.compared
-        collective[rows] = number + np.arange(len(rows))[:, None]
-        number += len(rows)
-    return _Found(collective=collective, wait_ns=wait, transfer_ns=transfer, compared=compared)
+        numbers = number + np.arange(len(group.calls))
+        for column, rank in enumerate(group.ranks):
+            places = group.calls[:, column].astype(np.int64) + rows[rank].start
+            wait.put(places, group.wait_ns[:, column])
+            transfer.put(places, group.transfer_ns[:, column])
+            collective.put(places, numbers)
+            compared[places] = group.compared
+        number += len(group.calls)
+    return _Found(collective=collective.values, wait_ns=wait.values, transfer_ns=transfer.values, compared=compared)
 
 
-def _signatures(ordered: Sequence[tuple[int, Collectives]]) -> tuple[Ints, tuple[Signature, ...]]:
-    """The ranks' signatures under one numbering."""
-    codes: dict[Signature, int] = {}
-    columns = [
-        np.array([codes.setdefault(one, len(codes)) for one in calls.signatures], dtype=np.int64)[calls.signature]
-        for _, calls in ordered
-    ]
-    return np.concatenate(columns), tuple(codes)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """What ranks say of their calls, in one column each; names are under one numbering."""
+
+    rank: Column
+    start_ns: Ints
+    duration_ns: Column
+    exposed_ns: Column
+    seq: Column
+    step: Column
+    signature: Column
+    signatures: dict[Signature, int]
+    site: Column
+    sites: dict[str, int]
+    module: Column
+    modules: dict[ModuleName, int]
+
+
+def _own(
+    ranks: Mapping[int, Collectives], rows: Mapping[int, slice], many: int, clocks: ClockOffsets, steps: Executions
+) -> _Own:
+    own = _Own(
+        rank=Column(many),
+        start_ns=np.empty(many, dtype=np.int64),
+        duration_ns=Column(many, least=4),
+        exposed_ns=Column(many, least=4),
+        seq=Column(many),
+        step=Column(many),
+        signature=Column(many),
+        signatures={},
+        site=Column(many),
+        sites={},
+        module=Column(many),
+        modules={},
+    )
+    for rank, mine in rows.items():
+        calls = ranks[rank]
+        own.rank.put(mine, np.full(len(calls), rank))
+        own.start_ns[mine] = clocks.common(rank, calls.start_ns)
+        own.duration_ns.put(mine, calls.end_ns - calls.start_ns)
+        own.exposed_ns.put(mine, calls.exposed_ns)
+        own.seq.put(mine, calls.seq)
+        own.step.put(mine, step_of_calls(calls, steps, rank))
+        own.signature.put(mine, _renumbered(calls.signatures, calls.signature, own.signatures))
+        own.site.put(mine, _renumbered(calls.sites, calls.site, own.sites))
+        own.module.put(mine, _renumbered(calls.modules, calls.module, own.modules))
+    return own
+
+
+def _renumbered(names: Sequence[_Name], index: Ints, codes: dict[_Name, int]) -> Ints:
+    """What points at a rank's own names, under the numbering of all ranks' `codes`, which grows."""
+    # The last entry is what -1 points at.
+    mine = [codes.setdefault(name, len(codes)) for name in names] + [-1]
+    return np.array(mine, dtype=np.int64)[index]
 
 
 def _kinds(signatures: Iterable[Signature]) -> Ints:
@@ -161,20 +249,14 @@ def _with_whole_messages(
     np.add.at(sums, which, sizes)
     whole = (sums // count)[which]
     codes = {signature: code for code, signature in enumerate(signatures)}
-    found: Ints = signature.copy()
-    for index in np.flatnonzero(sizes != whole).tolist():
-        told = replace(signatures[signature[rows[index]]], message_bytes=int(whole[index]))
-        found[rows[index]] = codes.setdefault(told, len(codes))
-    used, found = np.unique(found, return_inverse=True)
-    return found, tuple(list(codes)[code] for code in used.tolist())
-
-
-def _joint(ranks: Sequence[tuple[tuple[_Name, ...], Ints]]) -> tuple[tuple[_Name, ...], Ints]:
-    """The ranks' names and what points at them under one numbering."""
-    codes: dict[_Name, int] = {}
-    columns = []
-    for names, index in ranks:
-        # The last entry is what -1 points at.
-        mine = [codes.setdefault(name, len(codes)) for name in names] + [-1]
-        columns.append(np.array(mine, dtype=np.int64)[index])
-    return tuple(codes), np.concatenate(columns)
+    unlike = np.flatnonzero(sizes != whole)
+    new = [
+        codes.setdefault(replace(signatures[code], message_bytes=size), len(codes))
+        for code, size in zip(signature[rows[unlike]].tolist(), whole[unlike].tolist(), strict=True)
+    ]
+    found = signature.astype(np.int32) if new else signature.copy()
+    found[rows[unlike]] = new
+    used = np.flatnonzero(np.bincount(found, minlength=len(codes)))
+    place = np.zeros(len(codes), dtype=found.dtype)
+    place[used] = np.arange(len(used))
+    return place[found], tuple(list(codes)[code] for code in used.tolist())

@@ -57,10 +57,11 @@ class ClockOffsets:
         return len({self.island.get(rank, 0) for rank in ranks}) <= 1
 
 
-def estimate(calls: Sequence[JointCalls], machines: Machines) -> ClockOffsets:
+def estimate(calls: Iterable[JointCalls], machines: Machines) -> ClockOffsets:
     """Offsets of all ranks against the lowest rank's machine, or against the lowest one that can be compared."""
     heads = sorted(set(machines.of_rank.values()))
     if len(heads) < 2:
+        calls = list(calls)
         return ClockOffsets(
             offset_ns=dict.fromkeys(machines.of_rank, 0),
             clock=Clock(method="shared" if calls else "unknown", residual_ns=_shared_residual(calls)),
@@ -104,7 +105,7 @@ def _shared_residual(calls: Sequence[JointCalls]) -> int | None:
     return round(float(np.median(np.concatenate(apart)))) if apart else None
 
 
-def _edges(calls: Sequence[JointCalls], machines: Machines) -> list[Edge]:
+def _edges(calls: Iterable[JointCalls], machines: Machines) -> list[Edge]:
     found: dict[tuple[int, int], list[Edge]] = {}
     for one in calls:
         heads = np.array([machines.of_rank[rank] for rank in one.ranks])

@@ -39,8 +39,12 @@ def coverage(ranks: Mapping[int, RankResult], calls: Calls, notes: Sequence[str]
 
 def _without_size(calls: Calls) -> int:
     """Calls that move data of unknown size; a barrier moves none."""
-    moves = np.array([signature.op != "barrier" for signature in calls.signatures], dtype=np.bool_)
-    return int((moves[calls.signature] & (calls.sizes < 0)).sum()) if len(calls) else 0
+    unknown = [
+        code
+        for code, signature in enumerate(calls.signatures)
+        if signature.op != "barrier" and (signature.message_bytes is None or signature.message_bytes < 0)
+    ]
+    return int(calls.of_kinds(unknown).sum())
 
 
 def _share_missing(events: int, whole: Sequence[int]) -> str:

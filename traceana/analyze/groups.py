@@ -12,6 +12,7 @@ import numpy as np
 
 from traceana.analyze.align import CallSequence
 from traceana.analyze.collectives import Collectives, Signature
+from traceana.analyze.each_rank import EachRank
 from traceana.kernels import operation_named
 from traceana.trace.columns import Ints
 
@@ -82,30 +83,36 @@ def _key(signature: Signature) -> _Key:
 
 def _group(key: _Key, codes: Mapping[int, Sequence[int]], ranks: Mapping[int, Collectives]) -> Group:
     members, name, library, size = key
-    calls = {rank: np.flatnonzero(np.isin(ranks[rank].signature, mine)) for rank, mine in codes.items()}
+    calls = {rank: _made(ranks[rank], mine) for rank, mine in codes.items()}
     if members is None and name and len(calls) == size:
         members = tuple(sorted(calls))
     return Group(ranks=members, name=name, library=library, size=size, calls=calls)
 
 
-def sequences(ranks: Mapping[int, Collectives], group: Group) -> dict[int, CallSequence]:
+def _made(calls: Collectives, codes: Sequence[int]) -> Ints:
+    """Rows of the calls of some signatures, as narrow as they may be: they are kept for all ranks."""
+    return np.flatnonzero(np.isin(calls.signature, codes)).astype(np.int32)
+
+
+def sequences(ranks: Mapping[int, Collectives], group: Group) -> Mapping[int, CallSequence]:
     """Each present rank's calls in the group, in order, with equal codes where calls can be the same collective."""
     uneven = _uneven(ranks, group)
     codes: dict[object, int] = {}
-    found = {}
-    for rank, index in group.calls.items():
-        calls = ranks[rank]
+
+    def of_rank(rank: int) -> CallSequence:
+        calls, index = ranks[rank], group.calls[rank]
         kinds = [(s.op, s.dtype, None if s.op in uneven else s.message_bytes) for s in calls.signatures]
         code = np.array([codes.setdefault(kind, len(codes)) for kind in kinds], dtype=np.int64)
         joint = np.array([operation_named(s.op).joint for s in calls.signatures], dtype=np.bool_)
-        found[rank] = CallSequence(
+        return CallSequence(
             start_ns=calls.start_ns[index],
             end_ns=calls.end_ns[index],
             seq=calls.seq[index],
             code=code[calls.signature[index]],
             joint=joint[calls.signature[index]],
         )
-    return found
+
+    return EachRank({rank: rank for rank in group.calls}, of_rank)
 
 
 def _uneven(ranks: Mapping[int, Collectives], group: Group) -> set[str]:

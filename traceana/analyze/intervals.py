@@ -48,7 +48,8 @@ def inside(times: Ints, by: Intervals) -> Bools:
 
 def subtract(whole: Intervals, taken: Intervals) -> Intervals:
     """What is in `whole` and not in `taken`."""
-    cuts = np.unique(np.concatenate((*whole, *taken)))
+    # Equal cuts make empty pieces, which vanish. Both sets are in order, and a stable sort merges what is.
+    cuts = np.sort(np.concatenate((*whole, *taken)), kind="stable")
     begin, finish = cuts[:-1], cuts[1:]
     kept = inside(begin, whole) & ~inside(begin, taken)
     return union(begin[kept], finish[kept])

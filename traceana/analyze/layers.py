@@ -92,7 +92,7 @@ def axes(calls: Calls) -> tuple[AxisCalls, ...]:
 
 
 def _axis(calls: Calls, axis: str | None, codes: list[int]) -> AxisCalls:
-    rows = np.isin(calls.signature, codes)
+    rows = calls.of_kinds(codes)
     signatures = [calls.signatures[code] for code in codes]
     return AxisCalls(
         axis=axis,

@@ -49,10 +49,13 @@ def machines(
     meet: dict[tuple[int, int], bool] = {}
     for groups, one_group in ((named, True), (unnamed, False)):
         for group in sorted(groups, key=len, reverse=True):
-            for host, claimed in claims.items():
-                if host is not None and not one_group:
+            of_host: dict[str | None, list[int]] = defaultdict(list)
+            for rank in group:
+                of_host[hosts.get(rank)].append(rank)
+            for host, claimed in of_host.items():
+                if (host is not None and not one_group) or len(claimed) < 2:
                     continue
-                members = {rank: group[rank] for rank in claimed if rank in group}
+                members = {rank: group[rank] for rank in sorted(claimed)}
                 for pair, shared in _evidence(members, one_group=one_group).items():
                     # Calls that meet may do so by chance; calls of one group that never meet do not.
                     meet[pair] = meet.get(pair, True) and shared

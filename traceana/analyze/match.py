@@ -4,7 +4,7 @@ First the groups that are known, as far as names of hosts and sequence numbers g
 what only times can match: calls without numbers, groups that nothing names, sends and receives.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,8 @@ from traceana.analyze.clocks import ClockOffsets, JointCalls, estimate
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.groups import Group, listed, process_groups, sequences
 from traceana.analyze.machines import Machines, machines
-from traceana.analyze.matched import Matching, matched_group
+from traceana.analyze.matched import MatchedCalls, Matching
+from traceana.analyze.narrow import narrow
 from traceana.analyze.partition import Found, find_groups
 from traceana.analyze.point_to_point import exchanges
 from traceana.trace.columns import Ints
@@ -42,14 +43,14 @@ def match(
     """
     groups, notes = process_groups(ranks, point_to_point=False)
     known = [Found(group=group, calls=sequences(ranks, group)) for group in groups if group.ranks]
-    unknown = [Found(group=group, calls=sequences(ranks, group)) for group in groups if not group.ranks]
+    unknown = [Found(group=group, calls=dict(sequences(ranks, group))) for group in groups if not group.ranks]
     shared = machines([one.calls for one in known], [one.calls for one in unknown], ranks, hosts)
     aligned = [_align(one, shared) for one in known]
-    clocks = estimate(_joint(aligned), shared)
+    clocks = estimate(_joint(aligned, shared), shared)
     found, unsupported = find_groups(unknown, clocks, world_size, stated)
     if found:
         aligned += [_align(one, shared) for one in found]
-        clocks = estimate(_joint(aligned), shared)
+        clocks = estimate(_joint(aligned, shared), shared)
     aligned = [_by_time(one, clocks, shared) for one in aligned]
     between = process_groups(ranks, point_to_point=True)[0]
     rings = [_ring(ranks, group, clocks, shared) for group in between]
@@ -59,14 +60,8 @@ def match(
     if exchanged and len(set(shared.of_rank.values())) == 1 and clocks.clock.method == "unknown":
         clocks = replace(clocks, clock=replace(clocks.clock, method="shared"))
     return Matching(
-        groups=(
-            *(
-                matched_group(ranks, sorted(one.sequences), _indexes(one), clocks)
-                for one in aligned
-                if not one.group.absent
-            ),
-            *exchanged,
-        ),
+        found=(*(_matched(one) for one in aligned if not one.group.absent), *exchanged),
+        own=ranks,
         clocks=clocks,
         notes=(*notes, *shared.notes, *clocks.notes, *_notes(aligned), *unsupported, *unpaired),
     )
@@ -76,7 +71,7 @@ def _align(one: Found, shared: Machines) -> _Aligned:
     """Rows that agree on every present rank, as far as each pair of ranks is known to share a clock."""
     ranks = sorted(one.calls)
     reference = one.calls[ranks[0]]
-    rows = np.full((len(reference), len(ranks)), -1, dtype=np.int64)
+    rows = narrow(np.full((len(reference), len(ranks)), -1, dtype=np.int64))
     rows[:, 0] = np.arange(len(reference))
     numbers_wrong = False
     ahead_ns = {shared.of_rank[ranks[0]]: 0}
@@ -114,15 +109,18 @@ def _ring(ranks: Mapping[int, Collectives], group: Group, clocks: ClockOffsets, 
     one = _by_time(_align(Found(group=group, calls=sequences(ranks, group)), shared), clocks, shared)
     if any(len(calls) != len(one.rows) for calls in one.sequences.values()) or not len(one.rows):
         return None
-    found = matched_group(ranks, sorted(one.sequences), _indexes(one), clocks)
+    found = _matched(one).timed(ranks, clocks)
     ends = found.start_ns + found.wait_ns + found.transfer_ns
     meet = found.start_ns.max(axis=1) <= ends.min(axis=1) + SLACK_NS
     return one if meet.all() and np.median(np.ptp(ends, axis=1)) <= TOGETHER_NS else None
 
 
-def _joint(aligned: Iterable[_Aligned]) -> list[JointCalls]:
-    """What says something of the clocks: calls that all ranks leave together."""
-    return [_joint_calls(one) for one in aligned if len(one.rows) and len(one.sequences) > 1]
+def _joint(aligned: Iterable[_Aligned], shared: Machines) -> Iterator[JointCalls]:
+    """What says something of the clocks: calls that all ranks leave together, where there are several on several."""
+    several = len(set(shared.of_rank.values())) > 1
+    for one in aligned:
+        if len(one.rows) and len({shared.of_rank[rank] if several else rank for rank in one.sequences}) > 1:
+            yield _joint_calls(one)
 
 
 def _joint_calls(one: _Aligned) -> JointCalls:
@@ -136,9 +134,13 @@ def _joint_calls(one: _Aligned) -> JointCalls:
     )
 
 
-def _indexes(one: _Aligned) -> Ints:
+def _matched(one: _Aligned) -> MatchedCalls:
     """Rows of the group's calls as indexes among all calls of each rank."""
-    return np.stack([one.group.calls[rank][one.rows[:, j]] for j, rank in enumerate(sorted(one.sequences))], axis=1)
+    ranks = tuple(sorted(one.sequences))
+    calls = narrow(one.rows)
+    for column, rank in enumerate(ranks):
+        calls[:, column] = one.group.calls[rank][one.rows[:, column]]
+    return MatchedCalls(ranks=ranks, calls=calls)
 
 
 def _notes(aligned: Iterable[_Aligned]) -> list[str]:

@@ -4,7 +4,7 @@ The last rank to arrive waits for nobody. For rank r, wait = last start − star
 duration; a rank that was done before the last one arrived (a broadcast's root may be) did not wait for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,43 +29,56 @@ class MatchedGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Matching:
-    """All matched groups, the clock offsets used, and why some groups could not be matched."""
+class MatchedCalls:
+    """Which calls of `ranks` are one: `calls[i, j]` is the index of collective i among the calls of ranks[j].
 
-    groups: tuple[MatchedGroup, ...]
+    `last_ns` is the arrival that each call waits for, the last of its row if not given.
+    """
+
+    ranks: tuple[int, ...]
+    calls: Ints
+    last_ns: Ints | None = None
+
+    def timed(self, own: Mapping[int, Collectives], clocks: ClockOffsets) -> MatchedGroup:
+        """Tell wait from transfer; `own` are the ranks' calls by their own clocks."""
+        start, end = np.empty(self.calls.shape, dtype=np.int64), np.empty(self.calls.shape, dtype=np.int64)
+        for column, rank in enumerate(self.ranks):
+            calls, index = own[rank], self.calls[:, column]
+            start[:, column] = clocks.common(rank, calls.start_ns[index])
+            end[:, column] = clocks.common(rank, calls.end_ns[index])
+        last = start.max(axis=1, keepdims=True) if self.last_ns is None else self.last_ns
+        wait = np.where(end > last, last - start, 0)
+        compared = clocks.comparable(self.ranks)
+        return MatchedGroup(
+            ranks=self.ranks,
+            calls=self.calls,
+            start_ns=start,
+            wait_ns=wait * compared,
+            transfer_ns=(end - start - wait) * compared,
+            compared=compared,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """What was found to be one in all groups, the clock offsets used, and why some groups could not be matched."""
+
+    found: tuple[MatchedCalls, ...]
+    own: Mapping[int, Collectives]
     clocks: ClockOffsets
     notes: tuple[str, ...]
+
+    @property
+    def groups(self) -> Iterator[MatchedGroup]:
+        """The groups with their times, one at a time: of all together they are many times as large as the calls."""
+        return (one.timed(self.own, self.clocks) for one in self.found)
 
     def per_rank(self, rank: int, calls: int) -> tuple[Ints, Ints]:
         """For one rank's calls their wait and transfer in ns, 0 where they are not matched."""
         wait, transfer = np.zeros(calls, dtype=np.int64), np.zeros(calls, dtype=np.int64)
-        for group in self.groups:
-            if rank in group.ranks:
-                column = group.ranks.index(rank)
-                index = group.calls[:, column]
-                wait[index] = group.wait_ns[:, column]
-                transfer[index] = group.transfer_ns[:, column]
+        for group in (one.timed(self.own, self.clocks) for one in self.found if rank in one.ranks):
+            column = group.ranks.index(rank)
+            index = group.calls[:, column]
+            wait[index] = group.wait_ns[:, column]
+            transfer[index] = group.transfer_ns[:, column]
         return wait, transfer
-
-
-def matched_group(
-    ranks: Mapping[int, Collectives],
-    members: Sequence[int],
-    calls: Ints,
-    clocks: ClockOffsets,
-    last_ns: Ints | None = None,
-) -> MatchedGroup:
-    """Tell wait from transfer; `last_ns` is the arrival that each call waits for, the last of its row if not given."""
-    start = np.stack([clocks.common(rank, ranks[rank].start_ns[calls[:, j]]) for j, rank in enumerate(members)], axis=1)
-    end = np.stack([clocks.common(rank, ranks[rank].end_ns[calls[:, j]]) for j, rank in enumerate(members)], axis=1)
-    last = start.max(axis=1, keepdims=True) if last_ns is None else last_ns
-    wait = np.where(end > last, last - start, 0)
-    compared = clocks.comparable(members)
-    return MatchedGroup(
-        ranks=tuple(members),
-        calls=calls,
-        start_ns=start,
-        wait_ns=wait * compared,
-        transfer_ns=(end - start - wait) * compared,
-        compared=compared,
-    )

@@ -66,11 +66,12 @@ def with_slowed_compute(
     if paid is None or not paid.certain:
         return calls
     slowed = np.zeros(len(calls))
+    of_rank = calls.rows_of_ranks
     for rank, its in covered.items():
-        rows = np.flatnonzero(calls.rank == rank)
+        first = of_rank[rank].start if rank in of_rank else 0
         beside = _beside(own[rank], (its.start_ns + its.end_ns) // 2)
         known = beside >= 0
-        np.add.at(slowed, rows[beside[known]], paid.of(its)[known])
+        np.add.at(slowed, first + beside[known], paid.of(its)[known])
     return replace(calls, slowed_ns=np.rint(slowed).astype(np.int64))
 
 

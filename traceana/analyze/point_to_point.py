@@ -14,7 +14,7 @@ from traceana.analyze.align import SLACK_NS, CallSequence, align
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.groups import Group
-from traceana.analyze.matched import MatchedGroup, matched_group
+from traceana.analyze.matched import MatchedCalls
 from traceana.trace.columns import Bools, Ints
 
 _Stream = tuple[int, int]
@@ -34,12 +34,14 @@ class _Calls:
 
 def exchanges(
     ranks: Mapping[int, Collectives], groups: Sequence[Group], clocks: ClockOffsets
-) -> tuple[list[MatchedGroup], list[str]]:
+) -> tuple[list[MatchedCalls], list[str]]:
     """Match the point-to-point calls of `groups`, and say how many have no peer."""
+    if not groups:
+        return [], []
     calls = _calls(ranks, clocks)
     edges = [_edges(ranks, group, clocks, calls) for group in groups]
     pairs = np.concatenate([np.zeros((0, 2), dtype=np.int64), *edges])
-    found = _groups(ranks, calls, pairs, clocks)
+    found = _groups(calls, pairs)
     total = sum(len(index) for group in groups for index in group.calls.values())
     lost = total - sum(group.calls.size for group in found)
     notes = [
@@ -116,7 +118,7 @@ def _peers(named: tuple[int, ...] | None, rank: int, signature: Signature) -> tu
     return tuple(one for one in members if one != rank) if named is not None and len(members) == 2 else ()
 
 
-def _groups(ranks: Mapping[int, Collectives], calls: _Calls, pairs: Ints, clocks: ClockOffsets) -> list[MatchedGroup]:
+def _groups(calls: _Calls, pairs: Ints) -> list[MatchedCalls]:
     """Calls that hang together, by the ranks that they are of; what would hold two calls of one rank is left out."""
     of_call = _components(pairs, len(calls.rank))
     last = calls.start_ns.copy()
@@ -129,18 +131,16 @@ def _groups(ranks: Mapping[int, Collectives], calls: _Calls, pairs: Ints, clocks
     for size in np.unique(many).tolist():
         rows = order[begin[many == size][:, None] + np.arange(size)]
         whole = (np.diff(calls.rank[rows], axis=1) > 0).all(axis=1)
-        found += _by_ranks(ranks, calls, rows[whole], last, clocks)
+        found += _by_ranks(calls, rows[whole], last)
     return found
 
 
-def _by_ranks(
-    ranks: Mapping[int, Collectives], calls: _Calls, rows: Ints, last: Ints, clocks: ClockOffsets
-) -> list[MatchedGroup]:
+def _by_ranks(calls: _Calls, rows: Ints, last: Ints) -> list[MatchedCalls]:
     if not len(rows):
         return []
     sets, which = np.unique(calls.rank[rows], axis=0, return_inverse=True)
     return [
-        matched_group(ranks, members.tolist(), calls.index[mine], clocks, last[mine])
+        MatchedCalls(ranks=tuple(members.tolist()), calls=calls.index[mine], last_ns=last[mine])
         for number, members in enumerate(sets)
         for mine in (rows[which.ravel() == number],)
     ]

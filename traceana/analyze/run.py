@@ -3,25 +3,32 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from traceana.analyze import steps as run_steps
 from traceana.analyze import summarize
 from traceana.analyze.calls import Calls, gather
+from traceana.analyze.causes.compared import RankTimes
 from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.causes.late import late_ranks
-from traceana.analyze.causes.of_steps import with_causes
+from traceana.analyze.causes.of_steps import LostOfSteps, with_causes
 from traceana.analyze.causes.spent import places
 from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.collectives import Collectives
 from traceana.analyze.coverage import coverage
+from traceana.analyze.each_rank import EachRank
 from traceana.analyze.layers import axes
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
 from traceana.analyze.measure import RankResult
 from traceana.analyze.noise import noise
-from traceana.analyze.overlap_price import price
+from traceana.analyze.overlap import Occupation
+from traceana.analyze.overlap_price import CoveredCompute, price
 from traceana.analyze.paid import with_overlap_price, with_slowed_compute
 from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
+from traceana.analyze.spans import SpanTimes
+from traceana.analyze.statistics import sums
 from traceana.analyze.steps import Executions
 from traceana.analyze.timeline import timelines
 from traceana.analyze.timeline_calls import with_calls
@@ -56,17 +63,20 @@ def analyze_run(
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
     hosts = hosts_of(files, ranks)
     world_size = stated_world_size(ranks)
-    collectives = {rank: result.collectives for rank, result in ranks.items()}
-    spans = {rank: result.spans for rank, result in ranks.items()}
+    collectives: Mapping[int, Collectives] = EachRank(ranks, attrgetter("collectives"))
+    spans: Mapping[int, SpanTimes] = EachRank(ranks, attrgetter("spans"))
     matching = match(collectives, world_size, hosts, stated_groups(ranks))
-    occupied = {rank: result.occupation for rank, result in ranks.items()}
+    occupied: Mapping[int, Occupation] = EachRank(ranks, attrgetter("occupation"))
     (steps, step_notes), requests = steps_of_run(ranks, matching.clocks), run_steps.requests(spans)
-    calls = gather(collectives, matching, run_steps.steps_of_calls(collectives, steps))
+    calls = gather(collectives, matching, steps)
     backends = backends_by_time(calls)
-    times = {rank: known for rank, result in ranks.items() if (known := result.times)}
-    covered = {rank: result.covered for rank, result in ranks.items() if result.covered}
+    timed, may_have_paid = ([rank for rank, one in ranks.items() if has(one)] for has in (_is_timed, _may_have_paid))
+    times: Mapping[int, RankTimes] = EachRank(ranks, attrgetter("times"), timed)
+    covered: Mapping[int, CoveredCompute] = EachRank(ranks, attrgetter("covered"), may_have_paid)
     paid = price(list(covered.values())) if len(covered) == len(ranks) else None
-    why = causes(calls, collectives, {rank: result.lost for rank, result in ranks.items()}, world_size)
+    lost_of_steps, lost_of_requests = LostOfSteps(steps), LostOfSteps(requests)
+    lost = EachRank(ranks, attrgetter("lost"))
+    why = causes(calls, collectives, lost, world_size, (lost_of_steps, lost_of_requests))
     drawn = timelines(ranks, matching.clocks, steps if len(steps) else requests)
     strips = tuple(with_calls(strip, calls) for strip in drawn)
     report = RunReport(
@@ -103,8 +113,8 @@ def analyze_run(
             (*files.notes, *matching.notes, *step_notes, *_cut(steps), *_cut(requests)),
             [*files.unreadable, *failed],
         ),
-        steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), steps, why.ranks),
-        requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), requests, why.ranks),
+        steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), lost_of_steps),
+        requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), lost_of_requests),
         perf_dumps=tuple(perf_dumps),
         noise=noise(occupied, steps),
         hta=hta,
@@ -152,9 +162,18 @@ def stated_groups(ranks: Mapping[int, RankResult]) -> tuple[tuple[int, ...], ...
 def backends_by_time(calls: Calls) -> list[str]:
     """Backends by the time spent in their calls, the longest first."""
     time: Counter[str] = Counter()
-    for code, signature in enumerate(calls.signatures):
-        time[signature.backend] += int(calls.duration_ns[calls.signature == code].sum())
+    of_code = sums(calls.signature, calls.duration_ns, len(calls.signatures))
+    for signature, ns in zip(calls.signatures, of_code.tolist(), strict=True):
+        time[signature.backend] += ns
     return [backend for backend, _ in time.most_common()]
+
+
+def _is_timed(result: RankResult) -> bool:
+    return result.times is not None
+
+
+def _may_have_paid(result: RankResult) -> bool:
+    return result.covered is not None
 
 
 def _versions(files: RunFiles, ranks: Mapping[int, RankResult]) -> tuple[tuple[str, str], ...]:

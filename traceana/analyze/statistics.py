@@ -8,6 +8,11 @@ from traceana.trace.columns import Ints
 _BINS = 40
 
 
+def sums(code: Ints, values: Ints, codes: int) -> Ints:
+    """For each of `codes` the sum of its values: in double precision, exact below 2^53 ns, which is 104 days."""
+    return np.asarray(np.rint(np.bincount(code, weights=values, minlength=codes)), dtype=np.int64)
+
+
 def distribution(values: Ints) -> Distribution:
     """Nearest-rank percentiles, so that every figure is one that was measured; `values` is not empty."""
     ordered = np.sort(values)

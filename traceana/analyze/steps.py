@@ -1,6 +1,6 @@
 """Steps and requests of a run: from when to when each ran, how long it took, and which call belongs to which step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +92,12 @@ def times(executed: Executions, occupied: Mapping[int, Occupation], *, lone_is_w
         return ()
     extents = {rank: (start[:count], executed.end_ns[rank][:count]) for rank, start in executed.start_ns.items()}
     duration = np.max([end - start for start, end in extents.values()], axis=0)
-    exposed = np.mean([occupied[rank].exposed_within(*extent) for rank, extent in extents.items()], axis=0)
-    compute = np.mean([occupied[rank].compute_within(*extent) for rank, extent in extents.items()], axis=0)
+    within = [
+        (one.exposed_within(*extent), one.compute_within(*extent))
+        for rank, extent in extents.items()
+        for one in (occupied[rank],)
+    ]
+    exposed, compute = np.mean(within, axis=0)
     return tuple(
         StepTime(
             name=executed.names[index],
@@ -107,12 +111,8 @@ def times(executed: Executions, occupied: Mapping[int, Occupation], *, lone_is_w
     )
 
 
-def steps_of_calls(ranks: Mapping[int, Collectives], executed: Executions) -> dict[int, Ints]:
-    """By rank for each call the step during which it ran, -1 outside all steps, -2 before the first one."""
-    return {rank: _step_of_calls(calls, executed, rank) for rank, calls in ranks.items()}
-
-
-def _step_of_calls(calls: Collectives, executed: Executions, rank: int) -> Ints:
+def step_of_calls(calls: Collectives, executed: Executions, rank: int) -> Ints:
+    """For each call of a rank the step during which it ran, -1 outside all steps, -2 before the first one."""
     start = executed.start_ns.get(rank)
     if start is None or not len(start):
         return np.full(len(calls), -1, dtype=np.int64)
@@ -121,11 +121,13 @@ def _step_of_calls(calls: Collectives, executed: Executions, rank: int) -> Ints:
     return np.where(step < 0, -2, np.where(inside, step, -1))
 
 
-def warm_up(rank: Ints, signature: Ints, collective: Ints, step: Ints) -> Bools:
-    """Calls of the first step or before it, the first of each kind on each rank, and their peers."""
-    kind = rank * (int(signature.max(initial=0)) + 1) + signature
-    first = np.zeros(len(rank), dtype=np.bool_)
-    first[np.unique(kind, return_index=True)[1]] = True
-    early = first | (step == 0) | (step == -2)
-    matched = collective >= 0
-    return np.asarray(early | (matched & np.isin(collective, collective[early & matched])))
+def warm_up(ranks: Sequence[slice], kind: Ints, collective: Ints, step: Ints) -> Bools:
+    """Calls of the first step or before it, the first of each kind on each of the ranks' rows, and their peers."""
+    early = (step == 0) | (step == -2)
+    for rows in ranks:
+        early[rows.start + np.unique(kind[rows], return_index=True)[1]] = True
+    # Its last entry is what -1 points at.
+    has_early = np.zeros(int(collective.max(initial=-1)) + 2, dtype=np.bool_)
+    has_early[collective[early]] = True
+    has_early[-1] = False
+    return np.asarray(early | has_early[collective])

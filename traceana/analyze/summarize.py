@@ -1,7 +1,7 @@
 """From the table of calls to the report's rows: operations, size buckets, waits, stragglers."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,17 @@ from traceana.analyze.layers import layer_calls
 from traceana.analyze.matched import Matching
 from traceana.analyze.message_size import bus_factor
 from traceana.analyze.statistics import distribution, histogram
-from traceana.report import Bucket, CallSite, HostCalls, Operation, RankWait, SteadyCalls, Straggler
+from traceana.report import (
+    Bucket,
+    CallSite,
+    ExposedIs,
+    HostCalls,
+    Operation,
+    RankWait,
+    SteadyCalls,
+    Straggler,
+    UncoveredBy,
+)
 from traceana.trace.columns import Bools, Ints
 
 MOST_SITES = 200
@@ -27,13 +37,16 @@ def operations(calls: Calls, why: Causes) -> tuple[Operation, ...]:
     for code, s in enumerate(calls.signatures):
         kinds[s.op, s.dtype, s.message_bytes, s.group_size, s.backend, s.library, s.members].append(code)
     rows = [
-        _operation(calls, calls.signatures[codes[0]], np.isin(calls.signature, codes), why) for codes in kinds.values()
+        _operation(calls, calls.signatures[codes[0]], calls.of_kinds(codes), why.of_kinds(codes))
+        for codes in kinds.values()
     ]
     return tuple(sorted(rows, key=lambda row: -row.duration_ns.sum))
 
 
-def _operation(calls: Calls, signature: Signature, rows: Bools, why: Causes) -> Operation:
-    exposed_is, uncovered_by = why.of_calls(rows)
+def _operation(
+    calls: Calls, signature: Signature, rows: Bools, why: tuple[ExposedIs, UncoveredBy] | tuple[None, None]
+) -> Operation:
+    exposed_is, uncovered_by = why
     duration, matched = calls.duration_ns[rows], rows & calls.matched
     transfer = distribution(calls.transfer_ns[matched]) if matched.any() else None
     algbw = busbw = basis = None
@@ -95,18 +108,18 @@ def _steady_calls(calls: Calls, rows: Bools, busbw: float | None) -> SteadyCalls
 
 def buckets(calls: Calls, edges: Sequence[int] = EDGES) -> tuple[Bucket, ...]:
     """Calls of each operation by message size: between `edges`, and in powers of two; only calls of known size."""
-    sizes = calls.sizes
-    known = sizes[sizes >= 0]
-    if not len(known):
+    sizes = sorted({s.message_bytes for s in calls.signatures if s.message_bytes is not None and s.message_bytes >= 0})
+    if not sizes:
         return ()
-    powers = [1 << int(bit) for bit in np.unique(np.floor(np.log2(np.maximum(known, 1))))]
+    powers = [1 << int(bit) for bit in np.unique(np.floor(np.log2(np.maximum(sizes, 1))))]
     bounds = [("guide", low, high) for low, high in zip([0, *edges], [*edges, None], strict=True)]
     bounds += [("powers", low, 2 * low) for low in powers]
     found = []
     for op in sorted({signature.op for signature in calls.signatures}):
-        of_op = calls.where(op=op)
+        of_op = [(code, s.message_bytes) for code, s in enumerate(calls.signatures) if s.op == op]
         for scheme, low, high in bounds:
-            rows = of_op & (sizes >= low) & (sizes < (high or 1 << 62))
+            codes = [code for code, size in of_op if size is not None and low <= size < (high or 1 << 62)]
+            rows = calls.of_kinds(codes)
             if rows.any():
                 found.append(_bucket(calls, rows, op, scheme, low, high))
     return tuple(found)
@@ -131,11 +144,11 @@ def _bucket(calls: Calls, rows: Bools, op: str, scheme: str, low: int, high: int
 
 def _middle_busbw(calls: Calls, rows: Bools, op: str) -> float | None:
     """The median over calls of several sizes, in GB/s; None where no call's group is known."""
-    group_sizes = np.array([s.group_size or 0 for s in calls.signatures])[calls.signature[rows]]
-    cost = calls.cost_ns[rows]
-    usable = (group_sizes > 0) & (cost > 0)
-    factors = np.array([bus_factor(op, int(size)) for size in group_sizes[usable]])
-    busbw = calls.sizes[rows][usable] / cost[usable] * factors
+    group_sizes = [s.group_size or 0 for s in calls.signatures]
+    signature, cost = calls.signature[rows], calls.cost_of(rows)
+    usable = (np.array(group_sizes)[signature] > 0) & (cost > 0)
+    factors = np.array([bus_factor(op, size) if size else 0.0 for size in group_sizes])[signature[usable]]
+    busbw = calls.sizes_of(rows)[usable] / cost[usable] * factors
     return float(np.median(busbw)) if len(busbw) else None
 
 
@@ -164,9 +177,10 @@ def call_sites(calls: Calls) -> tuple[CallSite, ...]:
     """One row a site, operation and size, those with the most exposed time first; at most MOST_SITES."""
     kinds: dict[tuple[str, int | None], int] = {}
     kind_of = [kinds.setdefault((s.op, s.message_bytes), len(kinds)) for s in calls.signatures]
-    kind = np.array(kind_of, dtype=np.int64)[calls.signature]
     # A site of -1 becomes 0, so that site and kind make one number.
-    code = (calls.site + 1) * len(kinds) + kind
+    code = calls.site.astype(np.int64) + 1
+    code *= len(kinds)
+    code += np.array(kind_of, dtype=np.int64)[calls.signature]
     rows = [_call_site(calls, code == one) for one in np.unique(code).tolist()]
     return tuple(sorted(rows, key=lambda row: (-row.exposed_ns, -row.sum_ns))[:MOST_SITES])
 
@@ -217,22 +231,24 @@ def _straggler(rank: int, times: int, caused: int, early_times: int, early_cause
 
 def waits(calls: Calls) -> tuple[RankWait, ...]:
     """The wait matrix, over matched calls."""
-    cells = []
-    for rank in np.unique(calls.rank).tolist():
-        for op in sorted({signature.op for signature in calls.signatures}):
-            rows = (calls.rank == rank) & calls.where(op=op) & calls.matched
-            if rows.any():
-                cells.append(_rank_wait(calls, rank, op, rows))
-    return tuple(cells)
-
-
-def _rank_wait(calls: Calls, rank: int, op: str, rows: Bools) -> RankWait:
-    early = rows & calls.warm_up
-    return RankWait(
-        rank=rank,
-        op=op,
-        calls=int(rows.sum()),
-        wait_ns=int(calls.wait_ns[rows].sum()),
-        warm_up_calls=int(early.sum()),
-        warm_up_wait_ns=int(calls.wait_ns[early].sum()),
+    ops = sorted({signature.op for signature in calls.signatures})
+    op_of = np.array([ops.index(signature.op) for signature in calls.signatures], dtype=np.int64)
+    return tuple(
+        cell for rank, rows in calls.rows_of_ranks.items() for cell in _rank_waits(calls, rank, rows, ops, op_of)
     )
+
+
+def _rank_waits(calls: Calls, rank: int, rows: slice, ops: Sequence[str], op_of: Ints) -> Iterator[RankWait]:
+    matched, wait = calls.matched[rows], calls.wait_ns[rows]
+    op, early = op_of[calls.signature[rows]], matched & calls.warm_up[rows]
+    for code, name in enumerate(ops):
+        mine = matched & (op == code)
+        if mine.any():
+            yield RankWait(
+                rank=rank,
+                op=name,
+                calls=int(mine.sum()),
+                wait_ns=int(wait[mine].sum()),
+                warm_up_calls=int((mine & early).sum()),
+                warm_up_wait_ns=int(wait[mine & early].sum()),
+            )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from traceana.analyze.clocks import ClockOffsets
+from traceana.analyze.each_rank import EachRank
 from traceana.analyze.intervals import Intervals
 from traceana.analyze.measure import RankResult
 from traceana.analyze.steps import Executions
@@ -27,7 +28,7 @@ def timelines(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Exec
     lowest one's.
     """
     active = [rank for rank, result in sorted(ranks.items()) if result.split.span_ns]
-    shown = {rank: ranks[rank] for rank in active if clocks.comparable((active[0], rank))}
+    shown = EachRank(ranks, _itself, [rank for rank in active if clocks.comparable((active[0], rank))])
     windows = _windows(shown, clocks, steps)
     if len(windows):
         chosen = _chosen(windows, steps, others=len(shown) <= _MOST_RANKS)
@@ -38,6 +39,10 @@ def timelines(ranks: Mapping[int, RankResult], clocks: ClockOffsets, steps: Exec
         return ()
     common = np.stack([clocks.common(rank, _extent(result)) for rank, result in shown.items()])
     return (_strip(shown, clocks, "whole window", np.array([common[:, 0].min(), common[:, 1].max()]), "window"),)
+
+
+def _itself(result: RankResult) -> RankResult:
+    return result
 
 
 def _chosen(windows: Ints, steps: Executions, *, others: bool) -> dict[str, int]:

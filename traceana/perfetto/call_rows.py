@@ -41,6 +41,8 @@ class CallRows:
 class _Links:
     """What one rank's calls have to do with the other ranks' while that is collected."""
 
+    wait_ns: Ints
+    transfer_ns: Ints
     number: Ints
     last_rank: Ints
     sent: list[Ints] = field(default_factory=lambda: [np.zeros((0, 2), dtype=np.int64)])
@@ -56,6 +58,8 @@ def call_rows(ranks: Mapping[int, Collectives], matching: Matching, origin_ns: i
 def _link(ranks: Mapping[int, Collectives], matching: Matching, arrow: int) -> dict[int, _Links]:
     links = {
         rank: _Links(
+            wait_ns=np.zeros(len(calls), dtype=np.int64),
+            transfer_ns=np.zeros(len(calls), dtype=np.int64),
             number=np.full(len(calls), -1, dtype=np.int64),
             last_rank=np.full(len(calls), -1, dtype=np.int64),
         )
@@ -76,6 +80,7 @@ def _link_group(links: dict[int, _Links], group: MatchedGroup, number: int, arro
     arrows = arrow + np.arange(group.calls.size, dtype=np.int64).reshape(group.calls.shape)
     for column, rank in enumerate(group.ranks):
         mine, calls = links[rank], group.calls[:, column]
+        mine.wait_ns[calls], mine.transfer_ns[calls] = group.wait_ns[:, column], group.transfer_ns[:, column]
         mine.number[calls] = number + np.arange(len(calls))
         mine.last_rank[calls] = last_rank
         came_last = np.flatnonzero(last == column)
@@ -86,13 +91,12 @@ def _link_group(links: dict[int, _Links], group: MatchedGroup, number: int, arro
 
 
 def _rows(calls: Collectives, matching: Matching, rank: int, links: _Links, origin_ns: int) -> CallRows:
-    wait, transfer = matching.per_rank(rank, len(calls))
     shift = origin_ns + matching.clocks.offset_ns.get(rank, 0)
     return CallRows(
         start_ns=calls.start_ns - shift,
         end_ns=calls.end_ns - shift,
-        wait_ns=wait,
-        transfer_ns=transfer,
+        wait_ns=links.wait_ns,
+        transfer_ns=links.transfer_ns,
         exposed_ns=calls.exposed_ns,
         number=links.number,
         last_rank=links.last_rank,

@@ -13,7 +13,7 @@ from traceana.analyze.match import match
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import backends_by_time, hosts_of, stated_groups, stated_world_size, steps_of_run
 from traceana.analyze.spans import SpanTimes
-from traceana.analyze.steps import Executions, steps_of_calls
+from traceana.analyze.steps import Executions
 from traceana.errors import TraceanaError
 from traceana.perfetto.call_rows import CallRows, call_rows
 from traceana.perfetto.counter import exposed_share, step_ns
@@ -139,7 +139,8 @@ def _plan_run(
     origin = min(one.layout.start_ns + bases[rank] - offsets[rank] for rank, one in ranks.items())
     rows = call_rows(collectives, matching, origin, number)
     steps, _ = steps_of_run(results, matching.clocks)
-    gathered = gather(collectives, matching, steps_of_calls(collectives, steps))
+    gathered = gather(collectives, matching, steps)
+    of_rank = gathered.rows_of_ranks
     backend = next(iter(backends_by_time(gathered)), None)
     return origin, [
         PlannedRank(
@@ -153,7 +154,7 @@ def _plan_run(
             spans_shift_ns=origin + offsets[rank],
             steps=steps,
             calls=rows[rank],
-            warm_up=gathered.warm_up[gathered.rank == rank],
+            warm_up=gathered.warm_up[of_rank.get(rank, slice(0))],
         )
         for rank, one in sorted(ranks.items())
     ]

@@ -116,13 +116,14 @@ def _on_common_clock(works: Mapping[int, RankWork], clocks: ClockOffsets) -> lis
 def _placed(works: Sequence[tuple[int, RankWork]], calls: Calls) -> list[_Rank]:
     all_activities = sum(len(work) for _, work in works)
     found: list[_Rank] = []
+    of_rank = calls.rows_of_ranks
     activity, op, wait = 0, 0, all_activities + len(works)
     for place, (rank, work) in enumerate(works):
         held = blocked(work)
-        rows = np.flatnonzero(calls.rank == rank)
+        rows = of_rank.get(rank, slice(0))
         follows = follows_device(work, stream_pairs(work))
         behind = followed(work) if follows else np.full(len(work.host_start_ns), -1, dtype=np.int64)
-        of_call = np.where(work.call >= 0, rows[work.call], -1) if len(rows) else np.full(len(work), -1, dtype=np.int64)
+        of_call = np.where((work.call >= 0) & (rows.stop > 0), (rows.start or 0) + work.call, -1)
         found.append(
             _Rank(
                 rank=rank,

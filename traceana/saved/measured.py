@@ -6,7 +6,6 @@ type, its shape and its bytes, so that a file that is mapped into memory is read
 
 import functools
 import hashlib
-import mmap
 import re
 import struct
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from traceana_capture.reading import DECODE_ERRORS
+from zlib_ng import zlib_ng
 
 import traceana
 from traceana.analyze.measure import RankResult
@@ -23,7 +23,7 @@ from traceana.plain import plain as words
 
 _DTYPE = re.compile(r"[<>|=][biuf][1248]")
 _ARRAY, _CODE = struct.Struct("<3sB"), 1
-_DIGEST_BYTES = 16
+_SEAL = struct.Struct("<QI")
 
 
 def encode(result: RankResult) -> bytes:
@@ -32,21 +32,21 @@ def encode(result: RankResult) -> bytes:
 
 
 def sealed(content: bytes) -> bytes:
-    """The content behind its digest, which shows whether a disk gave back what it was given."""
-    return _digest(content) + content
+    """The content behind its length and checksum, which show whether a disk gave back what it was given."""
+    return _seal(content) + content
 
 
-def _digest(content: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+def _seal(content: bytes | memoryview) -> bytes:
+    return _SEAL.pack(len(content), zlib_ng.crc32(content))
 
 
-def decode(content: bytes | mmap.mmap, *, known: bool = False) -> RankResult:
-    """The result that `encode` was given, its arrays in `content` itself; it is not `known` before its digest was seen.
+def decode(content: bytes | memoryview) -> RankResult:
+    """The result that `encode` was given, its arrays in `content` itself.
 
     Raises TraceanaError for anything else.
     """
-    inside = memoryview(content)[_DIGEST_BYTES:]
-    if not known and _digest(inside) != content[:_DIGEST_BYTES]:
+    inside = memoryview(content)[_SEAL.size :]
+    if _seal(inside) != content[: _SEAL.size]:
         raise TraceanaError("no measured rank as it was written")
     try:
         return _DECODER.decode(inside)

@@ -1,7 +1,7 @@
 """Measured runs as folders of parts: what `traceana measure` writes where the traces are, and `analyze` joins.
 
-A part holds `part.json`, which tells the runs as they were found and what became of each file, and one file of columns
-a rank. Everything that an analysis needs is in it, so that the traces can stay where they are.
+A part holds `part.json`, which tells the runs as they were found and what became of each file, and one file with the
+columns of its ranks. Everything that an analysis needs is in it, so that the traces can stay where they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,12 @@ from traceana.errors import TraceanaError
 from traceana.plain import plain as words
 from traceana.report import PerfDump
 from traceana.saved import measured
+from traceana.saved.mapped import MappedRanks, Place
 from traceana.trace.discover import Discovery, RankFile, RunFiles
 from traceana.trace.paired import PairedCalls
 
 INDEX = "part.json"
-_COLUMNS = "rank{}.measured"
+_COLUMNS = "ranks.measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Index:
-    """`part.json`. `version` is of what measured; `columns` and `failed` are by path."""
+    """`part.json`. `version` is of what measured; `columns` (where they begin and end) and `failed` are by path."""
 
     version: str
     found: Discovery
-    columns: dict[str, str]
+    columns: dict[str, tuple[int, int]]
     failed: dict[str, str]
     perf_dumps: dict[str, PerfDump]
     paired: dict[str, PairedCalls]
@@ -55,13 +56,17 @@ def write(folder: Path, part: Measured) -> None:
     """Write the part; its index comes last, so that a part that was cut off is none. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
+    # Another analysis may read the old one, which it has open.
+    (folder / _COLUMNS).unlink(missing_ok=True)
     columns, failed = {}, {}
-    for number, (path, result) in enumerate(part.results.items()):
-        if isinstance(result, TraceanaError):
-            failed[words(path)] = str(result)
-        else:
-            columns[words(path)] = _COLUMNS.format(number)
-            (folder / columns[words(path)]).write_bytes(measured.encode(result))
+    with (folder / _COLUMNS).open("wb") as file:
+        for path, result in part.results.items():
+            if isinstance(result, TraceanaError):
+                failed[words(path)] = str(result)
+            else:
+                begin = file.tell()
+                file.write(measured.encode(result))
+                columns[words(path)] = begin, file.tell()
     index = _Index(
         version=measured.version(),
         found=part.found,
@@ -76,20 +81,24 @@ def write(folder: Path, part: Measured) -> None:
 def read(folders: Sequence[Path]) -> Measured:
     """All parts as one. Raises TraceanaError where one is damaged, of another version, or two measured one rank."""
     indices = {folder: _index(folder) for folder in folders}
-    results: dict[Path, RankResult | TraceanaError] = {}
+    places: dict[Path, Place] = {}
+    failed: dict[Path, TraceanaError] = {}
     for folder, index in indices.items():
-        for path, name in index.columns.items():
-            _once(path, results, folder)
-            results[Path(path)] = _columns(folder, name)
-        for path, reason in index.failed.items():
-            _once(path, results, folder)
-            results[Path(path)] = TraceanaError(reason)
+        for path in (*index.columns, *index.failed):
+            if Path(path) in places or Path(path) in failed:
+                raise TraceanaError(f"{folder}: {path} is in another part too; name each part once")
+        places.update(
+            (Path(path), Place(file=folder / _COLUMNS, begin=begin, end=end))
+            for path, (begin, end) in index.columns.items()
+        )
+        failed.update((Path(path), TraceanaError(reason)) for path, reason in index.failed.items())
     found = _joined([index.found for index in indices.values()])
-    absent = (file.path for run in found.runs for file in run.ranks if file.path not in results)
+    paths = {file.path for run in found.runs for file in run.ranks}
+    absent = sorted(paths - places.keys() - failed.keys())
     missing = {path: TraceanaError(f"{path}: in none of these parts; name the one that measured it") for path in absent}
     return Measured(
         found=found,
-        results={**results, **missing},
+        results=MappedRanks(places, {**failed, **missing}),
         perf_dumps={Path(path): one for index in indices.values() for path, one in index.perf_dumps.items()},
         paired={Path(path): one for index in indices.values() for path, one in index.paired.items()},
     )
@@ -105,18 +114,6 @@ def _index(folder: Path) -> _Index:
     if index.version != measured.version():
         raise TraceanaError(f"{folder}: another version of traceana measured it; measure its traces again")
     return index
-
-
-def _columns(folder: Path, name: str) -> RankResult:
-    try:
-        return measured.decode((folder / Path(name).name).read_bytes())
-    except (OSError, TraceanaError) as error:
-        raise TraceanaError(f"{folder / name}: cannot be read ({error}); measure its traces again") from error
-
-
-def _once(path: str, results: Mapping[Path, object], folder: Path) -> None:
-    if Path(path) in results:
-        raise TraceanaError(f"{folder}: {path} is in another part too; name each part once")
 
 
 def _joined(found: Sequence[Discovery]) -> Discovery:

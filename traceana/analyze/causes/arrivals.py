@@ -1,6 +1,6 @@
 """The collectives that somebody waited in, of all groups in one table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.compared import ComparedGroup, Floats
+from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
 
 
@@ -34,10 +35,10 @@ class Arrivals:
     row: Ints
 
 
-def arrivals(groups: Sequence[ComparedGroup], calls: Calls) -> Arrivals:
+def arrivals(groups: Sequence[ComparedGroup], own: Mapping[int, Collectives], calls: Calls) -> Arrivals:
     """Of all groups; there is at least one."""
-    first = {rank: int(np.argmax(calls.rank == rank)) for rank in np.unique(calls.rank).tolist()}
-    parts = [_of_group(one, np.flatnonzero(one.caused_ns)) for one in groups]
+    first = {rank: rows.start for rank, rows in calls.rows_of_ranks.items()}
+    parts = [_of_group(one, np.flatnonzero(one.caused_ns), own) for one in groups]
     rank, index, peers, caused, late, by, since, arrived, start, row = (
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
@@ -58,17 +59,21 @@ def arrivals(groups: Sequence[ComparedGroup], calls: Calls) -> Arrivals:
     )
 
 
-def _of_group(one: ComparedGroup, rows: Ints) -> tuple[Any, ...]:
+def _of_group(one: ComparedGroup, rows: Ints, own: Mapping[int, Collectives]) -> tuple[Any, ...]:
     last, caused = one.last[rows], one.caused_ns[rows]
+    since, arrived = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
+    for column in np.unique(last).tolist():
+        mine = last == column
+        since[mine], arrived[mine] = one.of_rank(column, rows[mine], own)
     return (
-        np.array(one.group.ranks)[last],
-        one.group.calls[rows, last],
-        one.waited[rows].sum(axis=1),
+        np.array(one.ranks)[last],
+        one.calls[rows, last],
+        one.waited(rows).sum(axis=1),
         caused,
-        caused / (len(one.group.ranks) - 1),
+        caused / (len(one.ranks) - 1),
         one.by_ns[rows],
-        one.since_ns[rows, last],
-        one.arrived_ns[rows, last],
-        one.group.start_ns[rows, last],
+        since,
+        arrived,
+        one.start_ns[rows],
         rows,
     )

@@ -17,14 +17,15 @@ from traceana.analyze.causes.together import last_together, own_times
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.intervals import covered
-from traceana.analyze.matched import MatchedGroup
+from traceana.analyze.matched import MatchedCalls, Matching
+from traceana.analyze.narrow import narrow
 from traceana.analyze.overlap import Occupation
 from traceana.report import LateBy
 from traceana.trace.columns import Bools, Ints
 
 Floats = npt.NDArray[np.float64]
 COMPUTE, MEMORY, HOST_BEHIND, HELD, WAITING, WINDOW_LATE, UNEXPLAINED = range(len(fields(LateBy)))
-_AT_ONCE = 1 << 18
+_AT_ONCE = 1 << 20
 """Calls of all ranks that are compared at a time, which bounds the memory that it takes."""
 
 
@@ -39,38 +40,44 @@ class RankTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedGroup:
-    """Collectives of one group: `last` is the column of the rank that came last, `waited` who waited for it.
+    """Collectives of one group: `last` is the column of the rank that came last, `start_ns` when by the common clock.
 
-    `since_ns` and `arrived_ns` bound, by each rank's own clock, the time in which ranks are compared; `by_ns` holds the
-    waits of all peers by the fields of LateBy. Shapes (collectives,), (collectives, ranks), (collectives, fields).
+    Ranks are compared in the `apart_ns` before their arrivals, by each rank's own clock. `caused_ns` is what all peers
+    together waited, by the fields of LateBy in `by_ns`. Shapes (collectives,), (collectives, ranks), (collectives,
+    fields).
     """
 
-    group: MatchedGroup
+    ranks: tuple[int, ...]
+    calls: Ints
     last: Ints
-    waited: Bools
-    since_ns: Ints
-    arrived_ns: Ints
+    start_ns: Ints
+    wait_ns: Ints
+    apart_ns: Ints
+    caused_ns: Ints
     by_ns: Floats
 
-    @property
-    def caused_ns(self) -> Ints:
-        """What all peers together waited for the last rank."""
-        return np.asarray(self.group.wait_ns.sum(axis=1))
+    def waited(self, rows: Ints) -> Bools:
+        """For some collectives, which ranks waited."""
+        return np.asarray(self.wait_ns[rows] > 0)
+
+    def of_rank(self, column: int, rows: Ints, own: Mapping[int, Collectives]) -> tuple[Ints, Ints]:
+        """From when to when one rank is compared in some collectives, the latter its arrival."""
+        arrived = own[self.ranks[column]].start_ns[self.calls[rows, column]]
+        return arrived - self.apart_ns[rows, column], arrived
 
 
 def compared(
-    groups: Sequence[MatchedGroup],
-    own: Mapping[int, Collectives],
-    times: Mapping[int, RankTimes],
-    clocks: ClockOffsets,
+    matching: Matching, own: Mapping[int, Collectives], times: Mapping[int, RankTimes]
 ) -> Iterator[ComparedGroup]:
-    """All groups in which somebody waited and the times of every rank are known."""
+    """All groups in which somebody waited and the times of every rank are known, one at a time."""
+    clocks = matching.clocks
     opened = {rank: one.spent.opened_ns for rank, one in times.items()}
-    of_rank: dict[int, list[MatchedGroup]] = {}
-    for group in groups:
-        for rank in group.ranks:
-            of_rank.setdefault(rank, []).append(group)
-    for group in groups:
+    of_rank: dict[int, list[MatchedCalls]] = {}
+    for matched in matching.found:
+        if clocks.comparable(matched.ranks):
+            for rank in matched.ranks:
+                of_rank.setdefault(rank, []).append(matched)
+    for group in matching.groups:
         if group.wait_ns.any() and all(rank in times for rank in group.ranks):
             since, opening = last_together(group, of_rank[group.ranks[0]], own, opened)
             arrived, last = own_times(group, own, "start_ns"), group.start_ns.argmax(axis=1)
@@ -82,11 +89,13 @@ def compared(
                 for done in (_doings(group.ranks, since[block], arrived[block], opening[block], times, clocks),)
             ]
             yield ComparedGroup(
-                group=group,
+                ranks=group.ranks,
+                calls=group.calls,
                 last=last,
-                waited=group.wait_ns > 0,
-                since_ns=since,
-                arrived_ns=arrived,
+                start_ns=group.start_ns.max(axis=1),
+                wait_ns=narrow(group.wait_ns),
+                apart_ns=narrow(arrived - since),
+                caused_ns=group.wait_ns.sum(axis=1),
                 by_ns=np.concatenate(by),
             )
 

@@ -17,44 +17,44 @@ _FASTEST = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """For each call the usual transfer of its kind, and whether what is beyond it cannot be told from waiting."""
+    """For each signature the usual transfer of its calls, and whether a rank of its group has no trace in the run."""
 
     transfer_ns: Ints
-    one_sided: Bools
+    without_peers: Bools
 
 
 def usual(calls: Calls, world_size: int) -> Usual:
     """The median transfer of a kind's steady matched calls; where none is matched, the fastest of its durations."""
-    found = np.zeros(len(calls), dtype=np.int64)
-    for code in np.unique(calls.signature):
-        rows = calls.signature == code
-        found[rows] = _of_kind(calls, rows)
-    return Usual(transfer_ns=found, one_sided=_without_peers(calls, world_size) | (calls.collective >= 0))
+    found = np.zeros(len(calls.signatures), dtype=np.int64)
+    for code, rows in calls.rows_of_kinds():
+        found[code] = _of_kind(calls, rows)
+    return Usual(transfer_ns=found, without_peers=_without_peers(calls, world_size))
 
 
-def _of_kind(calls: Calls, rows: Bools) -> int:
-    for basis in (rows & calls.matched & ~calls.warm_up, rows & calls.matched):
-        if basis.any():
-            return int(np.median(calls.cost_ns[basis]))
+def _of_kind(calls: Calls, rows: Ints) -> int:
+    matched = rows[calls.matched[rows]]
+    for basis in (matched[~calls.warm_up[matched]], matched):
+        if len(basis):
+            return int(np.median(calls.cost_of(basis)))
     durations = np.sort(calls.duration_ns[rows])
     return int(durations[int(_FASTEST * len(durations))]) if len(durations) >= _REPEATS else 0
 
 
 def _without_peers(calls: Calls, world_size: int) -> Bools:
-    """Calls of groups of which a rank's trace is not in the run."""
-    present = set(calls.rank.tolist())
+    """Signatures of groups of which a rank's trace is not in the run."""
+    present = calls.rows_of_ranks.keys()
     every = range(world_size)
-    absent = [not present.issuperset(signature.group or every) for signature in calls.signatures]
-    return np.array(absent, dtype=np.bool_)[calls.signature]
+    absent = [not set(signature.group or every) <= present for signature in calls.signatures]
+    return np.array(absent, dtype=np.bool_)
 
 
-def exposed_parts(exposed: Intervals, calls: Calls, usual: Usual, rows: Ints, start: Ints) -> Parts:
+def exposed_parts(exposed: Intervals, calls: Calls, usual: Usual, rows: slice, start: Ints) -> Parts:
     """One rank's exposed time in the order of `ExposedIs`' fields; `rows` are its calls, `start` by its own clock."""
     end = start + calls.duration_ns[rows]
     arrived = start + calls.wait_ns[rows]
-    normal = np.minimum(arrived + usual.transfer_ns[rows], end)
-    matched = calls.matched[rows]
-    one_sided = usual.one_sided[rows] & ~matched
+    signature, matched = calls.signature[rows], calls.matched[rows]
+    normal = np.minimum(arrived + usual.transfer_ns[signature], end)
+    one_sided = (usual.without_peers[signature] | (calls.collective[rows] >= 0)) & ~matched
     claims = (
         union(arrived, normal),
         union(normal[matched], end[matched]),

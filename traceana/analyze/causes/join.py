@@ -1,6 +1,6 @@
 """The causes of a run's lost time, by rank and by operation, once calls are matched across ranks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -8,8 +8,10 @@ import numpy as np
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.exposed import exposed_parts, usual
 from traceana.analyze.causes.lost import LostTime
-from traceana.analyze.causes.parts import Parts, named, over_window, within
+from traceana.analyze.causes.of_steps import LostOfSteps
+from traceana.analyze.causes.parts import named, over_window, within
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.statistics import sums
 from traceana.report import ExposedIs, IdleBy, UncoveredBy
 from traceana.trace.columns import Bools, Ints
 
@@ -21,52 +23,60 @@ class RankCauses:
     exposed_is: ExposedIs
     uncovered_by: UncoveredBy
     idle_by: IdleBy
-    parts: tuple[Parts, Parts, Parts]
-    """The sets of time behind these three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Causes:
-    """By rank, for those whose device is known; and for each call rows of ns in the order of the causes' fields."""
+    """By rank, for those whose device is known; and for each signature a row of ns in the order of the causes' fields.
+
+    `known` says of each signature whether the causes of all its calls are.
+    """
 
     ranks: Mapping[int, RankCauses]
     exposed_ns: Ints
     uncovered_ns: Ints
     known: Bools
 
-    def of_calls(self, rows: Bools) -> tuple[ExposedIs, UncoveredBy] | tuple[None, None]:
-        """Sums over some calls, or None twice where a cause is not known for one of them."""
-        if not self.known[rows].all():
+    def of_kinds(self, codes: Sequence[int]) -> tuple[ExposedIs, UncoveredBy] | tuple[None, None]:
+        """Sums over the calls of some signatures, or None twice where a cause is not known for one of them."""
+        if not self.known[codes].all():
             return None, None
-        exposed, uncovered = self.exposed_ns[rows].sum(axis=0), self.uncovered_ns[rows].sum(axis=0)
+        exposed, uncovered = self.exposed_ns[codes].sum(axis=0), self.uncovered_ns[codes].sum(axis=0)
         return named(ExposedIs, exposed.tolist()), named(UncoveredBy, uncovered.tolist())
 
 
 def causes(
-    calls: Calls, own: Mapping[int, Collectives], lost: Mapping[int, LostTime | None], world_size: int
+    calls: Calls,
+    own: Mapping[int, Collectives],
+    lost: Mapping[int, LostTime | None],
+    world_size: int,
+    of_steps: Sequence[LostOfSteps] = (),
 ) -> Causes:
-    """Split every rank's exposed and idle time; `own` are the ranks' calls by their own clocks."""
+    """Split every rank's exposed and idle time, and that `of_steps`; `own` are the ranks' calls by their own clocks."""
     typical = usual(calls, world_size)
-    exposed_ns, uncovered_ns = (
-        np.zeros((len(calls), len(fields(kind))), dtype=np.int64) for kind in (ExposedIs, UncoveredBy)
-    )
-    known = np.zeros(len(calls), dtype=np.bool_)
+    many = len(calls.signatures)
+    totals = [np.zeros((many, len(fields(kind))), dtype=np.int64) for kind in (ExposedIs, UncoveredBy)]
+    known = np.ones(many, dtype=np.bool_)
+    of_rank = calls.rows_of_ranks
     ranks: dict[int, RankCauses] = {}
     for rank, its in lost.items():
+        rows = of_rank.get(rank, slice(0))
         if its is None:
+            known[calls.signature[rows]] = False
             continue
-        rows, start, end = np.flatnonzero(calls.rank == rank), own[rank].start_ns, own[rank].end_ns
+        start, end = own[rank].start_ns, own[rank].end_ns
         spent = exposed_parts(its.exposed, calls, typical, rows, start)
-        exposed_ns[rows] = _adding_up(within(spent, start, end), calls.exposed_ns[rows])
-        uncovered_ns[rows] = _adding_up(within(its.uncovered, start, end), calls.exposed_ns[rows])
-        known[rows] = True
+        for number, parts in enumerate((spent, its.uncovered)):
+            of_calls = _adding_up(within(parts, start, end), calls.exposed_ns[rows])
+            totals[number] += np.stack([sums(calls.signature[rows], part, many) for part in of_calls.T], axis=1)
         ranks[rank] = RankCauses(
             exposed_is=over_window(ExposedIs, spent),
             uncovered_by=over_window(UncoveredBy, its.uncovered),
             idle_by=over_window(IdleBy, its.idle),
-            parts=(spent, its.uncovered, its.idle),
         )
-    return Causes(ranks=ranks, exposed_ns=exposed_ns, uncovered_ns=uncovered_ns, known=known)
+        for steps in of_steps:
+            steps.add(rank, (spent, its.uncovered, its.idle))
+    return Causes(ranks=ranks, exposed_ns=totals[0], uncovered_ns=totals[1], known=known)
 
 
 def _adding_up(parts: Ints, whole: Ints) -> Ints:

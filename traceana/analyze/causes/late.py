@@ -15,6 +15,7 @@ from traceana.analyze.causes.longer import Excess, longer
 from traceana.analyze.causes.parts import named, rounded
 from traceana.analyze.causes.spent import Spent
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.each_rank import EachRank
 from traceana.analyze.matched import Matching
 from traceana.report import HostPlace, LateBy, LateKernel, Lateness, LateRank, LateStep
 from traceana.trace.columns import Ints
@@ -31,6 +32,7 @@ class _Lates:
     found: Arrivals
     rooted_ns: Floats
     groups: Sequence[ComparedGroup]
+    own: Mapping[int, Collectives]
     spent: Mapping[int, Spent]
     steps: Sequence[str]
 
@@ -43,22 +45,35 @@ def late_ranks(
     steps: Sequence[str],
 ) -> tuple[LateRank, ...]:
     """The ranks that others waited for, those that caused most of it first; `steps` are the names of the run's."""
-    groups = tuple(compared(matching.groups, own, times, matching.clocks))
+    groups = tuple(compared(matching, own, times))
     if not groups:
         return ()
-    found = arrivals(groups, calls)
-    spent = {rank: one.spent for rank, one in times.items()}
-    lates = _Lates(found=found, rooted_ns=followed(found, groups), groups=groups, spent=spent, steps=steps)
-    rooted = {rank: float(lates.rooted_ns[found.rank == rank].sum()) for rank in np.unique(found.rank).tolist()}
+    found = arrivals(groups, own, calls)
+    lates = _Lates(
+        found=found,
+        rooted_ns=followed(found, groups, own),
+        groups=groups,
+        own=own,
+        spent=EachRank(times, attrgetter("spent")),
+        steps=steps,
+    )
+    rooted = _rooted(found, lates.rooted_ns)
     first = sorted(rooted, key=lambda rank: (-rooted[rank], rank))[:MOST_RANKS]
     return tuple(_late_rank(rank, lates) for rank in first)
+
+
+def _rooted(found: Arrivals, rooted_ns: Floats) -> dict[int, float]:
+    order = np.argsort(found.rank, kind="stable")
+    of_ranks = np.split(order, np.flatnonzero(np.diff(found.rank[order])) + 1)
+    return {int(found.rank[rows[0]]): float(rooted_ns[rows].sum()) for rows in of_ranks if len(rows)}
 
 
 def _late_rank(rank: int, lates: _Lates) -> LateRank:
     found = lates.found
     mine = np.flatnonzero(found.rank == rank)
     kernels, host = (
-        longer(found, mine, lates.groups, lates.spent, of) for of in (attrgetter("kernels"), attrgetter("host"))
+        longer(found, mine, lates.groups, lates.own, lates.spent, of)
+        for of in (attrgetter("kernels"), attrgetter("host"))
     )
     steady = mine[~found.warm_up[mine]]
     return LateRank(

@@ -10,6 +10,7 @@ from traceana.analyze.causes.arrivals import Arrivals
 from traceana.analyze.causes.compared import ComparedGroup, Floats
 from traceana.analyze.causes.host import Place
 from traceana.analyze.causes.spent import Ledger, Spent
+from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
 
 
@@ -42,12 +43,13 @@ def longer(
     found: Arrivals,
     rows: Ints,
     groups: Sequence[ComparedGroup],
+    own: Mapping[int, Collectives],
     spent: Mapping[int, Spent],
     of: Callable[[Spent], Ledger],
 ) -> Excess:
     """The excess in `rows` of `found`, to which one rank came last: each peer that waited is set against it once."""
     codes: dict[Place, int] = {}
-    parts = [_summed(*part) for part in _parts(found, rows, groups, spent, of, codes)]
+    parts = [_summed(*part) for part in _parts(found, rows, groups, own, spent, of, codes)]
     row, name, ns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Excess(row=row, name=name, ns=ns, names=tuple(codes))
 
@@ -56,6 +58,7 @@ def _parts(
     found: Arrivals,
     rows: Ints,
     groups: Sequence[ComparedGroup],
+    own: Mapping[int, Collectives],
     spent: Mapping[int, Spent],
     of: Callable[[Spent], Ledger],
     codes: dict[Place, int],
@@ -63,13 +66,14 @@ def _parts(
     for number in np.unique(found.of_group[rows]).tolist():
         one, mine = groups[number], rows[found.of_group[rows] == number]
         at = found.row[mine]
-        peers = one.waited[at].sum(axis=1)
-        for j, rank in enumerate(one.group.ranks):
+        waited = one.waited(at)
+        peers = waited.sum(axis=1)
+        for j, rank in enumerate(one.ranks):
             ledger, marks = of(spent[rank]), spent[rank].marks
-            count = np.where(one.last[at] == j, peers, -one.waited[at, j].astype(np.int64))
+            count = np.where(one.last[at] == j, peers, -waited[:, j].astype(np.int64))
             first, stop = (
-                np.searchsorted(ledger.stretch, np.searchsorted(marks, times[at, j], side="right"))
-                for times in (one.since_ns, one.arrived_ns)
+                np.searchsorted(ledger.stretch, np.searchsorted(marks, times, side="right"))
+                for times in one.of_rank(j, at, own)
             )
             length = np.where(count != 0, stop - first, 0)
             which = np.repeat(np.arange(len(at)), length)

@@ -1,25 +1,46 @@
 """Why each step lost time: means over the ranks, which add up to the step's own exposed and idle time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from traceana.analyze.causes.join import RankCauses
-from traceana.analyze.causes.parts import named, rounded, within
+from traceana.analyze.causes.parts import Parts, named, rounded, within
 from traceana.analyze.steps import Executions
 from traceana.report import ExposedIs, IdleBy, StepTime, UncoveredBy
 from traceana.trace.columns import Ints
 
 
-def with_causes(
-    steps: Sequence[StepTime], executed: Executions, ranks: Mapping[int, RankCauses]
-) -> tuple[StepTime, ...]:
+class LostOfSteps:
+    """What the ranks lost in each of some steps, rank after rank: nothing of a rank is kept but its share of a sum."""
+
+    def __init__(self, executed: Executions) -> None:
+        self._executed = executed
+        self._ranks = 0
+        self._sums: list[Ints] = []
+
+    def add(self, rank: int, parts: Sequence[Parts]) -> None:
+        """One rank's exposed time by what it is, by what left it uncovered, and its idle time."""
+        start, count = self._executed.start_ns.get(rank), len(self._executed)
+        if start is not None and count:
+            end = self._executed.end_ns[rank]
+            found = [within(part, start[:count], end[:count]) for part in parts]
+            self._sums = [old + new for old, new in zip(self._sums, found, strict=True)] if self._sums else found
+            self._ranks += 1
+
+    @property
+    def means(self) -> list[npt.NDArray[np.float64]] | None:
+        """Rows of a step's parts, mean over the ranks; None where those of a rank that has the steps are not known."""
+        known = self._ranks == len(self._executed.start_ns) and self._ranks
+        return [one / self._ranks for one in self._sums] if known else None
+
+
+def with_causes(steps: Sequence[StepTime], lost: LostOfSteps) -> tuple[StepTime, ...]:
     """The same steps with their causes, where those of every rank that has the steps are known."""
-    if not steps or any(rank not in ranks for rank in executed.start_ns):
+    if not steps or (means := lost.means) is None:
         return tuple(steps)
-    exposed, uncovered, idle = (_means(executed, ranks, kind) for kind in range(3))
+    exposed, uncovered, idle = means
     return tuple(
         replace(
             step,
@@ -30,13 +51,3 @@ def with_causes(
         )
         for index, step in enumerate(steps)
     )
-
-
-def _means(executed: Executions, ranks: Mapping[int, RankCauses], kind: int) -> npt.NDArray[np.float64]:
-    """Rows of a step's parts, mean over the ranks."""
-    count = len(executed)
-    found: list[Ints] = [
-        within(ranks[rank].parts[kind], start[:count], executed.end_ns[rank][:count])
-        for rank, start in executed.start_ns.items()
-    ]
-    return np.asarray(np.mean(found, axis=0))

@@ -5,24 +5,24 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from traceana.analyze.collectives import Collectives
-from traceana.analyze.matched import MatchedGroup
+from traceana.analyze.matched import MatchedCalls, MatchedGroup
 from traceana.trace.columns import Bools, Ints
 
 
 def last_together(
-    group: MatchedGroup, groups: Sequence[MatchedGroup], own: Mapping[int, Collectives], opened_ns: Mapping[int, int]
+    group: MatchedGroup, groups: Sequence[MatchedCalls], own: Mapping[int, Collectives], opened_ns: Mapping[int, int]
 ) -> tuple[Ints, Bools]:
     """For each collective and rank of `group`, by the rank's own clock, the end of the last call of all its ranks.
 
-    That is a call of any of `groups` that holds them, which was over on each of them when it arrived; before the first
-    one it is when the rank's recording began, and then the second value is True. Shapes (collectives, ranks) and
-    (collectives,).
+    That is a call of any of `groups`, whose clocks can be compared, that holds them, which was over on each of them
+    when it arrived; before the first one it is when the rank's recording began, and then the second value is True.
+    Shapes (collectives, ranks) and (collectives,).
     """
     arrived = own_times(group, own, "start_ns")
     since = np.tile([opened_ns[rank] for rank in group.ranks], (len(arrived), 1))
     found = np.zeros(len(arrived), dtype=np.bool_)
     for other in groups:
-        if not other.compared or not set(other.ranks).issuperset(group.ranks):
+        if not set(other.ranks).issuperset(group.ranks):
             continue
         ends = _ends(other, group.ranks, own)
         before = [np.searchsorted(ends[:, j], arrived[:, j], side="right") - 1 for j in range(len(group.ranks))]
@@ -33,13 +33,14 @@ def last_together(
     return np.minimum(since, arrived), ~found
 
 
-def own_times(group: MatchedGroup, own: Mapping[int, Collectives], which: str) -> Ints:
+def own_times(group: MatchedGroup | MatchedCalls, own: Mapping[int, Collectives], which: str) -> Ints:
     """Starts or ends of a group's calls, by each rank's own clock."""
     columns: list[Ints] = [getattr(own[rank], which)[group.calls[:, j]] for j, rank in enumerate(group.ranks)]
     return np.stack(columns, axis=1)
 
 
-def _ends(group: MatchedGroup, ranks: Sequence[int], own: Mapping[int, Collectives]) -> Ints:
+def _ends(group: MatchedCalls, ranks: Sequence[int], own: Mapping[int, Collectives]) -> Ints:
     """Ends of a group's calls on some of its ranks, in order on each of them."""
-    ends = own_times(group, own, "end_ns")[:, [group.ranks.index(rank) for rank in ranks]]
+    columns = {rank: column for column, rank in enumerate(group.ranks)}
+    ends = np.stack([own[rank].end_ns[group.calls[:, columns[rank]]] for rank in ranks], axis=1)
     return np.maximum.accumulate(ends[np.argsort(ends[:, 0], kind="stable")], axis=0)
