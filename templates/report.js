@@ -26,7 +26,29 @@ const cellValue = (row, column) => {
 const compare = (left, right) =>
   typeof left === "number" && typeof right === "number" ? left - right : String(left).localeCompare(String(right), undefined, { numeric: true });
 
-function sortBy(table, header) {
+// Of very many rows the rest lies packed behind the table, and comes when it is asked for, or needed for the whole.
+const rests = new Map();
+async function unpack(table, rest) {
+  const bytes = Uint8Array.from(atob(rest.querySelector("template").content.textContent), (one) => one.charCodeAt(0));
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  table.tBodies[0].insertAdjacentHTML("beforeend", await new Response(unpacked).text());
+  rest.remove();
+  highlight();
+}
+const whole = async (table) => {
+  const rest = table.parentElement.querySelector(".rest");
+  if (rest && !rests.has(table)) rests.set(table, unpack(table, rest));
+  await rests.get(table);
+};
+for (const rest of document.querySelectorAll(".rest")) {
+  const button = document.createElement("button");
+  button.textContent = "Show them";
+  button.addEventListener("click", () => whole(rest.parentElement.querySelector("table")));
+  rest.querySelector(".without-script").replaceWith(" ", button);
+}
+
+async function sortBy(table, header) {
+  await whole(table);
   const descending = header.ariaSort === "none" ? header.classList.contains("num") : header.ariaSort === "ascending";
   for (const other of table.tHead.querySelectorAll("th[aria-sort]")) other.ariaSort = "none";
   header.ariaSort = descending ? "descending" : "ascending";
@@ -77,7 +99,7 @@ document.querySelectorAll("table[data-csv]").forEach((table) => {
   button.textContent = "CSV";
   button.classList.toggle("beside-caption", table.caption !== null);
   button.title = "Save this table, in nanoseconds and bytes";
-  button.addEventListener("click", () => save(`${table.dataset.csv}.csv`, csv(table)));
+  button.addEventListener("click", () => whole(table).then(() => save(`${table.dataset.csv}.csv`, csv(table))));
   table.parentElement.before(button);
 });
 

@@ -1,10 +1,14 @@
 """What the page leaves out of very many ranks and steps, and how large it is."""
 
+import base64
+import re
+import zlib
 from dataclasses import replace
 
 from tests import reports
 from traceana.render.html import render
 from traceana.render.page.drawn_ranks import MOST_BARS, drawn_ranks
+from traceana.render.page.rest import MOST_ROWS
 from traceana.render.sections.breakdown import breakdown
 from traceana.render.sections.spans import MOST_CHARTS, MOST_MARKED, step_charts
 from traceana.render.sections.timeline import timelines
@@ -41,6 +45,20 @@ def test_ten_runs_of_64_ranks_make_a_page_that_opens_at_once() -> None:
     assert len(page.encode()) < 2_000_000
     assert "52 more ranks in the numbers below" in page
     assert page.count('<tr data-rank="63">') >= 10
+
+
+def test_of_thousands_of_ranks_those_that_stand_out_are_there_and_the_rest_is_packed() -> None:
+    report = even_runs(4096, 1, {2000: 5_000_000})
+    page = render(report)
+    assert len(page.encode()) < 2_000_000
+    table = page[page.index('data-csv="ranks"') :]
+    shown, rest = table.partition("<template>")[::2]
+    assert '<tr data-rank="2000">' in shown
+    unpacked = zlib.decompress(base64.b64decode(rest.partition("</template>")[0])).decode()
+    found = [int(rank) for rank in re.findall(r'<tr data-rank="(\d+)">', shown.partition("</table>")[0] + unpacked)]
+    assert len(found) == 4096
+    assert set(found) == set(range(4096))
+    assert f"{4096 - MOST_ROWS:,} more rows" in rest
 
 
 def test_of_many_steps_the_slowest_have_a_marker_and_all_are_in_the_line() -> None:

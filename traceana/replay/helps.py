@@ -15,6 +15,8 @@ MOST = 3
 # So many steps tell what a change brings; replaying thousands would cost more than reading them.
 _MOST_STEPS, _FEWEST_STEPS = 16, 4
 _MOST_ACTIVITIES = 60_000
+_TOO_MANY_ACTIVITIES = 500_000
+"""Even the fewest steps of thousands of ranks may be more than this, of which each takes about a kilobyte."""
 _SMALLEST = 0.001
 """What shortens a step by less than this share is no help."""
 
@@ -28,10 +30,16 @@ def what_helps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> tuple[
 
 
 def _steps(run: AnalyzedRun, works: Mapping[int, RankWork | None]) -> int:
-    """How many steps to replay: fewer where ranks do much in one."""
+    """How many steps to replay: fewer where ranks do much in one. Raises NotKnownError where it is too much in any."""
     activities = sum(len(work) for work in works.values() if work)
     a_step = activities / max(len(run.report.steps), 1)
-    return min(max(int(_MOST_ACTIVITIES / max(a_step, 1.0)), _FEWEST_STEPS), _MOST_STEPS)
+    count = min(max(int(_MOST_ACTIVITIES / max(a_step, 1.0)), _FEWEST_STEPS), _MOST_STEPS)
+    if (replayed := round(min(count, len(run.report.steps)) * a_step)) > _TOO_MANY_ACTIVITIES:
+        raise NotKnownError(
+            f"{count} of its steps are {replayed:,} activities of {len(works)} ranks' GPUs, more than every analysis "
+            "replays; `traceana whatif` replays what you ask for"
+        )
+    return count
 
 
 def most_helpful(ready: Recorded, run: AnalyzedRun) -> tuple[WhatIf, ...]:

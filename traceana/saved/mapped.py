@@ -40,18 +40,18 @@ class MappedRanks(Mapping[Path, RankResult | TraceanaError]):
 
     def __init__(self, places: Mapping[Path, Place], failed: Mapping[Path, TraceanaError]) -> None:
         self._maps: dict[Path, mmap.mmap] = {}
-        self._recent: OrderedDict[Path, None] = OrderedDict()
+        self._recent: OrderedDict[int, mmap.mmap] = OrderedDict()
+        self._in_memory = 0
         self._shared = _Shared()
-        self._file = {path: place.file for path, place in places.items()}
+        self._map_of: dict[Path, mmap.mmap] = {}
         self._results: dict[Path, RankResult | TraceanaError] = dict(failed)
         for path, place in places.items():
-            self._results[path] = self._read(place)
+            self._results[path] = self._read(path, place)
 
     def __getitem__(self, path: Path) -> RankResult | TraceanaError:
-        found = self._results[path]
-        if path in self._file:
-            self._look_at(self._file[path])
-        return found
+        if path in self._map_of:
+            self._look_at(self._map_of[path])
+        return self._results[path]
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self._results)
@@ -62,27 +62,31 @@ class MappedRanks(Mapping[Path, RankResult | TraceanaError]):
     def __contains__(self, path: object) -> bool:
         return path in self._results
 
-    def _read(self, place: Place) -> RankResult:
+    def _read(self, path: Path, place: Place) -> RankResult:
         try:
             if place.file not in self._maps:
                 with place.file.open("rb") as file:
                     self._maps[place.file] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._look_at(place.file)
-            content = memoryview(self._maps[place.file])[place.begin : place.end]
+            self._map_of[path] = self._maps[place.file]
+            self._look_at(self._map_of[path])
+            content = memoryview(self._map_of[path])[place.begin : place.end]
             return self._shared.result(measured.decode(content))
         except (OSError, ValueError, TraceanaError) as error:
             raise TraceanaError(f"{place.file}: cannot be read ({error}); measure its traces again") from error
 
-    def _look_at(self, file: Path) -> None:
-        if next(reversed(self._recent), None) == file:
+    def _look_at(self, file: mmap.mmap) -> None:
+        key = id(file)
+        if key in self._recent:
+            self._recent.move_to_end(key)
             return
-        self._recent[file] = None
-        self._recent.move_to_end(file)
-        while len(self._recent) > 1 and sum(len(self._maps[one]) for one in self._recent) > _MOST_IN_MEMORY:
-            oldest, _ = self._recent.popitem(last=False)
+        self._recent[key] = file
+        self._in_memory += len(file)
+        while len(self._recent) > 1 and self._in_memory > _MOST_IN_MEMORY:
+            _, oldest = self._recent.popitem(last=False)
+            self._in_memory -= len(oldest)
             # Where a system cannot be told, it takes pages back by itself.
             with contextlib.suppress(AttributeError, OSError):
-                self._maps[oldest].madvise(mmap.MADV_DONTNEED)
+                oldest.madvise(mmap.MADV_DONTNEED)
 
 
 class _Shared:

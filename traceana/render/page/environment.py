@@ -11,6 +11,7 @@ from traceana.render.page import quotient
 from traceana.render.page.activities import ACTIVITIES
 from traceana.render.page.compiled import compiled_templates
 from traceana.render.page.marks import shorten
+from traceana.render.page.rest import packed
 from traceana.render.page.terms import TERMS
 
 
@@ -35,6 +36,7 @@ def environment() -> Environment:
         "number_ranges": units.number_ranges,
         "place": _place,
         "shorten": shorten,
+        "packed": packed,
     }
     environment.globals |= {
         "percent": units.percent,

@@ -1,5 +1,6 @@
 """How each rank spent its window: stacked bars, the runs in one frame."""
 
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from traceana import units
@@ -7,6 +8,7 @@ from traceana.render.page.activities import ACTIVITIES
 from traceana.render.page.drawn_ranks import drawn_ranks
 from traceana.render.page.host import device
 from traceana.render.page.marks import RunMark, marked_runs
+from traceana.render.page.rest import MOST_ROWS, split
 from traceana.render.page.scales import Axis, LinearScale, Tick, linear_scale, time_axis
 from traceana.render.page.section import Section
 from traceana.render.page.stack import stack
@@ -62,6 +64,10 @@ class Breakdown:
     bar_height: int
     height: int
     left_out: int
+    first: Sequence[tuple[RunMark, RankReport]]
+    """The rows of the table; of very many those of the drawn ranks come first."""
+    rest: Sequence[tuple[RunMark, RankReport]]
+    """The rows that are shown when they are asked for."""
     device: str
     """What the bars are of: "GPU", "host" or "GPU or host"."""
 
@@ -74,6 +80,7 @@ def breakdown(report: Report) -> Breakdown:
     crowded = sum(map(len, by_rank.values())) > CROWDED_ROWS
     bar_height, gap = (6, 4) if crowded else (16, 12)
     placed = stack(by_rank.values(), bar=bar_height, gap=gap)
+    first, rest = split(_rows(report, drawn))
     stride = -(-LABEL_HEIGHT * len(by_rank) // max(placed.height, 1)) or 1
     return Breakdown(
         axis=time_axis(scale, "time in the window"),
@@ -90,6 +97,8 @@ def breakdown(report: Report) -> Breakdown:
         bar_height=bar_height,
         height=placed.height,
         left_out=len(every_rank) - len(by_rank),
+        first=first,
+        rest=rest,
         device=device(report.runs),
     )
 
@@ -100,6 +109,11 @@ def _by_rank(report: Report) -> dict[int, list[tuple[RunMark, RankReport]]]:
         for rank in run.ranks:
             by_rank.setdefault(rank.rank, []).append((mark, rank))
     return dict(sorted(by_rank.items()))
+
+
+def _rows(report: Report, drawn: Set[int]) -> list[tuple[RunMark, RankReport]]:
+    rows = [(mark, rank) for mark, run in marked_runs(report) for rank in run.ranks]
+    return sorted(rows, key=lambda row: row[1].rank not in drawn) if len(rows) > MOST_ROWS else rows
 
 
 def _bar(mark: RunMark, rank: RankReport, y: int, scale: LinearScale) -> Bar:

@@ -1,11 +1,13 @@
 """Who waits for whom: the wait matrix of rank and operation, and the ranks that arrive last."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from traceana import units
 from traceana.render.page import open_at
 from traceana.render.page.marks import RunMark, marked_runs
+from traceana.render.page.rest import split
 from traceana.render.page.section import Section
 from traceana.render.page.waiting import certain_waits, is_certain, mean_wait_ns
 from traceana.report import Clock, RankWait, Report, RunReport, Straggler
@@ -71,7 +73,9 @@ class Waits:
 
     run: RunMark
     ops: tuple[str, ...]
-    rows: tuple[MatrixRow, ...]
+    rows: Sequence[MatrixRow]
+    rest: Sequence[MatrixRow]
+    """The rows that are shown when they are asked for."""
     stragglers: tuple[StragglerRow, ...]
     """Those that cost their peers most time, at most MOST_STRAGGLERS."""
     other_stragglers: int
@@ -102,11 +106,13 @@ def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> 
     found = {wait.op for wait in run.waits}
     ops = tuple(op for op in every_op if op in found)
     waited = [op for op in ops if any(wait.steady_wait_ns for wait in certain_waits(run) if wait.op == op)]
-    rows, stragglers = _matrix(run, ops, worst), _stragglers(run)
+    matrix, stragglers = _matrix(run, ops, worst), _stragglers(run)
+    rows, rest = split(matrix)
     return Waits(
         run=mark,
         ops=ops,
         rows=rows,
+        rest=rest,
         stragglers=stragglers,
         other_stragglers=max(0, len(run.stragglers) - MOST_STRAGGLERS),
         longest=open_at.of_worst_wait(run) if waited else None,
@@ -115,7 +121,7 @@ def _waits(mark: RunMark, run: RunReport, every_op: list[str], worst: float) -> 
         else (),
         clock=clock_sentence(run.clock),
         doubtful=run.clock.method == "unknown",
-        greyed=not all(cell.certain for row in rows for cell in row.cells if cell)
+        greyed=not all(cell.certain for row in matrix for cell in row.cells if cell)
         or not all(row.certain for row in stragglers),
         unmatched=run.coverage.collectives - run.coverage.matched,
     )
