@@ -174,9 +174,9 @@ def _longest_transfers(calls: Calls, rows: Bools) -> Sample:
     """One value a matched collective: the longest transfer of its ranks."""
     first, longest = calls.longest_transfers(rows)
     order = np.argsort(calls.start_ns[first], kind="stable")
-    return sample(longest[order], calls.step[first][order])
+    return sample(longest[order], calls.step[first][order].astype(np.int64))
 
 
 def _durations(calls: Calls, rows: Bools) -> Sample:
     order = np.argsort(calls.start_ns[rows], kind="stable")
-    return sample(calls.duration_ns[rows][order], calls.step[rows][order])
+    return sample(calls.duration_ns[rows][order].astype(np.int64), calls.step[rows][order].astype(np.int64))

@@ -4,7 +4,7 @@ One row a rank's call of every run; times in ns, sizes in bytes, null where some
 are not in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,24 @@ SCHEMA = pa.schema(
 )
 
 
+_FROM_0 = ("seq", "collective", "step")
+_TIMES = ("start_ns", "duration_ns", "exposed_ns", "slowed_ns")
+_AT_ONCE = 1 << 20
+"""Rows of a piece."""
 # What earlier versions did not write.
 _ADDED = ("axis", *_OF_MODULE.names)
 
 
 def table(runs: Sequence[AnalyzedRun]) -> pa.Table:
     """All calls of `runs`, run after run."""
-    return pa.concat_tables([_table(run) for run in runs])
+    return pa.concat_tables(pieces(runs))
+
+
+def pieces(runs: Sequence[AnalyzedRun]) -> Iterator[pa.Table]:
+    """The same in pieces: as a table, the calls of thousands of ranks take many times their memory."""
+    for run in runs:
+        for begin in range(0, max(len(run.calls), 1), _AT_ONCE):
+            yield _table(run, slice(begin, begin + _AT_ONCE))
 
 
 def checked(table: pa.Table) -> pa.Table:
@@ -104,29 +115,25 @@ def _completed(table: pa.Table) -> pa.Table:
     return table
 
 
-def _table(run: AnalyzedRun) -> pa.Table:
+def _table(run: AnalyzedRun, rows: slice) -> pa.Table:
     found = run.calls
+    matched, module = found.matched[rows], found.module[rows]
     columns = {
-        "run": texts([run.report.label], np.zeros(len(found), dtype=np.int64)),
-        "rank": integers(found.rank),
-        "site": texts(found.sites, found.site),
-        "module": texts([module.path for module in found.modules], found.module),
-        "module_class": texts([module.kind for module in found.modules], found.module),
-        "layer": texts([module.layer for module in found.modules], found.module),
-        "seq": integers(found.seq, found.seq >= 0),
-        "collective": integers(found.collective, found.collective >= 0),
-        "step": integers(found.step, found.step >= 0),
-        "warm_up": booleans(found.warm_up),
-        "start_ns": integers(found.start_ns),
-        "duration_ns": integers(found.duration_ns),
-        "exposed_ns": integers(found.exposed_ns),
-        "slowed_ns": integers(found.slowed_ns),
-        "wait_ns": integers(found.wait_ns, found.matched),
-        "transfer_ns": integers(found.transfer_ns, found.matched),
+        "run": texts([run.report.label], np.zeros(len(matched), dtype=np.int64)),
+        "rank": integers(found.rank[rows]),
+        "site": texts(found.sites, found.site[rows]),
+        "module": texts([module.path for module in found.modules], module),
+        "module_class": texts([module.kind for module in found.modules], module),
+        "layer": texts([module.layer for module in found.modules], module),
+        "warm_up": booleans(found.warm_up[rows]),
+        **{name: integers(values, values >= 0) for name in _FROM_0 for values in (getattr(found, name)[rows],)},
+        **{name: integers(getattr(found, name)[rows]) for name in _TIMES},
+        "wait_ns": integers(found.wait_ns[rows], matched),
+        "transfer_ns": integers(found.transfer_ns[rows], matched),
     }
     for field in _OF_SIGNATURE:
         values = [getattr(signature, field.name) for signature in found.signatures]
-        columns[field.name] = _of_signature(values, field.type, found.signature)
+        columns[field.name] = _of_signature(values, field.type, found.signature[rows])
     return pa.table(columns, schema=SCHEMA)
 
 

@@ -16,5 +16,6 @@ def write(report: Report, runs: Sequence[AnalyzedRun], folder: Path) -> None:
     """Write both files; raises OSError."""
     with replacing(folder / REPORT) as partial:
         partial.write_bytes(msgspec.json.encode(report))
-    with replacing(folder / calls.FILE) as partial:
-        parquet.write_table(calls.table(runs), partial)
+    with replacing(folder / calls.FILE) as partial, parquet.ParquetWriter(partial, calls.SCHEMA) as file:
+        for piece in calls.pieces(runs):
+            file.write_table(piece)
