@@ -10,6 +10,7 @@ import click
 from traceana.analyze.guide import EDGES
 from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.labels import Label
+from traceana.commands.paths import TRACES
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.needs import need
@@ -36,7 +37,7 @@ Examples:
     epilog=_EXAMPLES,
     help="Turn per-rank traces of torch.profiler below PATHS into report.html, report.json and collectives.parquet.",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=TRACES)
 @click.option(
     "-o",
     "--output",

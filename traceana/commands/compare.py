@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from traceana.commands.labels import Label
+from traceana.commands.paths import TRACES
 from traceana.commands.progress import progress_bar
 from traceana.comparing import fail_over
 from traceana.comparing.inputs import Inputs, perf_sides, sort_inputs
@@ -41,7 +42,7 @@ Examples:
     help="Compare runs, report.json files or sglang's perf dumps; the first is the baseline. Exits with 1 where "
     "--fail-over finds a difference, with 2 on an error.",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=TRACES)
 @click.option(
     "--baseline",
     type=Label("paths"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from traceana import units
+from traceana.commands.paths import TRACES
 from traceana.commands.progress import progress_bar
 from traceana.plain import say
 
@@ -22,7 +23,7 @@ Examples:
     epilog=_EXAMPLES,
     help="Put all ranks of the runs below PATHS into one Chrome trace, on one clock, for Perfetto.",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=TRACES)
 @click.option(
     "-o",
     "--output",

@@ -16,6 +16,7 @@ from traceana.analyze.measure import RankResult, measure_rank
 from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern
 from traceana.saved import measured
+from traceana.trace.remote import RemotePath
 
 FOLDER = ".traceana"
 _SUFFIX = ".measured"
@@ -23,7 +24,12 @@ _BLOCK = 1 << 20
 
 
 def cached(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> RankResult | None:
-    """What was measured of this very content before; None where nothing was, or it cannot be read."""
+    """What was measured of this very content before; None where nothing was, or it cannot be read.
+
+    Nothing is kept in an object store: a digest would cost as much as the reading.
+    """
+    if isinstance(path, RemotePath):
+        return None
     try:
         content = _entry(path, own_patterns).read_bytes()
         return replace(measured.decode(content), path=path)
@@ -36,6 +42,8 @@ def measure_and_keep(path: Path, own_patterns: Sequence[KernelPattern] = ()) -> 
 
     Raises TraceanaError as measuring does.
     """
+    if isinstance(path, RemotePath):
+        return measure_rank(path, own_patterns)
     before = path.stat()
     result = measure_rank(path, own_patterns)
     with contextlib.suppress(OSError):

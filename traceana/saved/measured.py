@@ -20,6 +20,7 @@ import traceana
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
 from traceana.plain import plain as words
+from traceana.trace.remote import located
 
 _DTYPE = re.compile(r"[<>|=][biuf][1248]")
 _ARRAY, _CODE = struct.Struct("<3sB"), 1
@@ -93,7 +94,7 @@ def whole(kind: Any, value: Any) -> Any:
     if origin is re.Pattern:
         return re.compile(value)
     if origin is Path:
-        return Path(value)
+        return located(value)
     raise NotImplementedError(f"{kind} is no part of a measured rank")
 
 

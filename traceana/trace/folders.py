@@ -10,6 +10,7 @@ from traceana_capture import runfile
 
 from traceana.errors import TraceanaError
 from traceana.trace.manifest import Manifest
+from traceana.trace.remote import RemotePath
 from traceana.trace.windows import Claim, is_part_of_time
 
 _SUFFIXES = (".json", ".json.gz")
@@ -56,18 +57,27 @@ def files_by_folder(paths: Sequence[Path]) -> dict[Path, tuple[Path, list[Path]]
     spelled: dict[Path, Path] = {}
     found: dict[Path, tuple[Path, list[Path]]] = {}
     for path in paths:
-        if path.is_file():
-            below: Iterable[tuple[Path, list[Path]]] = [(path.parent, [path])]
-        elif path.is_dir():
-            below = _walk(path)
-        else:
-            raise TraceanaError(f"{path}: no such file or folder; name a trace, a run folder or a folder of runs")
-        for folder, files in below:
+        for folder, files in _below(path):
             first = spelled.setdefault(folder.resolve(), folder)
             known = found.setdefault(first, (path.parent if path.is_file() else path, []))[1]
             names = {file.name for file in known}
             known.extend(file for file in files if file.name not in names)
     return found
+
+
+def _below(path: Path) -> Iterable[tuple[Path, list[Path]]]:
+    if path.is_file():
+        return [(path.parent, [path])]
+    if path.is_dir():
+        return list(_objects(path)) if isinstance(path, RemotePath) else _walk(path)
+    raise TraceanaError(f"{path}: no such file or folder; name a trace, a run folder or a folder of runs")
+
+
+def _objects(root: RemotePath) -> Iterable[tuple[Path, list[Path]]]:
+    for folder, names in root.walk_below():
+        files: list[Path] = [folder / name for name in names if name.endswith(_SUFFIXES) and name != runfile.NAME]
+        if files:
+            yield folder, files
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:

@@ -1,0 +1,155 @@
+"""Traces in object stores: the same report as from a disk, and no credentials in any message."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import refused, traceana
+from traceana.errors import TraceanaError
+from traceana.saved.cache import FOLDER
+from traceana.trace.remote import RemotePath, located
+from traceana.trace.stream import ByteStream
+
+fsspec = pytest.importorskip("fsspec")
+RUN = Path(__file__).parents[1] / "traces" / "h200" / "torch-2r"
+SECRETS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY")
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    store = fsspec.filesystem("memory")
+    for file in RUN.glob("*.json.gz"):
+        store.pipe(f"/bucket/run/torch-2r/{file.name}", file.read_bytes())
+    store.pipe("/bucket/run/.hidden/rank0.json", b"{}")
+    yield "memory://bucket/run"
+    store.rm("/bucket", recursive=True)
+
+
+def test_a_run_in_a_store_is_told_as_on_a_disk(bucket: str, tmp_path: Path) -> None:
+    def report(paths: str, name: str) -> str:
+        traceana("analyze", paths, "-o", tmp_path / name, "--workers", "1")
+        return (tmp_path / name / "report.json").read_text()
+
+    traceana("measure", f"{bucket}/torch-2r", "-o", tmp_path / "part", "--workers", "1")
+    told = report(f"{bucket}/torch-2r", "remote")
+    assert report(str(tmp_path / "part"), "joined") == told
+    here = Path(str(tmp_path), "torch-2r")
+    here.symlink_to(RUN)
+    assert report(str(here), "local").replace(here.as_posix(), f"{bucket}/torch-2r") == told
+    assert not fsspec.filesystem("memory").exists(f"/bucket/run/torch-2r/{FOLDER}")
+
+
+def test_an_object_is_read_in_blocks(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = located(f"{bucket}/torch-2r/rank0.json.gz")
+    whole = b"".join(ByteStream(RUN / "rank0.json.gz"))
+    asked: list[int] = []
+    memory_file = type(fsspec.filesystem("memory").store["/bucket/run/torch-2r/rank0.json.gz"])
+    read = memory_file.read
+
+    def counted(self: object, size: int = -1) -> bytes:
+        asked.append(size)
+        return bytes(read(self, size))
+
+    monkeypatch.setattr(memory_file, "read", counted)
+    assert b"".join(ByteStream(opened)) == whole
+    assert 0 < max(asked) <= 1 << 20
+    assert min(asked) > 0
+
+
+def test_paths_of_a_store_are_paths() -> None:
+    path = located("memory://bucket/a//b/")
+    assert (str(path), path.name, str(path.parent), str(path / "c")) == (
+        "memory://bucket/a/b",
+        "b",
+        "memory://bucket/a",
+        "memory://bucket/a/b/c",
+    )
+    assert isinstance(path / "c", RemotePath)
+    assert located("s3/x") == Path("s3/x")
+    assert "no such file" in refused("analyze", "memory://bucket/none")
+
+
+def test_a_url_with_credentials_is_refused_without_showing_them() -> None:
+    for url in (f"s3://{':'.join(SECRETS)}@bucket/run", f"s3://bucket/run?X-Amz-Signature={SECRETS[1]}"):
+        said = refused("analyze", url)
+        assert "s3://bucket/run: no credentials belong in a URL" in said
+        assert not any(secret in said for secret in SECRETS)
+
+
+def test_what_a_store_says_is_shown_without_its_secrets(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError(
+            f"403 for https://x/y?X-Amz-Credential={SECRETS[0]}%2F2026&X-Amz-Signature={SECRETS[1]} by {SECRETS[0]}\n"
+            f"Authorization: Bearer {SECRETS[1]} secret_key='{SECRETS[1]}'"
+        )
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "isfile", fails)
+    said = refused("analyze", bucket)
+    assert "memory://bucket/run: cannot be looked at (RuntimeError: 403" in said
+    assert not any(secret in said for secret in SECRETS)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("s3://bucket/run", "s3"), ("gs://bucket/run", "gs")])
+def test_a_missing_package_is_named(url: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(TraceanaError, match=rf"pip install 'traceana\[{extra}\]'"):
+        located(url)
+
+
+@pytest.fixture
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    pytest.importorskip("s3fs")
+    pytest.importorskip(
+        "moto.server", reason="moto is not installed, which brings an S3 server: pip install 'moto[server]'"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    for name, value in zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), SECRETS, strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    deadline = time.monotonic() + 60
+    while socket.socket().connect_ex(("127.0.0.1", port)):
+        assert server.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield url
+    server.terminate()
+    server.wait()
+
+
+def test_a_run_on_an_s3_server_is_told_as_on_a_disk(s3_server: str, tmp_path: Path) -> None:
+    store = fsspec.filesystem("s3", endpoint_url=s3_server)
+    store.mkdir("traces")
+    for file in RUN.glob("*.json.gz"):
+        store.put(str(file), f"traces/torch-2r/{file.name}")
+    command = [sys.executable, "-m", "traceana"]
+
+    def said(*words: str, **environment: str) -> str:
+        return subprocess.run(
+            [*command, *words], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        ).stderr
+
+    said("analyze", "s3://traces/torch-2r", "-o", str(tmp_path / "remote"), "--workers", "2")
+    said("analyze", str(RUN), "-o", str(tmp_path / "local"), "--no-cache")
+    told = (tmp_path / "remote" / "report.json").read_text()
+    assert (tmp_path / "local" / "report.json").read_text().replace(RUN.as_posix(), "s3://traces/torch-2r") == told
+    assert "no such file or folder" in said("analyze", "s3://traces/none", "-o", str(tmp_path / "none"))
+    refusal = said("analyze", "s3://traces/torch-2r", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert "s3://traces/torch-2r: cannot be looked at" in refusal
+    assert len(refusal.splitlines()) == 1
+    assert not any(secret in refusal for secret in SECRETS)
