@@ -25,9 +25,7 @@ def write_copies(file: Path, target: Path, copies: int) -> int:
     text = text_of(file)
     start, end = _events_range(text)
     events = text[start:end]
-    times = [int(match[2]) for match in _TIME.finditer(events)]
-    shift_us = max(times) - min(times) + _PAUSE_US
-    numbers = max(int(match[2]) for match in _NUMBER.finditer(events)) + 1
+    shift_us, numbers = _shifts(events)
     parts = [_later(events, copy * shift_us, copy * numbers) for copy in range(copies)]
     content = text[:start] + b",".join(parts) + text[end:]
     target.write_bytes(zlib_ng.compress(content, 1, 31))
@@ -37,6 +35,32 @@ def write_copies(file: Path, target: Path, copies: int) -> int:
 def write_damaged(file: Path, target: Path, damage: bytes) -> None:
     """Write `file` with damage at the beginning of each event's args."""
     target.write_bytes(zlib_ng.compress(_ARGS.sub(lambda args: args[0] + damage, text_of(file)), 1, 31))
+
+
+def write_grown(file: Path, target: Path, least: int) -> int:
+    """Write `file` with its events as often as make at least so many bytes, a copy at a time; returns the bytes."""
+    text = text_of(file)
+    start, end = _events_range(text)
+    events = text[start:end]
+    shift_us, numbers = _shifts(events)
+    packer, size, copy = zlib_ng.compressobj(1, wbits=31), 0, 0
+    with target.open("wb") as packed:
+        for piece in (text[:start], events):
+            packed.write(packer.compress(piece))
+            size += len(piece)
+        while size < least:
+            copy += 1
+            piece = b"," + _later(events, copy * shift_us, copy * numbers)
+            packed.write(packer.compress(piece))
+            size += len(piece)
+        packed.write(packer.compress(text[end:]) + packer.flush())
+    return size + len(text) - end
+
+
+def _shifts(events: bytes) -> tuple[int, int]:
+    """By how much times and launch numbers of a copy are later than those of the one before."""
+    times = [int(match[2]) for match in _TIME.finditer(events)]
+    return max(times) - min(times) + _PAUSE_US, max(int(match[2]) for match in _NUMBER.finditer(events)) + 1
 
 
 def _events_range(text: bytes) -> tuple[int, int]:

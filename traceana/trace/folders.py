@@ -75,8 +75,7 @@ def _below(path: Path) -> Iterable[tuple[Path, list[Path]]]:
 
 def _objects(root: RemotePath) -> Iterable[tuple[Path, list[Path]]]:
     for folder, names in root.walk_below():
-        files: list[Path] = [folder / name for name in names if name.endswith(_SUFFIXES) and name != runfile.NAME]
-        if files:
+        if files := _traces(folder, names):
             yield folder, files
 
 
@@ -84,10 +83,13 @@ def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
     for folder, below, names in os.walk(root, onerror=_unreadable_folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
         names += [name for name in below if name.endswith(_SUFFIXES) and not _holds_traces(Path(folder, name))]
-        files = [Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES) and name != runfile.NAME]
-        files = [file for file in files if file.suffix == ".gz" or not runfile.is_ours(file)]
-        if files:
+        if files := _traces(Path(folder), sorted(names)):
             yield Path(folder), files
+
+
+def _traces(folder: Path, names: Iterable[str]) -> list[Path]:
+    files = [folder / name for name in names if name.endswith(_SUFFIXES) and name != runfile.NAME]
+    return [file for file in files if file.suffix == ".gz" or not runfile.is_ours(file)]
 
 
 def _holds_traces(folder: Path) -> bool:

@@ -97,10 +97,14 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # what a path is depends 
         size = self._asked("size") or 0
         return os.stat_result((0o100444, 0, 0, 1, 0, 0, size, 0, 0, 0))
 
+    def iterdir(self) -> Iterator["RemotePath"]:
+        """What is right below it."""
+        names = (str(name).rstrip("/").rpartition("/")[2] for name in self._looked("ls", detail=False) or ())
+        return (self / name for name in sorted(filter(None, names)))
+
     def glob(self, pattern: str, **_: object) -> Iterator["RemotePath"]:  # type: ignore[override,unused-ignore]
         """The objects right below it whose names fit."""
-        names = (str(name).rpartition("/")[2] for name in self._looked("ls", detail=False, refresh=False) or ())
-        return (self / name for name in sorted(names) if fnmatch.fnmatchcase(name, pattern))
+        return (path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
 
     def walk_below(self) -> Iterator[tuple["RemotePath", list[str]]]:
         """Each folder with the names of its objects, in order; without what begins with a dot."""
