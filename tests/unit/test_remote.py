@@ -91,7 +91,8 @@ def test_what_a_store_says_is_shown_without_its_secrets(bucket: str, monkeypatch
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "isfile", fails)
     said = refused("analyze", bucket)
-    assert "memory://bucket/run: cannot be looked at (RuntimeError: 403" in said
+    assert bucket in said
+    assert "cannot be looked at (RuntimeError: 403" in said
     assert not any(secret in said for secret in SECRETS)
 
 
@@ -150,6 +151,7 @@ def test_a_run_on_an_s3_server_is_told_as_on_a_disk(s3_server: str, tmp_path: Pa
     assert (tmp_path / "local" / "report.json").read_text().replace(RUN.as_posix(), "s3://traces/torch-2r") == told
     assert "no such file or folder" in said("analyze", "s3://traces/none", "-o", str(tmp_path / "none"))
     refusal = said("analyze", "s3://traces/torch-2r", AWS_ENDPOINT_URL="http://127.0.0.1:9")
-    assert "s3://traces/torch-2r: cannot be looked at" in refusal
+    assert "s3://traces/torch-2r" in refusal
+    assert "cannot be looked at" in refusal
     assert len(refusal.splitlines()) == 1
     assert not any(secret in refusal for secret in SECRETS)
