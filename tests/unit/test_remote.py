@@ -13,6 +13,8 @@ import pytest
 from tests.commands import refused, traceana
 from traceana.errors import TraceanaError
 from traceana.saved.cache import FOLDER
+from traceana.trace.discover import discover
+from traceana.trace.manifest import read_manifest
 from traceana.trace.remote import RemotePath, located
 from traceana.trace.stream import ByteStream
 
@@ -60,6 +62,14 @@ def test_an_object_is_read_in_blocks(bucket: str, monkeypatch: pytest.MonkeyPatc
     assert b"".join(ByteStream(opened)) == whole
     assert 0 < max(asked) <= 1 << 20
     assert min(asked) > 0
+
+
+def test_a_runs_manifest_is_found_in_a_store(bucket: str) -> None:
+    fsspec.filesystem("memory").pipe("/bucket/run/torch-2r/run.json", b'{"schema_version": 1, "label": "mine"}')
+    folder = located(f"{bucket}/torch-2r")
+    assert [path.name for path in folder.iterdir()] == ["rank0.json.gz", "rank1.json.gz", "run.json"]
+    assert read_manifest(folder).label == "mine"
+    assert [run.label for run in discover([folder]).runs] == ["mine"]
 
 
 def test_paths_of_a_store_are_paths() -> None:
