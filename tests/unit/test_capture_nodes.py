@@ -104,6 +104,24 @@ def test_a_trace_that_is_there_before_its_part_says_so_is_no_earlier_run(tmp_pat
         pass
 
 
+def test_one_who_has_not_said_yet_whose_it_is_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds its lock before it says so, and still when it has taken that back."""
+    with claimed(tmp_path, "run", False, job=job(0)) as first:
+        said = (first.scratch / others.LAUNCH).read_bytes()
+        (first.scratch / others.LAUNCH).unlink()
+        looks: list[float] = []
+
+        def passes(seconds: float) -> None:
+            looks.append(seconds)
+            if len(looks) == 3:
+                (first.scratch / others.LAUNCH).write_bytes(said)
+
+        monkeypatch.setattr("time.sleep", passes)
+        with claimed(tmp_path, "run", False, job=job(1)) as second:
+            assert second.folder == first.folder
+        assert len(looks) == 3
+
+
 def test_launchers_that_come_at_one_moment_all_join(tmp_path: Path) -> None:
     """Each probes the others' locks while these take them."""
     count = 8

@@ -20,6 +20,7 @@ ADVICE = "give another --label; if this is another node of that run, give --node
 # Nodes are started by hand too.
 PATIENCE_S = 600.0
 LOOK_S, SAY_AFTER_S = 0.2, 10.0
+SETTLE_LOOK_S, SETTLE_S = 0.02, 5.0
 _LAUNCH = msgspec.json.Decoder(Job)
 
 
@@ -43,8 +44,10 @@ def write_launch(scratch: Path, job: Job) -> None:
 def refuse_strangers(folder: Path, own: Path, job: Job | None) -> None:
     """Raises TraceanaError where the folder belongs to a run that goes on, and this launcher does not to that run."""
     for scratch in (folder.parent / scratch_name(folder.name, None), *_of_jobs(folder)):
-        other = _launch(scratch)
-        if scratch == own or (job is not None and other is not None and _belong_together(job, other)):
+        if scratch == own:
+            continue
+        other = _settled(scratch)
+        if job is not None and other is not None and _belong_together(job, other):
             continue
         if _is_held(scratch):
             where = f" on {other.node}" if other is not None else ""
@@ -76,6 +79,16 @@ def _launch(scratch: Path) -> Job | None:
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         return _LAUNCH.decode((scratch / LAUNCH).read_bytes())
     return None
+
+
+def _settled(scratch: Path) -> Job | None:
+    """Whose it is; one who has just come, or is about to go, holds it for a moment without saying so."""
+    other = _launch(scratch)
+    end = time.monotonic() + SETTLE_S
+    while other is None and "@" in scratch.name and _is_held(scratch) and time.monotonic() < end:
+        time.sleep(SETTLE_LOOK_S)
+        other = _launch(scratch)
+    return other
 
 
 def _is_held(scratch: Path) -> bool:
