@@ -11,6 +11,7 @@ from traceana.render.answer.causes import EXPOSED_IS, explained
 from traceana.render.answer.glance import MOST_SIDES
 from traceana.render.answer.late import late_of, late_rank
 from traceana.render.answer.overview import costly
+from traceana.render.answer.top import top_of_run
 from traceana.render.answer.typical_step import typical_step
 from traceana.render.text.overview import overview_table
 from traceana.render.text.tables import show
@@ -57,6 +58,20 @@ def test_operations_are_ranked_by_exposed_time_over_all_their_kinds() -> None:
     same = [one for one in run.operations if (one.op, one.message_bytes) == (first.op, first.message_bytes)]
     assert first.exposed_ns == sum(one.exposed_ns for one in same) / len(run.ranks)
     assert costly(without_calls().runs) == ()
+
+
+def test_what_a_scheduler_says_while_it_waits_comes_behind_payload() -> None:
+    """Eight bytes on the host, for as long as there is no work."""
+    run = reports.run("serve")
+    first = run.operations[0]
+    idle = replace(first, op="broadcast", message_bytes=8, library="gloo", exposed_ns=10**12)
+    serving = replace(run, operations=(idle, *run.operations))
+    assert (costly([serving])[0].op, costly([serving])[0].message_bytes) != ("broadcast", 8)
+    assert top_of_run(serving)[0].message_bytes != 8
+    alone = replace(run, operations=(idle,))
+    assert [one.message_bytes for one in costly([alone])] == [8]
+    on_gpu = replace(run, operations=(replace(idle, library="nccl"), *run.operations))
+    assert costly([on_gpu])[0].message_bytes == 8
 
 
 def test_a_rank_is_late_only_where_the_clocks_can_tell() -> None:

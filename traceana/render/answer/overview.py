@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, Explained, explained
 from traceana.render.answer.figures import Window, window
+from traceana.render.answer.payload import control
 from traceana.render.answer.typical_step import TypicalStep, typical_step
 from traceana.report import Operation, RunReport
 
@@ -47,13 +48,14 @@ def overview(runs: Sequence[RunReport]) -> Overview:
 
 
 def costly(runs: Sequence[RunReport]) -> tuple[Costly, ...]:
-    """The operations with the most exposed time, at most MOST_COSTLY."""
+    """The operations with the most exposed time, at most MOST_COSTLY; control traffic comes behind payload."""
     sums: dict[tuple[str, int | None], int] = {}
     for operation in (operation for run in runs for operation in run.operations):
         key = _key(operation)
         sums[key] = sums.get(key, 0) + operation.exposed_ns
     whole, ranks = sum(sums.values()), max(1, sum(len(run.ranks) for run in runs))
-    first = sorted(sums, key=lambda key: -sums[key])[:MOST_COSTLY]
+    behind = control(operation for run in runs for operation in run.operations)
+    first = sorted(sums, key=lambda key: (key in behind, -sums[key]))[:MOST_COSTLY]
     return tuple(
         Costly(op=op, message_bytes=size, exposed_ns=sums[op, size] / ranks, share=sums[op, size] / whole)
         for op, size in first

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from traceana.render.answer.payload import control
 from traceana.render.page.layer_names import layer_name
 from traceana.report import CallSite, Comparison, ComparisonRow, RunReport
 
@@ -46,13 +47,14 @@ def _of_row(row: ComparisonRow, runs: Sequence[RunReport]) -> TopRow:
 
 
 def top_of_run(run: RunReport) -> tuple[TopRow, ...]:
-    """Operations of a run, those with most exposed time first; none where compute covers all."""
+    """Operations of a run, those with most exposed time first, control traffic last; none where compute covers all."""
     sums: dict[tuple[str, int | None], int] = {}
     for operation in run.operations:
         key = operation.op, operation.message_bytes
         sums[key] = sums.get(key, 0) + operation.exposed_ns
     whole = sum(sums.values())
-    first = sorted(sums, key=lambda key: -sums[key])[:MOST_ROWS]
+    behind = control(run.operations)
+    first = sorted(sums, key=lambda key: (key in behind, -sums[key]))[:MOST_ROWS]
     return tuple(_of_key(run, key, sums[key], whole) for key in first if sums[key])
 
 
