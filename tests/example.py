@@ -1,6 +1,6 @@
 """docs/example.html and docs/report.png, from the report that docs/example.json.gz keeps of real runs.
 
-Usage: python -m tests.example [TRACES]. With TRACES, runs of tests/gpu/example_block.py, the kept report is made anew.
+Usage: python -m tests.example [TRACES]. With TRACES, those of tests/gpu/run_sglang.sh, the kept report is made anew.
 """
 
 import gzip
@@ -33,11 +33,17 @@ def keep(traces: Path) -> None:
         replace(
             run,
             path=f"traces/{Path(run.path).name}",
+            setup=run.setup and replace(run.setup, argv=tuple(map(_anyones, run.setup.argv))),
             ranks=tuple(replace(rank, host="node-a") for rank in run.ranks),
         )
         for run in report.runs
     )
     KEPT.write_bytes(gzip.compress(msgspec.json.encode(replace(report, runs=runs)), mtime=0))
+
+
+def _anyones(word: str) -> str:
+    """A word of a command line without the folders of the machine that it ran on."""
+    return Path(word).name if word.startswith("/") else word
 
 
 def picture() -> bytes:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs that docs/example.html can be made of: `sglang generate` on two GPUs, with torch.distributed and with PyNccl in
+# The runs of docs/example.html: `sglang generate` on two GPUs, with torch.distributed and with PyNccl in
 # turn, under `traceana capture`, and the verdict. The model has random weights and blocks of Wan 2.1 1.3B's size; where
 # sglang's compiled kernels are missing, its native paths do their work (sglang_native/), and a line says so.
 # Usage: run_sglang.sh OUTPUT, with traceana and sglang 0.5.23 importable by the python that PYTHON names. The same
