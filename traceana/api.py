@@ -18,6 +18,7 @@ from traceana.errors import TraceanaError
 from traceana.pipeline import Settings, read_runs
 from traceana.pool import Progress
 from traceana.report import SCHEMA_VERSION, Comparison, Report, RunReport
+from traceana.trace.remote import located
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ def read(path: str | Path, *, workers: int = 0) -> Run:
 
 def read_all(*paths: str | Path, workers: int = 0) -> list[Run]:
     """Every run in `paths`, in their order. Raises TraceanaError where there is none."""
-    inputs = sort_inputs([Path(path) for path in paths])
+    inputs = sort_inputs([located(path) for path in paths])
     if inputs.perf_dumps:
         raise TraceanaError(f"{inputs.perf_dumps[0][0]} is a perf dump, no run; `traceana compare` reads these")
     return [Run(run) for run in runs_of(inputs, workers, lambda _done, _all, _file: None)]

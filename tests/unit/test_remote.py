@@ -5,12 +5,16 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.commands import refused, traceana
+from traceana import api
+from traceana.comparing.inputs import Inputs, in_order
 from traceana.errors import TraceanaError
 from traceana.saved.cache import FOLDER
 from traceana.trace.discover import discover
@@ -86,9 +90,14 @@ def test_paths_of_a_store_are_paths() -> None:
 
 
 def test_a_url_with_credentials_is_refused_without_showing_them() -> None:
-    for url in (f"s3://{':'.join(SECRETS)}@bucket/run", f"s3://bucket/run?X-Amz-Signature={SECRETS[1]}"):
+    slashed = f"{SECRETS[0]}:a/{SECRETS[1]}"
+    for url in (
+        f"s3://{':'.join(SECRETS)}@bucket/run",
+        f"s3://{slashed}@bucket/run",
+        f"s3://bucket/run?X-Amz-Signature={SECRETS[1]}",
+    ):
         said = refused("analyze", url)
-        assert "s3://bucket/run: no credentials belong in a URL" in said
+        assert "s3://…: no credentials belong in a URL" in said
         assert not any(secret in said for secret in SECRETS)
 
 
@@ -104,6 +113,49 @@ def test_what_a_store_says_is_shown_without_its_secrets(bucket: str, monkeypatch
     assert bucket in said
     assert "cannot be looked at (RuntimeError: 403" in said
     assert not any(secret in said for secret in SECRETS)
+
+
+def test_runs_below_a_prefix_have_their_names_there() -> None:
+    store, file = fsspec.filesystem("memory"), RUN / "rank0.json.gz"
+    for name in ("a/mine.1", "a/mine.2", "b"):
+        store.pipe(f"/prefix/{name}/rank0.json.gz", file.read_bytes())
+    try:
+        runs = discover([located("memory://prefix")]).runs
+    finally:
+        store.rm("/prefix", recursive=True)
+    assert [(run.label, run.side, run.repeat) for run in runs] == [
+        ("a/mine.1", "a/mine", 1),
+        ("a/mine.2", "a/mine", 2),
+        ("b", "b", None),
+    ]
+
+
+def test_runs_in_stores_are_in_the_order_of_their_urls() -> None:
+    paths = (located("memory://pair/later"), located("memory://pair/earlier"))
+    runs: Any = [types.SimpleNamespace(report=types.SimpleNamespace(path=str(path))) for path in paths]
+    inputs = Inputs(paths=paths, traces=paths, reports=(), perf_dumps=())
+    assert in_order(inputs, runs[::-1], {}) == runs
+
+
+def test_a_run_in_a_store_is_read_from_python(bucket: str) -> None:
+    assert api.read(f"{bucket}/torch-2r").label == "torch-2r"
+
+
+def test_a_url_is_no_folder_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "s3://… is not on a disk" in refused("measure", str(RUN), "-o", "s3://bucket/part")
+    assert "memory://… is not on a disk" in refused("open", "memory://bucket/run")
+    assert "https://… is no URL that traces are read from" in refused("analyze", "https://me:word@host/run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_in_a_store_is_refused() -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe("/parts/1/part.json", b"{}")
+    try:
+        assert "parts are read from a disk alone" in refused("analyze", "memory://parts/1")
+    finally:
+        store.rm("/parts", recursive=True)
 
 
 @pytest.mark.parametrize(("url", "extra"), [("s3://bucket/run", "s3"), ("gs://bucket/run", "gs")])

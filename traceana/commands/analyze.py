@@ -10,7 +10,7 @@ import click
 from traceana.analyze.guide import EDGES
 from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.labels import Label
-from traceana.commands.paths import TRACES
+from traceana.commands.paths import TRACES, DiskPath
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.needs import need
@@ -41,7 +41,7 @@ Examples:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=DiskPath(path_type=Path, file_okay=False),
     default=Path("traceana-report"),
     show_default=True,
     help="Folder for the three files.",
@@ -70,7 +70,7 @@ Examples:
     "benches",
     metavar="FILE",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=DiskPath(path_type=Path, dir_okay=False),
     help="Lay calls beside what `traceana bench -o` or nccl-tests wrote; may be repeated.",
 )
 @click.option("--hta", is_flag=True, help="Add HolisticTraceAnalysis' idle causes, launches and queue (some seconds).")

@@ -6,6 +6,7 @@ import click
 from click.core import ParameterSource
 
 from traceana.bench.plan import Message, Plan, parse_size, sizes
+from traceana.commands.paths import DiskPath
 from traceana.errors import TraceanaError
 from traceana.needs import need
 from traceana.plain import say_json
@@ -76,7 +77,7 @@ _SWEPT = "all_reduce,all_gather,reduce_scatter,broadcast,reduce,all_to_all,send_
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=DiskPath(dir_okay=False, path_type=Path),
     help="Also write the JSON here, and beside it a page of it.",
 )
 @click.option(

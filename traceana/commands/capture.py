@@ -15,6 +15,7 @@ from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, functio
 from traceana_capture.launcher.run_folder import run_name
 
 from traceana.commands.labels import Label
+from traceana.commands.paths import DiskPath
 from traceana.commands.sections import SectionedCommand
 from traceana.plain import say
 
@@ -138,7 +139,7 @@ _SECTIONS = {
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=DiskPath(path_type=Path),
     metavar="DIR",
     default=Path("traces"),
     show_default=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from traceana.commands.paths import DiskPath
 from traceana.needs import need
 
 _RECORDED = ("torch-2r", "pynccl-2r")
@@ -21,7 +22,7 @@ Examples:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=DiskPath(path_type=Path, file_okay=False),
     default=Path("demo-report"),
     show_default=True,
     help="Folder for the report and the traces.",

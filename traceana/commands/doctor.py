@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from traceana.commands.paths import DiskPath
 from traceana.doctor.findings import LEVELS, Check, Finding, failed, gathered
 from traceana.needs import need
 from traceana.plain import plain, say_json
@@ -29,7 +30,7 @@ _STYLES = {"failure": "red", "warning": "yellow", "could not check": "dim", "ok"
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=DiskPath(path_type=Path),
     metavar="DIR",
     default=Path("traces"),
     show_default=True,

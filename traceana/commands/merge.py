@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from traceana import units
-from traceana.commands.paths import TRACES
+from traceana.commands.paths import TRACES, DiskPath
 from traceana.commands.progress import progress_bar
 from traceana.plain import say
 
@@ -27,7 +27,7 @@ Examples:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=DiskPath(path_type=Path, dir_okay=False),
     required=True,
     help="The file to write; gzip where it ends in .gz.",
 )

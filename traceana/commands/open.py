@@ -13,6 +13,7 @@ from threading import Thread
 
 import click
 
+from traceana.commands.paths import DiskPath
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.perfetto.places import Place, find
@@ -49,7 +50,7 @@ class Shown:
     epilog=_EXAMPLES,
     help="Show the runs below PATHS in Perfetto: all ranks merged, one rank, or a single file as it is.",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=DiskPath(path_type=Path))
 @click.option("--rank", type=click.IntRange(min=0), help="Show this rank's file as it is.")
 @click.option("--at", metavar="SPAN", help="Open at a span, at worst-wait, or at 'worst-wait OPERATION'.")
 @click.option("--offline", is_flag=True, help="Use the UI that the extra traceana[perfetto] brings.")

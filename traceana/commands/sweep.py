@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from traceana.commands.paths import DiskPath
 from traceana.commands.sections import SectionedCommand
 from traceana.plain import say, say_json
 
@@ -69,7 +70,7 @@ class CommandBehind(SectionedCommand):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=DiskPath(path_type=Path),
     metavar="DIR",
     default=Path("sweep"),
     show_default=True,

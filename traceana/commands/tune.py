@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from traceana.commands.paths import DiskPath
 from traceana.commands.sweep import COMMAND, CommandBehind, show
 from traceana.plain import say
 
@@ -70,7 +71,7 @@ _SECTIONS = {
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=DiskPath(path_type=Path),
     metavar="DIR",
     default=Path("tune"),
     show_default=True,

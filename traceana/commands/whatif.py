@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from traceana import units
+from traceana.commands.paths import DiskPath
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.plain import say, say_json
@@ -34,7 +35,7 @@ Examples:
     epilog=_EXAMPLES,
     help="Replay the run below PATH on what waited for what, with all changes that are named, and tell its step time.",
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=DiskPath(path_type=Path))
 @click.option("--no-straggler", is_flag=True, help="The rank waited for longest is as quick as its peers.")
 @click.option(
     "--transfer",

@@ -6,6 +6,7 @@ import click
 from traceana_capture.launcher.asking import Ask, Shown, of_run
 
 from traceana import units
+from traceana.commands.paths import DiskPath
 from traceana.plain import say
 
 _EXAMPLES = """
@@ -18,7 +19,7 @@ Examples:
   traceana analyze traces/run
 """
 
-_RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+_RUN = click.argument("run", type=DiskPath(path_type=Path), metavar="RUN")
 
 
 @click.group("window", epilog=_EXAMPLES)

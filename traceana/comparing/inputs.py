@@ -10,6 +10,7 @@ from traceana.comparing.perf_changes import PerfSide
 from traceana.errors import TraceanaError
 from traceana.trace.discover import REPEAT_IN_LABEL
 from traceana.trace.perf_dump import find_perf_dump, read_perf_dump
+from traceana.trace.remote import path_of
 
 REPORT = "report.json"
 _IS_REPORT = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*\d+\s*,\s*"traceana_version"')
@@ -59,7 +60,7 @@ def in_order(
 
 def _path_of(run: AnalyzedRun, paths: Sequence[Path]) -> Path:
     """The PATH that a run's folder lies below, else the first that lies below it: a file, or a part of the run."""
-    folder = Path(run.report.path).resolve()
+    folder = path_of(run.report.path).resolve()
     above = [path for path in paths if folder.is_relative_to(path.resolve())]
     below = [path for path in paths if path.resolve().is_relative_to(folder)]
     return [*above, *below, *paths][0]

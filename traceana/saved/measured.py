@@ -20,7 +20,7 @@ import traceana
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
 from traceana.plain import plain as words
-from traceana.trace.remote import located
+from traceana.trace.remote import path_of
 
 _DTYPE = re.compile(r"[<>|=][biuf][1248]")
 _ARRAY, _CODE = struct.Struct("<3sB"), 1
@@ -94,7 +94,7 @@ def whole(kind: Any, value: Any) -> Any:
     if origin is re.Pattern:
         return re.compile(value)
     if origin is Path:
-        return located(value)
+        return path_of(value)
     raise NotImplementedError(f"{kind} is no part of a measured rank")
 
 

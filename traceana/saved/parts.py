@@ -19,6 +19,7 @@ from traceana.saved import measured
 from traceana.saved.mapped import MappedRanks, Place
 from traceana.trace.discover import Discovery, RankFile, RunFiles
 from traceana.trace.paired import PairedCalls
+from traceana.trace.remote import RemotePath, path_of
 
 INDEX = "part.json"
 _COLUMNS = "ranks.measured"
@@ -85,13 +86,13 @@ def read(folders: Sequence[Path]) -> Measured:
     failed: dict[Path, TraceanaError] = {}
     for folder, index in indices.items():
         for path in (*index.columns, *index.failed):
-            if Path(path) in places or Path(path) in failed:
+            if path_of(path) in places or path_of(path) in failed:
                 raise TraceanaError(f"{folder}: {path} is in another part too; name each part once")
         places.update(
-            (Path(path), Place(file=folder / _COLUMNS, begin=begin, end=end))
+            (path_of(path), Place(file=folder / _COLUMNS, begin=begin, end=end))
             for path, (begin, end) in index.columns.items()
         )
-        failed.update((Path(path), TraceanaError(reason)) for path, reason in index.failed.items())
+        failed.update((path_of(path), TraceanaError(reason)) for path, reason in index.failed.items())
     found = _joined([index.found for index in indices.values()])
     paths = {file.path for run in found.runs for file in run.ranks}
     absent = sorted(paths - places.keys() - failed.keys())
@@ -99,12 +100,14 @@ def read(folders: Sequence[Path]) -> Measured:
     return Measured(
         found=found,
         results=MappedRanks(places, {**failed, **missing}),
-        perf_dumps={Path(path): one for index in indices.values() for path, one in index.perf_dumps.items()},
-        paired={Path(path): one for index in indices.values() for path, one in index.paired.items()},
+        perf_dumps={path_of(path): one for index in indices.values() for path, one in index.perf_dumps.items()},
+        paired={path_of(path): one for index in indices.values() for path, one in index.paired.items()},
     )
 
 
 def _index(folder: Path) -> _Index:
+    if isinstance(folder, RemotePath):
+        raise TraceanaError(f"{folder}: parts are read from a disk alone; copy it with the store's own tools")
     try:
         index = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Index, dec_hook=measured.whole)
     except OSError as error:

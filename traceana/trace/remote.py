@@ -21,6 +21,7 @@ from traceana.plain import plain
 
 _NEEDS = {"s3": "traceana[s3]", "gs": "traceana[gs]", "memory": "fsspec"}
 _URL = re.compile(rf"(?P<scheme>{'|'.join(_NEEDS)})://(?P<rest>[^/].*)")
+_ANY_URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://.*", re.DOTALL)
 _BLOCK = 8 << 20
 # What stores sign, and what is long enough to be a key of theirs.
 _SIGNED = re.compile(r"((?:X-Amz-|X-Goog-|AWS)\w*(?:Signature|Credential|Token|KeyId)\w*[=:]\s*)[^\s&]+", re.IGNORECASE)
@@ -34,19 +35,30 @@ def located(text: str | Path) -> Path:
     """
     found = _URL.fullmatch(str(text))
     if found is None:
+        refuse_url(text, "is no URL that traces are read from; give s3://BUCKET/RUN, gs://BUCKET/RUN or a path")
         return Path(text)
     bucket = found["rest"].partition("/")[0]
-    if "@" in bucket or "?" in found["rest"]:
+    # A key may have slashes in it, so that the @ behind it is not the bucket's; names of access points have colons.
+    if "@" in bucket or "?" in found["rest"] or (":" in bucket and not bucket.startswith("arn:")):
         raise TraceanaError(
-            f"{found['scheme']}://{_bare(found['rest'])}: no credentials belong in a URL; put them where the store's "
-            "own tools look for them, such as AWS_PROFILE or GOOGLE_APPLICATION_CREDENTIALS"
+            f"{found['scheme']}://…: no credentials belong in a URL; put them where the store's own tools look for "
+            "them, such as AWS_PROFILE or GOOGLE_APPLICATION_CREDENTIALS"
         )
     _store(found["scheme"])
-    return RemotePath(f"{found['scheme']}:", *filter(None, found["rest"].split("/")))
+    return path_of(text)
 
 
-def _bare(rest: str) -> str:
-    return rest.partition("?")[0].rpartition("@")[2]
+def path_of(text: str | Path) -> Path:
+    """The same of a path that a report or a part has: its store may be one that nothing here can read."""
+    found = _URL.fullmatch(str(text))
+    return Path(text) if found is None else RemotePath(f"{found['scheme']}:", *filter(None, found["rest"].split("/")))
+
+
+def refuse_url(text: str | Path, why: str) -> None:
+    """Raises TraceanaError where the text is a URL, of which the message shows no more than the scheme."""
+    url = _ANY_URL.fullmatch(str(text))
+    if url is not None:
+        raise TraceanaError(f"{url['scheme']}://… {why}")
 
 
 def _store(scheme: str) -> Any:
@@ -68,7 +80,9 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # what a path is depends 
     """
 
     def __str__(self) -> str:
-        return f"{self.parts[0]}//{'/'.join(self.parts[1:])}"
+        # What is relative to another has no scheme.
+        scheme, *below = self.parts or (".",)
+        return "/".join([f"{scheme}/", *below] if scheme.endswith(":") else [scheme, *below])
 
     __fspath__ = __str__
     as_posix = __str__

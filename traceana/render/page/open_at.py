@@ -5,6 +5,7 @@ from pathlib import Path
 
 from traceana.analyze.frames import base_name
 from traceana.report import RunReport
+from traceana.trace.remote import RemotePath, path_of
 
 WORST_WAIT = "worst-wait"
 MOST_FILES = 16
@@ -22,7 +23,7 @@ def open_command(run: RunReport, at: str) -> str:
 
 def of_span(run: RunReport, name: str) -> str | None:
     """The command that opens Perfetto at the first execution of a span, named as in the trace."""
-    return _pasteable(open_command(run, name))
+    return _pasteable(run, open_command(run, name))
 
 
 def of_numbered_span(run: RunReport, name: str) -> str | None:
@@ -32,9 +33,10 @@ def of_numbered_span(run: RunReport, name: str) -> str | None:
 
 def of_worst_wait(run: RunReport, op: str = "") -> str | None:
     """The command that opens Perfetto at the longest wait of an operation or, without one, of the run."""
-    return _pasteable(open_command(run, f"{WORST_WAIT} {op}".rstrip()))
+    return _pasteable(run, open_command(run, f"{WORST_WAIT} {op}".rstrip()))
 
 
-def _pasteable(command: str) -> str | None:
-    # Quotes do not stop a terminal from obeying control characters in a name that a trace brought.
-    return command if command.isprintable() else None
+def _pasteable(run: RunReport, command: str) -> str | None:
+    # `open` serves files of a disk. Quotes do not stop a terminal from obeying control characters in a name that a
+    # trace brought.
+    return command if command.isprintable() and not isinstance(path_of(run.path), RemotePath) else None
