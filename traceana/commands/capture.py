@@ -11,7 +11,7 @@ import click
 from traceana_capture.launcher import repeats
 from traceana_capture.launcher.job import job_of
 from traceana_capture.launcher.nccl_settings import PRESETS, preset_lines, settings_of
-from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, function_name, rank_list, seconds
+from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, every_s, function_name, rank_list
 from traceana_capture.launcher.run_folder import run_name
 
 from traceana.commands.labels import Label
@@ -226,7 +226,7 @@ def command(
         nccl=settings_of(presets, nccl),
         presets=presets,
         timeout_s=timeout,
-        every_s=seconds("--every", every) if every else None,
+        every_s=every_s(every, paired),
         keep=keep,
         shared=shared,
     )

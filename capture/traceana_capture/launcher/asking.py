@@ -115,5 +115,7 @@ def reply(taken: Path, answer: Callable[[Ask], Answer]) -> None:
         said = Answer(error=str(error))
     except OSError as error:
         said = Answer(error=f"{error.filename}: {error.strerror}")
+    except Exception as error:  # a fault of ours: who asks would wait for as long as the run goes on
+        said = Answer(error=f"traceana failed ({error!r}); the run goes on, so ask again")
     _write(taken.with_suffix(ANSWER), msgspec.json.encode(said))
     taken.unlink()

@@ -1,6 +1,7 @@
 """How to run a command and what to record of it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana.errors import TraceanaError
@@ -54,6 +55,13 @@ def seconds(option: str, text: str) -> float:
     if not value:
         raise TraceanaError(f"{option} {text!r} must be a time such as 90s, 10m or 1h")
     return value
+
+
+def every_s(text: str, paired: Sequence[str]) -> float | None:
+    """How far apart windows open, None for an empty text; raises TraceanaError where there is one window only."""
+    if text and paired:
+        raise TraceanaError("--every needs several windows, and ranks pair their calls in one; leave out --paired")
+    return seconds("--every", text) if text else None
 
 
 def function_name(option: str, text: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from traceana_capture.launcher.captured_run import settle
 from traceana_capture.launcher.collect import remember
 from traceana_capture.launcher.record import PLAN, Plan, Record
-from traceana_capture.launcher.run_folder import Claim
+from traceana_capture.launcher.run_folder import Claim, window_name
 from traceana_capture.launcher.workers import Roster
 
 EXIT_CODE = 128 + signal.SIGKILL
@@ -32,7 +32,11 @@ def rescue(scratch: Path) -> None:
             worker.trace, worker.reason = str(trace), "traceana was killed"
         remember(worker, scratch)
     claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
-    settle(Record(plan, claim), roster.windows, EXIT_CODE, (), "was ended, because traceana was killed")
+    record = Record(plan, claim)
+    # A window's folder is made before it is ordered, and gone when newer ones are kept.
+    later = roster.windows.keys() - {1}
+    record.removed |= {number for number in later if not (claim.folder / window_name(number)).is_dir()}
+    settle(record, roster.windows, EXIT_CODE, (), "was ended, because traceana was killed")
 
 
 if __name__ == "__main__":
