@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 
 from traceana_capture.agent import adapters, direct, frameworks, pynccl
+from traceana_capture.agent.choices import CHOICES
 from traceana_capture.agent.frameworks import Need
-from traceana_capture.launcher import backends
 
 from tests.wheels import missing
 
@@ -72,7 +72,7 @@ def _fetched(folder: Path) -> list[Path]:
 
 def _unknown_variables(sources: Path) -> list[str]:
     """Variables of frameworks that capture sets and that no source names."""
-    left = {*backends.NO_IPC, *backends.NO_VLLM, backends.VLLM_PYNCCL}
+    left = {name for choice in CHOICES.values() for name in choice.variables}
     for path in sources.rglob("*env*.py"):
         text = path.read_text(encoding="utf-8")
         left = {name for name in left if name not in text}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from traceana_capture.agent import adapters, routes
+from traceana_capture.agent import adapters, choices, routes
 from traceana_capture.agent.adapters import diffusers, hooks, sglang_diffusion, sglang_srt, vllm
 from traceana_capture.agent.triggers import Triggers
 from traceana_capture.launcher import backends
@@ -65,6 +65,41 @@ def test_sglang_srt_leaves_only_the_backend(backend: str) -> None:
 
 
 SYMMETRIC = {"use_torch_symm_mem_all_reduce": True}
+SRT_WAYS = {"custom": "set_custom_all_reduce", "symm_mem": "set_torch_symm_mem_all_reduce"}
+
+
+def switched(module: Any) -> dict[str, bool]:
+    """The module's switches of ways, and what they were last set to."""
+    set_to: dict[str, bool] = {}
+    for name in SRT_WAYS.values():
+        setattr(module, name, lambda enable, name=name: set_to.update({name: enable}))
+    return set_to
+
+
+@pytest.mark.parametrize("backend", SRT_WAYS)
+def test_sglang_srts_own_ways_are_kept_on_for_the_groups_that_sglang_gives_them(backend: str) -> None:
+    module = srt()
+    set_to = switched(module)
+    sglang_srt.wrap(module, triggers()[0], backend)
+    getattr(module, SRT_WAYS[backend])(False)
+    assert set_to == {SRT_WAYS[backend]: True}
+    with_ways = module.GroupCoordinator(2, True, True, use_custom_allreduce=True, **SYMMETRIC)
+    without = module.GroupCoordinator(2, True, False, False, False)
+    assert with_ways.others == (False, backend == "custom", backend == "symm_mem")
+    assert without.others == (False, False, False)
+    # What is left is sglang's to send, as it would have.
+    assert with_ways.pynccl_comm.disabled
+    assert routes.ADAPTERS == ["sglang srt 0.5.23"]
+
+
+def test_a_sglang_srt_without_the_way_or_its_switch_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="set_torch_symm_mem_all_reduce is missing"):
+        sglang_srt.wrap(srt(), triggers()[0], "symm_mem")
+    # The diffusion runtime, which has it, loads this module too.
+    module = srt()
+    sglang_srt.wrap(module, triggers()[0], "ipc")
+    with pytest.raises(RuntimeError, match=r"--backend ipc cannot be done: sglang srt .* has no such way"):
+        module.GroupCoordinator(2, True, False, False, False)
 
 
 def test_sglang_srt_without_a_communicator_is_refused() -> None:
@@ -102,13 +137,34 @@ def vllm_module(monkeypatch: pytest.MonkeyPatch, *variables: str) -> Any:
 
 
 def test_vllm_keeps_custom_all_reduce_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = vllm_module(monkeypatch, vllm.SWITCH)
+    module = vllm_module(monkeypatch, choices.VLLM_PYNCCL)
     vllm.wrap(module, triggers()[0], "torch")
     module.set_custom_all_reduce(True)
     assert module._ENABLE_CUSTOM_ALL_REDUCE is False
     assert routes.ADAPTERS == ["vLLM 0.11.0 (not tried; has all that is needed)"]
-    assert [backends.environment(asked)[vllm.SWITCH] for asked in ("torch", "pynccl")] == ["1", "0"]
+    assert [backends.environment(asked)[choices.VLLM_PYNCCL] for asked in ("torch", "pynccl")] == ["1", "0"]
     assert backends.environment("asis") == {}
+
+
+@pytest.mark.parametrize("backend", ["custom", "symm_mem"])
+def test_vllms_own_ways_are_kept_as_asked(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    variables = backends.environment(backend)
+    assert variables[choices.VLLM_SYMMETRIC] == ("1" if backend == "symm_mem" else "0")
+    assert choices.VLLM_PYNCCL not in variables
+    module = vllm_module(monkeypatch, choices.VLLM_SYMMETRIC)
+    vllm.wrap(module, triggers()[0], backend)
+    module.set_custom_all_reduce(backend != "custom")
+    assert module._ENABLE_CUSTOM_ALL_REDUCE is (backend == "custom")
+
+
+def test_a_vllm_that_has_no_such_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="does not know VLLM_ALLREDUCE_USE_SYMM_MEM"):
+        vllm.wrap(vllm_module(monkeypatch), triggers()[0], "symm_mem")
+    module = vllm_module(monkeypatch)
+    vllm.wrap(module, triggers()[0], "ipc")
+    with pytest.raises(RuntimeError, match=r"--backend ipc cannot be done: vLLM .* has no such way"):
+        module.set_custom_all_reduce(enable=True)
+    assert routes.ADAPTERS == []
 
 
 def test_vllms_flashinfer_is_kept_off_with_what_it_fuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +181,7 @@ def test_vllms_flashinfer_is_kept_off_with_what_it_fuses(monkeypatch: pytest.Mon
 def test_a_vllm_without_its_switches_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="does not know VLLM_DISABLE_PYNCCL"):
         vllm.wrap(vllm_module(monkeypatch), triggers()[0], "torch")
-    module = vllm_module(monkeypatch, vllm.SWITCH)
+    module = vllm_module(monkeypatch, choices.VLLM_PYNCCL)
     del module.set_custom_all_reduce
     with pytest.raises(RuntimeError, match=r"vllm\.distributed\.parallel_state\.set_custom_all_reduce is missing"):
         vllm.wrap(module, triggers()[0], "pynccl")

@@ -1,17 +1,20 @@
 """--backend: what the adapter does to a stand-in of sglang's modules, where c10d's calls go, and what is reported."""
 
 import datetime
+import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture.agent import paired, routes
+from traceana_capture.agent import choices, paired, routes
 from traceana_capture.agent.adapters import sglang_diffusion
 from traceana_capture.launcher import backends
 
 from traceana.errors import TraceanaError
+from traceana.kernels import KERNELS
 
 
 class Communicator:
@@ -84,6 +87,24 @@ def test_torch_turns_the_other_ways_off(module: Any) -> None:
     assert routes.COMMUNICATORS == {}
     assert routes.ADAPTERS == ["sglang diffusion 0.5.23"]
     assert backends.environment("torch")["SGLANG_DIFFUSION_IPC_A2A"] == "0"
+
+
+@pytest.mark.parametrize(("backend", "custom"), [("custom", True), ("ipc", False)])
+def test_sglangs_own_ways_turn_each_other_off(module: Any, backend: str, custom: bool) -> None:
+    sglang_diffusion.choose_backend(module, backend)
+    assert module.GroupCoordinator([0, 1], use_srt_custom_allreduce=True).custom is custom
+    assert module.GroupCoordinator([0, 1]).custom is False
+    assert routes.COMMUNICATORS == {}
+    assert {backends.environment(backend)[name] for name in (choices.IPC_TWO, choices.IPC_MANY)} == {
+        "1" if backend == "ipc" else "0"
+    }
+
+
+def test_a_way_that_sglangs_diffusion_runtime_has_not_is_refused(module: Any) -> None:
+    sglang_diffusion.choose_backend(module, "symm_mem")
+    with pytest.raises(RuntimeError, match=r"--backend symm_mem cannot be done: sglang diffusion .* has no such way"):
+        module.GroupCoordinator([0, 1])
+    assert routes.ADAPTERS == []
 
 
 def test_pynccl_takes_cuda_tensors_of_the_same_ranks(module: Any) -> None:
@@ -211,13 +232,55 @@ def test_pynccl_without_a_gpu_is_refused_before_the_run(monkeypatch: pytest.Monk
     monkeypatch.setattr(backends, "GPU_DEVICES", ())
     with pytest.raises(TraceanaError, match="needs a GPU"):
         backends.check_machine("pynccl", ())
+    for backend in ("custom", "ipc", "symm_mem"):
+        with pytest.raises(TraceanaError, match=f"--backend {backend} needs a GPU"):
+            backends.check_machine(backend, ())
     with pytest.raises(TraceanaError, match="--paired needs a GPU"):
         backends.check_machine("torch", ("all_reduce",))
 
 
-def test_pairs_need_a_backend_of_the_programs_own() -> None:
-    with pytest.raises(TraceanaError, match="add --backend torch or --backend pynccl"):
-        backends.check_machine("asis", ("all_reduce",))
+@pytest.mark.parametrize("asked", ["asis", "custom", "ipc", "symm_mem"])
+def test_pairs_need_one_of_the_two_as_the_programs_own(asked: str) -> None:
+    with pytest.raises(TraceanaError, match=f"not {asked}; add --backend torch or --backend pynccl"):
+        backends.check_machine(asked, ("all_reduce",))
+
+
+INSTALLED: dict[str, tuple[dict[str, str], str]] = {
+    "neither": ({}, "the backend custom needs sglang or vllm"),
+    "too old": ({"vllm/distributed/parallel_state.py": "pass"}, "no set_custom_all_reduce in vllm.distributed"),
+    "only one that has another way": (
+        {"sglang/multimodal_gen/envs.py": choices.IPC_TWO},
+        "no use_srt_custom_allreduce in sglang.multimodal_gen.runtime.distributed.group_coordinator",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), INSTALLED.values(), ids=INSTALLED)
+def test_a_framework_that_cannot_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(TraceanaError, match=message):
+        backends.check_program("custom", [sys.executable, "-c", "pass"])
+
+
+def test_a_framework_that_can_is_taken_as_is_a_command_that_does_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    envs = tmp_path / "sglang" / "multimodal_gen" / "envs.py"
+    envs.parent.mkdir(parents=True)
+    envs.write_text(f"{choices.IPC_TWO} = True")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    backends.check_program("ipc", [sys.executable, "-c", "pass"])
+    backends.check_program("custom", ["/bin/sh", "-c", "true"])
+
+
+def test_what_a_backend_is_called_is_what_its_kernels_are() -> None:
+    issuers = {pattern.backend for pattern in KERNELS}
+    assert {choice.title for choice in choices.CHOICES.values() if not choice.every_call} <= issuers
 
 
 def test_pairs_need_all_ranks() -> None:
@@ -238,6 +301,12 @@ def kernel(name: str, **args: object) -> dict[str, Any]:
         ("pynccl", ["a"], [kernel("nccl", **{"Collective name": "allreduce"})], "the traces show torch.distributed"),
         ("torch", ["a"], [kernel("spin_wait_kernel")], "the traces show CUDA IPC"),
         ("torch", ["a"], [kernel("gemm")], "show no collective"),
+        ("ipc", ["a"], [kernel("spin_wait_kernel"), kernel("ncclDevKernel_AllGather")], None),
+        ("ipc", ["a"], [kernel("ncclDevKernel_SendRecv", **{"Collective name": "all_to_all"})], "carried no call"),
+        ("custom", ["a"], [kernel("all_reduce_1shot_push_kernel")], None),
+        ("symm_mem", ["a"], [kernel("cross_device_reduce_1stage")], "the traces show custom all-reduce"),
+        ("symm_mem", ["a"], [kernel("gemm")], "show no collective"),
+        ("custom", [], [kernel("cross_device_reduce_1stage")], "no framework that we have an adapter for"),
         ("torch", [], [kernel("gemm")], "no framework that we have an adapter for"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from traceana_capture.agent import choices
 from traceana_capture.launcher import backends, captured_run, repeats
 from traceana_capture.launcher.nccl_settings import PRESETS
 from traceana_capture.launcher.options import Options
@@ -30,6 +31,8 @@ def test_two_backends_are_named_after_themselves() -> None:
     chosen = repeats.sides(Options(argv=("true",), nccl={}, backend="torch"), None, "pynccl", ())
     assert [(side.label, side.options.backend) for side in chosen] == [("torch", "torch"), ("pynccl", "pynccl")]
     assert labels("wan", "pynccl") == ["wan-asis", "wan-pynccl"]
+    ipc = Options(argv=("true",), nccl={}, backend="ipc")
+    assert [side.options.backend for side in repeats.sides(ipc, None, "asis", ())] == ["ipc", "asis"]
 
 
 def test_a_preset_is_held_against_the_run_without_it_and_single_settings_hold_for_both() -> None:
@@ -93,7 +96,8 @@ def test_a_backend_that_cannot_be_is_refused_before_the_first_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_gpu: bool
 ) -> None:
     monkeypatch.setattr(backends, "GPU_DEVICES", (str(tmp_path),) if has_gpu else ())
-    monkeypatch.setattr(backends, "FRAMEWORKS", ("no_framework_1", "no_framework_2"))
+    sources = (("no_framework_1.pynccl", "PyNccl"), ("no_framework_2.pynccl", "PyNccl"))
+    monkeypatch.setitem(choices.CHOICES, "pynccl", replace(choices.CHOICES["pynccl"], sources=sources))
     options = Options(argv=(sys.executable, "train.py"), nccl={}, backend="torch")
     needs = "needs no_framework_1 or no_framework_2 in the command's Python" if has_gpu else "needs a GPU"
     with (

@@ -200,6 +200,25 @@ def test_a_run_is_asked_whether_it_shows_what_was_asked_for() -> None:
     assert found["profiler's cost"] == "could not check"
 
 
+def test_how_much_the_backend_that_was_asked_for_carried_is_told() -> None:
+    run_ = reports.run("torch")
+    setup, (one, *_) = run_.setup, run_.operations
+    assert setup is not None
+    mine = replace(one, backend="custom all-reduce", message_bytes=100, count=3)
+    other = replace(one, backend="torch.distributed", message_bytes=700, count=1)
+    seen = {
+        "setup": replace(setup, backend_asked="custom"),
+        "backends_seen": ("custom all-reduce", "torch.distributed"),
+    }
+    both = replace(run_, operations=(mine, other), **seen)
+    told = next(one for one in recording.of_run(both) if one.check == "backend")
+    share = "custom all-reduce carried 3 of 4 calls, 30\N{NO-BREAK SPACE}% of the bytes; the rest: torch.distributed"
+    assert (told.level, told.evidence) == ("ok", f"custom was asked for, and {share}")
+    unsized = replace(both, operations=(mine, replace(other, message_bytes=None)))
+    told = next(one for one in recording.of_run(unsized) if one.check == "backend")
+    assert "carried 3 of 4 calls; the rest" in told.evidence
+
+
 def test_a_run_that_is_incomplete_or_cannot_tell_says_so() -> None:
     run_ = reports.run("torch", sized=False)
     lacking = replace(run_, missing_ranks=(1,), steps=(), requests=(), perf_dumps=(), ranks=run_.ranks[:1])

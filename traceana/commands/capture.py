@@ -110,14 +110,14 @@ _SECTIONS = {
     metavar="NAME",
     default="asis",
     show_default=True,
-    help="torch or pynccl (sglang, vLLM); asis changes nothing.",
+    help="torch, pynccl, custom, ipc or symm_mem (sglang, vLLM); asis changes nothing.",
 )
 @click.option(
     "--paired",
     multiple=True,
     type=click.Choice(PAIRED),
     metavar="OPERATION",
-    help="Run these on both backends too, such as all_to_all (sglang).",
+    help="Run these on torch and pynccl too, such as all_to_all (sglang).",
 )
 @click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
 @click.option(
@@ -155,7 +155,7 @@ _SECTIONS = {
 )
 @click.option(
     "--versus",
-    type=click.Choice([*BACKENDS[1:], *PRESETS]),
+    type=click.Choice([*BACKENDS, *PRESETS]),
     metavar="NAME",
     help="Run CMD with this backend or preset too, in turn with the first.",
 )

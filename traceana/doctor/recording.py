@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from traceana_capture.agent.choices import CHOICES
 
 from traceana import units
 from traceana.analyze.guide import GUIDE
 from traceana.doctor.findings import Finding, failure, ok, unknown, warning
-from traceana.report import Report, RunReport
+from traceana.report import Operation, Report, RunReport
 
 _SMALL = GUIDE[0].edge or 0
 _MOSTLY_SMALL = 0.5
@@ -50,7 +51,22 @@ def _backend(run: RunReport) -> Finding:
     if setup.backend_mismatch:
         advice = "see docs/capture.md on adapters; the program may have another way that takes precedence"
         return failure(check, setup.backend_mismatch, advice)
-    return ok(check, f"{setup.backend_asked} was asked for, and the traces show {seen}")
+    return ok(check, f"{setup.backend_asked} was asked for, and {_carried(run, setup.backend_asked)}")
+
+
+def _carried(run: RunReport, asked: str) -> str:
+    """How much of the payload went through the backend that was asked for, and where the rest went."""
+    title = CHOICES[asked].title if asked in CHOICES else asked
+    mine = [one for one in run.operations if one.backend == title]
+    sizes = [one.message_bytes for one in run.operations]
+    calls = f"{sum(one.count for one in mine):,} of {sum(one.count for one in run.operations):,} calls"
+    known = "" if None in sizes else f", {units.percent(_bytes(mine), _bytes(run.operations))} of the bytes"
+    rest = [name for name in run.backends_seen if name != title]
+    return f"{title} carried {calls}{known}" + (f"; the rest: {', '.join(rest)}" if rest else "")
+
+
+def _bytes(operations: Sequence[Operation]) -> int:
+    return sum((one.message_bytes or 0) * one.count for one in operations)
 
 
 def _complete(run: RunReport) -> Finding:

@@ -1,22 +1,24 @@
 """Which backend was asked to carry the collectives, and which one the traces show."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from traceana import plug_ins
 from traceana.errors import TraceanaError
 from traceana.kernels import Kind, classify
+from traceana_capture.agent.choices import CHOICES, PAIRED
 
-ASKED = {"torch": "torch.distributed", "pynccl": "pynccl"}
+TORCH, PYNCCL = CHOICES["torch"].title, CHOICES["pynccl"].title
+# Those whose kernels are NCCL's, so that only the call tells whose they are.
+NCCL_CALLERS = (TORCH, PYNCCL)
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-# Sglang's diffusion runtime prefers CUDA IPC to both backends unless it is told not to.
-NO_IPC = ("SGLANG_DIFFUSION_IPC_A2A", "SGLANG_DIFFUSION_IPC_A2A_MULTI", "SGLANG_DIFFUSION_ULYSSES_PIPELINE_GROUPS")
 NCCL = "NCCL"
 
 
@@ -29,46 +31,64 @@ def carrier(kernel: str) -> str | None:
     return kind.backend or (NCCL if kind.library in ("nccl", "rccl") else kind.library)
 
 
-# VLLM's other ways, and its switch of PyNccl.
-NO_VLLM = (
-    "VLLM_ALLREDUCE_USE_SYMM_MEM",
-    "VLLM_ALLREDUCE_USE_FLASHINFER",
-    "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC",
-)
-VLLM_PYNCCL = "VLLM_DISABLE_PYNCCL"
-# Those whose PyNccl adapters know.
-FRAMEWORKS = ("sglang", "vllm")
-
-
 def environment(asked: str) -> dict[str, str]:
-    """Variables of the command that keep other ways out of the backend's way."""
-    if asked == "asis":
-        return {}
-    return {**dict.fromkeys((*NO_IPC, *NO_VLLM), "0"), VLLM_PYNCCL: "1" if asked == "torch" else "0"}
+    """Variables of the command that turn the backend on, and other ways off."""
+    return dict(CHOICES[asked].variables) if asked in CHOICES else {}
 
 
 def check_machine(asked: str, paired: Sequence[str], ranks: Sequence[int] = ()) -> None:
     """Raise TraceanaError when the backend, or a pair of backends, cannot run on this machine, or for these ranks."""
     if paired and ranks:
         raise TraceanaError("--paired needs all ranks, because they exchange the extra calls too; leave --ranks out")
-    if paired and asked == "asis":
-        raise TraceanaError("--paired needs to know the program's own backend; add --backend torch or --backend pynccl")
-    if (paired or asked == "pynccl") and not any(Path(device).exists() for device in GPU_DEVICES):
-        option = "--paired" if paired else "--backend pynccl"
+    if paired and asked not in PAIRED:
+        raise TraceanaError(
+            f"--paired holds torch against pynccl, and the program's own backend must be one of them, not {asked}; "
+            "add --backend torch or --backend pynccl"
+        )
+    needed = paired or (asked in CHOICES and CHOICES[asked].needs_gpu)
+    if needed and not any(Path(device).exists() for device in GPU_DEVICES):
+        option = "--paired" if paired else f"--backend {asked}"
         raise TraceanaError(f"{option} needs a GPU, and this machine has none; use --backend torch alone")
 
 
 def check_program(asked: str, argv: Sequence[str]) -> None:
-    """Raise TraceanaError when the command's Python, where that is known, has no framework with PyNccl."""
-    python = _python(argv[0]) if asked == "pynccl" else None
-    if python is None:
+    """Raise TraceanaError when the command's Python, where that is known, has no framework with this backend."""
+    choice = CHOICES.get(asked)
+    python = _python(argv[0]) if choice is not None and choice.sources else None
+    if choice is None or python is None:
         return
-    code = f"import importlib.util as u; print(*[n for n in {FRAMEWORKS} if u.find_spec(n)], 'asked')"
-    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.split()
-    if found == ["asked"]:
-        raise TraceanaError(
-            f"the backend pynccl needs {' or '.join(FRAMEWORKS)} in the command's Python, and {python} has neither"
-        )
+    folders = _folders(python, choice.frameworks)
+    if folders is None or any(_names(folders, module, word) for module, word in choice.sources):
+        return
+    one = " or ".join(choice.frameworks)
+    if not folders:
+        raise TraceanaError(f"the backend {asked} needs {one} in the command's Python, and {python} has none")
+    lacks = "; ".join(
+        f"no {word} in {module}" for module, word in choice.sources if module.partition(".")[0] in folders
+    )
+    raise TraceanaError(f"the {' and '.join(folders)} of {python} cannot do --backend {asked}: {lacks}")
+
+
+def _folders(python: str, packages: Sequence[str]) -> dict[str, Path] | None:
+    """Where a Python has these packages, which it does not import; None where it does not say."""
+    code = (
+        f"import importlib.util as u, json; s = {{n: u.find_spec(n) for n in {tuple(packages)!r}}}; "
+        "print(json.dumps({n: x.submodule_search_locations[0] for n, x in s.items() if x}))"
+    )
+    said = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout
+    try:
+        return {name: Path(folder) for name, folder in json.loads(said.splitlines()[-1]).items()}
+    except (IndexError, ValueError, AttributeError):
+        return None
+
+
+def _names(folders: Mapping[str, Path], module: str, word: str) -> bool:
+    """Whether the module is there and its source holds the word."""
+    package, *rest = module.split(".")
+    try:
+        return package in folders and word in folders[package].joinpath(*rest).with_suffix(".py").read_text("utf-8")
+    except (OSError, ValueError):
+        return False
 
 
 def _python(command: str) -> str | None:
@@ -93,17 +113,21 @@ def seen(events: list[dict[str, Any]]) -> set[str]:
 def _backend(event: dict[str, Any]) -> str | None:
     args = event.get("args", {})
     if "Collective name" in args:
-        return str(args.get("traceana backend", ASKED["torch"]))
+        return str(args.get("traceana backend", TORCH))
     found = carrier(str(event.get("name"))) if event.get("cat") == "kernel" else None
     return "unknown NCCL caller" if found == NCCL else found
 
 
 def mismatch(asked: str, adapters: list[str], found: set[str]) -> str | None:
     """Why the traces do not show what was asked for, or None."""
-    if asked == "asis":
+    choice = CHOICES.get(asked)
+    if choice is None:
         return None
     if not adapters:
         return f"--backend {asked} changed nothing: the window saw no framework that we have an adapter for"
-    if found - {ASKED[asked]}:
-        return f"--backend {asked} was asked for, but the traces show {', '.join(sorted(found))}"
+    shown = ", ".join(sorted(found))
+    if choice.every_call and found - {choice.title}:
+        return f"--backend {asked} was asked for, but the traces show {shown}"
+    if found and choice.title not in found:
+        return f"--backend {asked} was asked for, but carried no call: the traces show {shown}"
     return None if found else f"--backend {asked} was asked for, but the traces show no collective"

@@ -9,7 +9,7 @@ from typing import Any
 
 from traceana.kernels import nccl_name, operation_of_call, operation_of_kernel
 from traceana_capture.launcher import modules
-from traceana_capture.launcher.backends import ASKED, NCCL, carrier
+from traceana_capture.launcher.backends import NCCL, NCCL_CALLERS, carrier
 
 Event = dict[str, Any]
 Record = dict[str, Any]
@@ -59,7 +59,7 @@ def _shape(grouped: dict[str, list[dict[str, Any]]]) -> tuple[tuple[str, int], .
 
 def _operation_of_call(record: Record) -> str:
     backend = str(record["traceana backend"])
-    return nccl_name(operation_of_call(str(record["Collective name"]))) if backend in ASKED.values() else backend
+    return nccl_name(operation_of_call(str(record["Collective name"]))) if backend in NCCL_CALLERS else backend
 
 
 def _operation(kernel: Event) -> str:

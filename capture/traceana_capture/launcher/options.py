@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana.errors import TraceanaError
+from traceana_capture.agent.choices import CHOICES
 
-BACKENDS = ("asis", "torch", "pynccl")
+BACKENDS = ("asis", *CHOICES)
 PAIRED = ("all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all")
 
 

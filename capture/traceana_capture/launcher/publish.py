@@ -14,7 +14,7 @@ from zlib_ng import zlib_ng
 
 from traceana import plug_ins
 from traceana_capture.launcher import flight, paired
-from traceana_capture.launcher.backends import ASKED, NCCL, carrier, seen
+from traceana_capture.launcher.backends import NCCL, PYNCCL, carrier, seen
 from traceana_capture.launcher.flight import Group
 from traceana_capture.launcher.graph_replays import annotate_replays
 from traceana_capture.launcher.host_calls import Note, annotate_host
@@ -65,7 +65,7 @@ class _Launches:
         launches = self.by_thread.get(span["tid"], [])
         first = bisect.bisect_left(launches, (span["ts"], -1))
         last = bisect.bisect_left(launches, (span["ts"] + span.get("dur", 0), -1))
-        wanted = NCCL if backend == ASKED["pynccl"] else backend
+        wanted = NCCL if backend == PYNCCL else backend
         found = (self.by_correlation.get(correlation) for _, correlation in launches[first:last])
         kernels = [kernel for kernel in found if kernel is not None and carrier(kernel["name"]) == wanted]
         # CUDA IPC signals to its peers and then waits for them: one exchange, whose end the last kernel sees.

@@ -52,6 +52,11 @@ def require_of(made: object, attributes: tuple[str, ...], backend: str) -> None:
         raise refusal(backend, f"{type(made).__name__}.{missing[0]} is missing")
 
 
+def lacking(backend: str, framework: str) -> "Refusal":
+    """The error where a framework has no such backend at all."""
+    return refusal(backend, f"{framework} has no such way")
+
+
 def adapter(title: str, package: str) -> str:
     """How run.json calls the adapter: with the framework's version, and whether it was tried with that."""
     version = importlib.metadata.version(package)

@@ -6,7 +6,17 @@ from types import ModuleType
 from typing import Any
 
 from traceana_capture.agent import group_names, routes
-from traceana_capture.agent.adapters.hooks import Hook, adapter, install, needs_of_hooks, refusal, require, require_of
+from traceana_capture.agent.adapters.hooks import (
+    Hook,
+    adapter,
+    install,
+    lacking,
+    needs_of_hooks,
+    refusal,
+    require,
+    require_of,
+)
+from traceana_capture.agent.choices import CHOICES, DIFFUSION_CUSTOM, DIFFUSION_PYNCCL
 from traceana_capture.agent.frameworks import Need
 from traceana_capture.agent.paired import PAIRS, Peer
 from traceana_capture.agent.triggers import Triggers
@@ -15,7 +25,7 @@ RUNTIME = "sglang.multimodal_gen.runtime."
 WORKER = RUNTIME + "managers.gpu_worker"
 COORDINATOR = RUNTIME + "distributed.group_coordinator"
 PYNCCL = RUNTIME + "distributed.device_communicators.pynccl"
-CHOSEN = ("use_srt_custom_allreduce", "use_device_communicator")
+CHOSEN = (DIFFUSION_CUSTOM, DIFFUSION_PYNCCL)
 # What a coordinator that was made must have.
 COORDINATORS = ("world_size", "ranks", "cpu_group", "device", "device_communicator")
 
@@ -78,15 +88,19 @@ def choose_backend(module: ModuleType, backend: str) -> None:
 
 
 def _with_backend(original: Callable[..., None], backend: str, name: str) -> Any:
+    chosen = CHOICES[backend].diffusion
+
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        # Custom all-reduce and, on CPU, shared memory would take collectives away from both backends.
-        kwargs |= {"use_srt_custom_allreduce": False}
-        if backend == "pynccl" or PAIRS.operations:
-            kwargs |= {"use_device_communicator": True}
+        if chosen is None:
+            raise lacking(backend, name)
+        kwargs |= chosen
+        if PAIRS.operations:
+            kwargs |= {DIFFUSION_PYNCCL: True}
         original(self, *args, **kwargs)
         require_of(self, COORDINATORS, backend)
         routes.took(name)
+        # On CPU, shared memory would take collectives away from every backend.
         self.shm_handle = None
         if backend == "pynccl" and self.world_size > 1:
             routes.register(tuple(self.ranks), communicator(self))

@@ -7,20 +7,32 @@ from types import ModuleType
 from typing import Any
 
 from traceana_capture.agent import routes
-from traceana_capture.agent.adapters.hooks import Hook, adapter, install, needs_of_hooks, refusal, require, require_of
+from traceana_capture.agent.adapters.hooks import (
+    Hook,
+    adapter,
+    install,
+    lacking,
+    needs_of_hooks,
+    refusal,
+    require,
+    require_of,
+)
+from traceana_capture.agent.choices import CHOICES, SRT_CUSTOM, SRT_MSCCLPP, SRT_PYNCCL, SRT_SYMMETRIC
 from traceana_capture.agent.frameworks import Need
 from traceana_capture.agent.triggers import Triggers
 
 SCHEDULER = "sglang.srt.managers.scheduler"
 COORDINATOR = "sglang.srt.distributed.parallel_state"
 HOOKS = (Hook(owner="Scheduler", method="run_batch", span=lambda *_, **__: "batch", work=True),)
-# Ways that take collectives away from PyNccl and torch.distributed, as arguments of GroupCoordinator.
-OTHERS = ("use_custom_allreduce", "use_mscclpp", "use_torch_symm_mem_all_reduce")
-CHOICE = (Need(module=COORDINATOR, path="GroupCoordinator.__init__", parameters=("use_pynccl", *OTHERS)),)
+# Ways that sglang itself turns on for the groups that can have them, with the function that does.
+SWITCHES = {SRT_CUSTOM: "set_custom_all_reduce", SRT_SYMMETRIC: "set_torch_symm_mem_all_reduce"}
+CHOSEN = (SRT_PYNCCL, SRT_CUSTOM, SRT_MSCCLPP, SRT_SYMMETRIC)
+CHOICE = (Need(module=COORDINATOR, path="GroupCoordinator.__init__", parameters=CHOSEN),)
 PYNCCL = "sglang.srt.distributed.device_communicators.pynccl"
 NEEDS = (
     *needs_of_hooks(SCHEDULER, HOOKS),
     *CHOICE,
+    *(Need(module=COORDINATOR, path=name) for name in SWITCHES.values()),
     *(Need(module=COORDINATOR, path=f"GroupCoordinator.{name}") for name in ("world_size", "pynccl_comm")),
     *(Need(module=PYNCCL, path=f"PyNcclCommunicator.{name}") for name in ("available", "disabled")),
 )
@@ -42,16 +54,30 @@ def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
 def choose_backend(module: ModuleType, backend: str) -> None:
     """Send the collectives of the module's GroupCoordinator to `backend`; raises RuntimeError where it cannot."""
     require(module, CHOICE, backend)
+    for way, switch in SWITCHES.items():
+        if (CHOICES[backend].srt or {}).get(way):
+            _keep_on(module, switch, backend)
     kind = module.GroupCoordinator
     name = adapter("sglang srt", "sglang")
     kind.__init__ = _with_backend(kind.__init__, inspect.signature(kind.__init__), backend, name)
 
 
+def _keep_on(module: ModuleType, switch: str, backend: str) -> None:
+    require(module, (Need(module=COORDINATOR, path=switch),), backend)
+    original = getattr(module, switch)
+    original(True)
+    setattr(module, switch, lambda _enable: original(True))
+
+
 def _with_backend(original: Callable[..., None], signature: inspect.Signature, backend: str, name: str) -> Any:
+    chosen = CHOICES[backend].srt
+
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
-        bound.arguments |= dict.fromkeys(OTHERS, False) | {"use_pynccl": backend == "pynccl"}
+        if chosen is None:
+            raise lacking(backend, name)
+        bound.arguments |= {way: on for way, on in chosen.items() if not (on and way in SWITCHES)}
         original(*bound.args, **bound.kwargs)
         require_of(self, ("world_size", "pynccl_comm"), backend)
         routes.took(name)
