@@ -206,11 +206,8 @@ def test_how_much_the_backend_that_was_asked_for_carried_is_told() -> None:
     assert setup is not None
     mine = replace(one, backend="custom all-reduce", message_bytes=100, count=3)
     other = replace(one, backend="torch.distributed", message_bytes=700, count=1)
-    seen = {
-        "setup": replace(setup, backend_asked="custom"),
-        "backends_seen": ("custom all-reduce", "torch.distributed"),
-    }
-    both = replace(run_, operations=(mine, other), **seen)
+    setup, seen = replace(setup, backend_asked="custom"), (mine.backend, other.backend)
+    both = replace(run_, operations=(mine, other), setup=setup, backends_seen=seen)
     told = next(one for one in recording.of_run(both) if one.check == "backend")
     share = "custom all-reduce carried 3 of 4 calls, 30\N{NO-BREAK SPACE}% of the bytes; the rest: torch.distributed"
     assert (told.level, told.evidence) == ("ok", f"custom was asked for, and {share}")

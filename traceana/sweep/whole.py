@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from traceana_capture.launcher.backends import check_machine
+from traceana_capture.launcher.backends import check_machine, check_program
 from traceana_capture.masks import masked_words
 from traceana_capture.reading import DECODE_ERRORS
 
@@ -78,11 +78,12 @@ def head(plan: Plan, kind: str) -> Head:
 
 
 def check_cells(cells: Sequence[Cell], asked: metric.Metric) -> None:
-    """Raises TraceanaError where this machine cannot run one of them, or the metric could not be read of one."""
+    """Raises TraceanaError where this machine or its Python cannot run one, or the metric could not be read of one."""
     if asked.per_gpu and any(cell.gpus is None for cell in cells):
         raise TraceanaError(f"--metric {asked.name} needs the number of GPUs; add --gpus EXPRESSION, such as --gpus 2")
-    for backend in {cell.backend for cell in cells}:
+    for backend, program in {(cell.backend, cell.argv[0]) for cell in cells}:
         check_machine(backend, ())
+        check_program(backend, (program,))
 
 
 def runner(
