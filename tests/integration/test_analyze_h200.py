@@ -202,7 +202,7 @@ def facts_of(outcome: Outcome) -> set[str]:
 
 def test_the_terminal_shows_the_runs_at_a_glance(pair: Outcome) -> None:
     """Peers' steady waits, of 1.74 ms, are below what is left between the clocks: no rank is late, none is named."""
-    facts = {"median step", "exposed", "which is", "not covered because", "costs most, 1", "costs most, 3"}
+    facts = {"typical step", "exposed", "which is", "not covered because", "costs most, 1", "costs most, 3"}
     assert facts <= facts_of(pair)
     assert "late rank" not in facts_of(pair)
     assert "--at worst-wait" not in pair.stdout

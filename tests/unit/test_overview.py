@@ -37,6 +37,16 @@ def test_the_typical_step_is_a_steady_one_of_middle_length() -> None:
     assert typical_step([replace(run, steps=run.steps[:1])]) is None
 
 
+def test_the_typical_step_of_repeats_is_as_long_as_the_comparison_says() -> None:
+    """Steps of two lengths: over all of them the middle one is long, while two of three runs have short ones."""
+    mixes = ((100, 400, 400, 400), (100, 100, 400), (100, 100, 400))
+    runs = [replace(reports.run("torch"), steps=tuple(map(_step, mix))) for mix in mixes]
+    step = typical_step(runs)
+    assert step is not None
+    assert step.duration_ns == round((400 * 100 * 100) ** (1 / 3))
+    assert (step.compute_ns, step.exposed_ns) == (round(step.duration_ns / 2), round(step.duration_ns / 4))
+
+
 def test_causes_are_means_over_the_ranks_that_have_them_and_the_largest_comes_first() -> None:
     ranks = [
         ExposedIs(peer_ns=100, transfer_ns=300, slow_transfer_ns=0, unexplained_ns=0),
@@ -149,5 +159,5 @@ def test_a_run_without_calls_has_no_exposed_time() -> None:
     )
     bare = replace(run, ranks=ranks, stragglers=())
     facts = [row[0] for row in overview_table(reports.report(bare)).rows]
-    assert facts == ["median step"]
+    assert facts == ["typical step"]
     assert late_of([bare]) is None

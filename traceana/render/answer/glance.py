@@ -73,7 +73,7 @@ def _costly(place: int) -> Callable[[Overview], str]:
 
 
 _FACTS: tuple[tuple[str, Callable[[Overview], str]], ...] = (
-    ("median step", _step),
+    ("typical step", _step),
     ("exposed", _exposed),
     ("which is", lambda one: _largest(one.exposed_is)),
     ("not covered because", lambda one: _largest(one.uncovered_by)),

@@ -1,19 +1,20 @@
 """The step that stands for a side: its parts for the first screen, its time for the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import geometric_mean, median
 
 from traceana.report import RunReport, StepTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypicalStep:
-    """One execution, as the report's StepTime has it; `other_ns` is what is neither compute nor exposed communication.
+    """A side's steady steps in one, its parts in the shares that they have of all of these steps.
 
-    The whole is of the rank where it takes longest, the parts are means over ranks.
+    It is as long as a comparison says: the geometric mean of the runs' medians, which no step may have where steps are
+    of two lengths. The whole is of the rank where a step takes longest, the parts are means over ranks.
     """
 
-    name: str
     duration_ns: int
     compute_ns: int
     exposed_ns: int
@@ -29,25 +30,30 @@ class TypicalStep:
 
 
 def typical_step(runs: Iterable[RunReport]) -> TypicalStep | None:
-    """The steady step of middle length, the lower one of two; None where the runs have no steady step."""
-    steady = sorted((step for run in runs for step in run.steps if step.steady), key=_duration)
-    if not steady:
+    """The step that stands for these runs, or None where they have no steady step."""
+    of_runs = [found for run in runs if (found := [step for step in run.steps if step.steady])]
+    if not of_runs:
         return None
-    step = steady[(len(steady) - 1) // 2]
+    duration = geometric_mean(max(1.0, median(step.duration_ns for step in steps)) for steps in of_runs)
+    steps = [step for found in of_runs for step in found]
+    scale = duration / max(1, sum(step.duration_ns for step in steps))
     return TypicalStep(
-        name=step.name,
-        duration_ns=step.duration_ns,
-        compute_ns=step.compute_ns,
-        exposed_ns=step.exposed_comm_ns,
-        waiting_ns=step.exposed_is.peer_ns if step.exposed_is else None,
-        unexplained_ns=_unexplained(step),
+        duration_ns=round(duration),
+        compute_ns=_part(steps, scale, lambda step: step.compute_ns),
+        exposed_ns=_part(steps, scale, lambda step: step.exposed_comm_ns),
+        waiting_ns=_part(steps, scale, _waiting) if any(step.exposed_is for step in steps) else None,
+        unexplained_ns=_part(steps, scale, _unexplained),
     )
+
+
+def _part(steps: Sequence[StepTime], scale: float, part: Callable[[StepTime], int]) -> int:
+    return round(scale * sum(map(part, steps)))
+
+
+def _waiting(step: StepTime) -> int:
+    return step.exposed_is.peer_ns if step.exposed_is else 0
 
 
 def _unexplained(step: StepTime) -> int:
     found = step.exposed_is
     return found.unexplained_ns + found.peer_or_transfer_ns if found else step.exposed_comm_ns
-
-
-def _duration(step: StepTime) -> int:
-    return step.duration_ns

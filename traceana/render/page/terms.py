@@ -117,6 +117,12 @@ TERMS = {
         name="end to end",
         meaning="Times of whole steps and requests, with compute and waiting: what a user of the program notices.",
     ),
+    "typical": Definition(
+        name="typical step",
+        meaning="As long as the geometric mean, over runs, of the median steady step, as the comparison has it; its "
+        "parts have the shares that they have of all steady steps. Where steps are of two lengths, none may be that "
+        "long: Step by step shows each.",
+    ),
     "warmup": Definition(
         name="warm-up",
         meaning="The first step and the first call of each kind: connections are made and memory is allocated in "

@@ -42,7 +42,6 @@ class StepBar:
     """The typical step of a side; `against` is its speed-up over the baseline, empty for the baseline itself."""
 
     run: RunMark
-    name: str
     duration: str
     against: str
     end: float
@@ -146,12 +145,11 @@ def _bar(mark: RunMark, step: TypicalStep, longest_ns: int, against: str) -> Ste
         if ns <= 0:
             continue
         width = 100 * ns / longest_ns
-        title = f"{mark.label}, {step.name}: {legend} {units.duration(ns)}, {units.percent(ns, step.duration_ns)}"
+        title = f"{mark.label}, typical step: {legend} {units.duration(ns)}, {units.percent(ns, step.duration_ns)}"
         parts.append(Part(kind=kind, at=at, width=width, title=title))
         at += width
     return StepBar(
         run=mark,
-        name=step.name,
         duration=units.duration(step.duration_ns),
         against=against,
         end=at,
