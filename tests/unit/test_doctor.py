@@ -15,6 +15,7 @@ from traceana.commands import doctor
 from traceana.doctor import gpus, host, program, recording, trial
 from traceana.doctor.findings import Finding, failed, gathered
 from traceana.errors import TraceanaError
+from traceana.report import RunReport
 from traceana.report.bench import BenchReport, BenchRow, NotMeasured
 
 GPU = gpus.Gpu(
@@ -204,16 +205,29 @@ def test_how_much_the_backend_that_was_asked_for_carried_is_told() -> None:
     run_ = reports.run("torch")
     setup, (one, *_) = run_.setup, run_.operations
     assert setup is not None
-    mine = replace(one, backend="custom all-reduce", message_bytes=100, count=3)
-    other = replace(one, backend="torch.distributed", message_bytes=700, count=1)
+    lasting = {ns: replace(one.duration_ns, sum=ns) for ns in (100, 300)}
+    mine = replace(one, backend="custom all-reduce", message_bytes=100, count=3, duration_ns=lasting[300])
+    other = replace(one, backend="torch.distributed", message_bytes=700, count=1, duration_ns=lasting[100])
     setup, seen = replace(setup, backend_asked="custom"), (mine.backend, other.backend)
     both = replace(run_, operations=(mine, other), setup=setup, backends_seen=seen)
-    told = next(one for one in recording.of_run(both) if one.check == "backend")
-    share = "custom all-reduce carried 3 of 4 calls, 30\N{NO-BREAK SPACE}% of the bytes; the rest: torch.distributed"
-    assert (told.level, told.evidence) == ("ok", f"custom was asked for, and {share}")
-    unsized = replace(both, operations=(mine, replace(other, message_bytes=None)))
-    told = next(one for one in recording.of_run(unsized) if one.check == "backend")
-    assert "carried 3 of 4 calls; the rest" in told.evidence
+    assert _said_of_backend(both) == (
+        "custom was asked for, and custom all-reduce carried 75 % of the calls' time and 30 % of the known bytes; "
+        "the rest: torch.distributed"
+    )
+    silent = replace(both, operations=(mine, replace(other, message_bytes=None)))
+    assert (
+        "75 % of the calls' time and 100 % of the known bytes (1 kernel without a size); the rest"
+        in _said_of_backend(silent)
+    )
+    unsized = replace(both, operations=(replace(mine, message_bytes=None),), backends_seen=seen[:1])
+    assert _said_of_backend(unsized).endswith("carried 100 % of the calls' time")
+    assert _said_of_backend(replace(both, operations=())).endswith("the traces show no collective")
+
+
+def _said_of_backend(run_: RunReport) -> str:
+    return next(one.evidence for one in recording.of_run(run_) if one.check == "backend").replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
 
 
 def test_a_run_that_is_incomplete_or_cannot_tell_says_so() -> None:

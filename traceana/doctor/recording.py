@@ -56,17 +56,24 @@ def _backend(run: RunReport) -> Finding:
 
 def _carried(run: RunReport, asked: str) -> str:
     """How much of the payload went through the backend that was asked for, and where the rest went."""
+    if not run.operations:
+        return "the traces show no collective"
     title = CHOICES[asked].title if asked in CHOICES else asked
     mine = [one for one in run.operations if one.backend == title]
-    sizes = [one.message_bytes for one in run.operations]
-    calls = f"{sum(one.count for one in mine):,} of {sum(one.count for one in run.operations):,} calls"
-    known = "" if None in sizes else f", {units.percent(_bytes(mine), _bytes(run.operations))} of the bytes"
+    time = units.percent(*(sum(one.duration_ns.sum for one in some) for some in (mine, run.operations)))
     rest = [name for name in run.backends_seen if name != title]
-    return f"{title} carried {calls}{known}" + (f"; the rest: {', '.join(rest)}" if rest else "")
+    said = f"{title} carried {time} of the calls' time{_of_bytes(mine, run.operations)}"
+    return said + (f"; the rest: {', '.join(rest)}" if rest else "")
 
 
-def _bytes(operations: Sequence[Operation]) -> int:
-    return sum((one.message_bytes or 0) * one.count for one in operations)
+def _of_bytes(mine: Sequence[Operation], operations: Sequence[Operation]) -> str:
+    """The share of the bytes that calls tell, and how many tell none, as CUDA IPC's signals; empty where none does."""
+    part, whole = (sum((one.message_bytes or 0) * one.count for one in some) for some in (mine, operations))
+    if not whole:
+        return ""
+    silent = sum(one.count for one in operations if one.message_bytes is None)
+    beside = f" ({units.plural(silent, 'kernel')} without a size)" if silent else ""
+    return f" and {units.percent(part, whole)} of the known bytes{beside}"
 
 
 def _complete(run: RunReport) -> Finding:
