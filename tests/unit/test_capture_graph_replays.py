@@ -99,6 +99,7 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
         "steps": [],
         "graphs": [graphs],
         "adapters": [],
+        "faults": [],
         "pairs": [],
         "places": [],
         "modules": [],

@@ -6,7 +6,7 @@ import pytest
 
 from tests import reports
 from tests.report_variants import many_runs, without_calls
-from traceana.render.answer.capture_command import of_a_comparison
+from traceana.render.answer.capture_command import of_a_comparison, of_repeats
 from traceana.render.answer.causes import EXPOSED_IS, explained
 from traceana.render.answer.glance import MOST_SIDES
 from traceana.render.answer.late import late_of, late_rank
@@ -124,6 +124,13 @@ def test_the_next_command_sets_nccl_only_where_there_is_any(source: str, other: 
     run = replace(run, ranks=ranks, setup=replace(run.setup, backend_adapter=None, argv=("python", "train.py")))
     command = of_a_comparison(run)
     assert command == f"traceana capture -o more-traces {other} --repeat 3 -- python train.py"
+
+
+@pytest.mark.parametrize(("seen", "name"), [("custom all-reduce", "custom"), ("CUDA IPC", "ipc"), ("pynccl", "pynccl")])
+def test_a_comparison_is_settled_with_the_backends_that_it_showed(seen: str, name: str) -> None:
+    one, other = (replace(reports.run("torch"), setup=None, backend=backend) for backend in ("torch.distributed", seen))
+    settles = f"traceana capture -o more-traces --backend torch --versus {name} --repeat 5 -- YOUR COMMAND"
+    assert of_repeats([one], [other], 5) == settles
 
 
 def test_a_command_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

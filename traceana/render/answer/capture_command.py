@@ -3,6 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
+from traceana_capture.agent.choices import CHOICES
+
 from traceana.comparing.estimate import FEWEST_REPEATS
 from traceana.render.page.host import on_host
 from traceana.report import RunReport, Setup
@@ -10,7 +12,7 @@ from traceana.report import RunReport, Setup
 FOLDER = "more-traces"
 """Of its own: capture does not write over earlier runs."""
 YOUR_COMMAND = "YOUR COMMAND"
-_BACKENDS = {"torch.distributed": "torch", "pynccl": "pynccl"}
+_BACKENDS = {choice.title: name for name, choice in CHOICES.items()}
 _WITH_ADAPTER = ("sglang", "vllm")
 _WINDOW = {"warmup": "--warmup", "steps": "--steps", "step_on": "--step-on", "start_on": "--start-on"}
 
