@@ -8,22 +8,21 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from operator import ne, or_
 from typing import NamedTuple
 
-# Blanks among them are damage in a string alone.
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-# Once control characters are marked, the others are free to stand for what is escaped.
-_MARK = b"\x1f"
-_CONTROL_TO_MARK = bytes([*_MARK * 32, *range(32, 1 << 8)])
-_ESCAPED = ((b"\\\\", b"\1\1"), (b'\\"', b"\1\2"))
+import numpy as np
+
+from traceana.trace.quotes import Places, Quotes, hide_escaped
+
+_TO_BLANKS = bytes([*b" " * 32, *range(32, 1 << 8)])
+# Blanks among control characters are damage in a string alone.
+_LINES = tuple(b"\t\n\r")
 # No UTF-8 has it.
 _BORDER = b"\xff"
-# Strings take several times the memory of their text; no event is as long.
+# A few arrays of their size are held; no event is as long.
 _BATCH_BYTES = 2 << 20
-# Both are searched in what is left without strings, where a quote stands for each.
-_NOT_A_NUMBER = re.compile(rb"-?[NnIi](?:aN|an|nfinity|nf)")
-_DECIMAL_COMMA = re.compile(rb'("\s*:\s*-?\d+),(?=\d+\s*[,}])')
+_NOT_A_NUMBER = re.compile(rb"[NnIi](?:aN|an|nfinity|nf)")
+_DECIMAL_COMMA = re.compile(rb'"\s*:\s*-?\d+,(?=\d+\s*[,}])')
 
 
 class Piece(NamedTuple):
@@ -48,58 +47,76 @@ def mend(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _mend(pieces: Sequence[Piece]) -> list[Piece]:
-    readable = [piece.text if piece.text.isascii() else _readable(piece.text) for piece in pieces]
-    marked = _marked(_BORDER.join(readable)).split(_BORDER)
-    # One quote too few would make strings of all that is between strings.
-    parts = _BORDER.join([text if text.count(b'"') % 2 == 0 else b"" for text in marked]).split(b'"')
-    bare = b'"'.join(parts[::2]).replace(_MARK, b" ")
-    numbers = _with_points(_NOT_A_NUMBER.sub(b"null", bare))
-    damaged = list(map(ne, bare.split(_BORDER), numbers.split(_BORDER)))
-    if _MARK in b"".join(parts[1::2]) or _CONTROL.search(_BORDER.join(readable)):
-        damaged = list(map(or_, damaged, map(_has_controls, readable, marked)))
-    parts[::2] = numbers.split(b'"')
-    mended = _unmarked(b'"'.join(parts)).split(_BORDER)
+    """Places are found in all texts at once: a call for each event takes longer than to look at its bytes."""
+    originals = [piece.text for piece in pieces]
+    texts = _readable(originals)
+    text = _BORDER.join(texts)
+    quotes = Quotes(text, _BORDER)
+    blank = text.translate(_TO_BLANKS)
+    commas = _decimal_commas(blank, quotes)
+    words = _not_numbers(blank, quotes)
+    places = np.concatenate([_controls(text, quotes), commas, [start for start, _ in words]]).astype(np.int64)
+    damaged = np.array([new is not old for new, old in zip(texts, originals, strict=True)])
+    damaged[quotes.parts_of(places)] = True
+    mended = _with_nulls(_with_points(blank, commas), words).split(_BORDER)
     return [
-        Piece(new, mended=True) if new and (changed or text is not piece.text) else piece
-        for piece, text, new, changed in zip(pieces, readable, mended, damaged, strict=True)
+        Piece(new, changed) if changed else piece
+        for piece, new, changed in zip(pieces, mended, (damaged & quotes.even).tolist(), strict=True)
     ]
 
 
 def depth(text: bytes) -> int:
     """How many more brackets a text opens than it closes."""
-    bare = b"".join(_marked(text).split(b'"')[::2])
+    bare = b"".join(hide_escaped(text).split(b'"')[::2])
     return bare.count(b"{") + bare.count(b"[") - bare.count(b"}") - bare.count(b"]")
 
 
-def _readable(text: bytes) -> bytes:
-    """The text as UTF-8: itself where it is."""
-    readable = text.decode("utf-8", "replace").encode()
-    return text if readable == text else readable
+def _readable(texts: list[bytes]) -> list[bytes]:
+    """The texts as UTF-8: themselves where they are."""
+    try:
+        b",".join(texts).decode()
+    except UnicodeError:
+        readable = (text.decode("utf-8", "replace").encode() for text in texts)
+        return [old if new == old else new for new, old in zip(readable, texts, strict=True)]
+    return texts
 
 
-def _with_points(bare: bytes) -> bytes:
-    """The text with points for decimal commas; what `sub` does for each of many takes longer."""
-    parts = _DECIMAL_COMMA.split(bare)
-    parts[1::2] = [whole + b"." for whole in parts[1::2]]
-    return b"".join(parts)
+def _controls(text: bytes, quotes: Quotes) -> Places:
+    """Where control characters are that may not be there."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    found = np.flatnonzero(codes < ord(" "))
+    return found[~np.isin(codes[found], _LINES) | quotes.inside(found)]
 
 
-def _has_controls(text: bytes, marked: bytes) -> bool:
-    """Whether control characters are where none may be."""
-    return _CONTROL.search(text) is not None or _MARK in b"".join(marked.split(b'"')[1::2])
+def _decimal_commas(text: bytes, quotes: Quotes) -> Places:
+    """Where commas are decimal points: in a number that is all that a key has."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    digits = (codes - ord("0")) < 10
+    commas = np.flatnonzero((codes[1:-1] == ord(",")) & digits[:-2] & digits[2:]) + 1
+    found = (_DECIMAL_COMMA.match(text, key_end) for key_end in quotes.ends_before(commas).tolist())
+    return np.array([match.end() - 1 for match in found if match], dtype=np.int64)
 
 
-def _marked(text: bytes) -> bytes:
-    """The text with a mark for each control character, and no quote but those at the ends of strings."""
-    text = text.translate(_CONTROL_TO_MARK)
-    for escaped, other in _ESCAPED:
-        text = text.replace(escaped, other)
-    return text
+def _not_numbers(text: bytes, quotes: Quotes) -> list[tuple[int, int]]:
+    """From where to where words stand for what is no number."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    second, third = codes[1:-1], codes[2:]
+    likely = (second == ord("a")) & (third | 32 == ord("n")) | (second == ord("n")) & (third == ord("f"))
+    places = np.flatnonzero(likely)
+    words: list[tuple[int, int]] = []
+    for place in places[~quotes.inside(places)].tolist():
+        word = _NOT_A_NUMBER.match(text, place)
+        if word and not (words and place < words[-1][1]):
+            words.append((place - (text[place - 1 : place] == b"-"), word.end()))
+    return words
 
 
-def _unmarked(text: bytes) -> bytes:
-    """The text with blanks for control characters."""
-    text = text.replace(_MARK, b" ")
-    for escaped, other in _ESCAPED:
-        text = text.replace(other, escaped)
-    return text
+def _with_points(text: bytes, commas: Places) -> bytes:
+    pointed = bytearray(text)
+    np.frombuffer(pointed, dtype=np.uint8)[commas] = ord(".")
+    return bytes(pointed)
+
+
+def _with_nulls(text: bytes, words: list[tuple[int, int]]) -> bytes:
+    starts, ends = [start for start, _ in words], [end for _, end in words]
+    return b"null".join([text[end:start] for end, start in zip([0, *ends], [*starts, len(text)], strict=True)])
