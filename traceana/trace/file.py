@@ -17,6 +17,7 @@ from traceana.trace.stretches import Stretches
 
 _LIMIT = 64 << 20
 _BARE_ARRAY_LIMIT = 1 << 10
+_EVENTS_KEY = b'"traceEvents"'
 _EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
 # The end of the events is a `]` after an object, with keys, the end of the file or another trace behind it; lists of
@@ -213,5 +214,6 @@ def _may_begin_trace(head: bytes) -> bool:
 
 def _other_start(data: bytes) -> int | None:
     """Where another trace begins, or None."""
-    found = [match.start() for pattern in _OTHER_STARTS if (match := pattern.search(data))]
+    patterns = _OTHER_STARTS if _EVENTS_KEY in data else _OTHER_STARTS[1:]
+    found = [match.start() for pattern in patterns if (match := pattern.search(data))]
     return min(found, default=None)

@@ -16,6 +16,7 @@ from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.trace.events import Chunk, Decode, decode_events, join
 from traceana.trace.mend import Piece, depth, mend
+from traceana.trace.quotes import hide_escaped
 
 # The comma between two events may be lost too. Blanks are taken all at once, by a group in a look ahead (possessive
 # quantifiers came with Python 3.11): going back over them would take a hundred times as long.
@@ -23,9 +24,6 @@ EVENT_BOUNDARY = re.compile(rb"\}(?=(?=(\s*,?\s*))\1\{(?=(\s*))\2\"(?:ph|cat|nam
 # Objects nested in args look like events; an event is glued together from at most this many pieces.
 _MOST_PIECES = 8
 _EVENT_KEYS = (b'"ph"', b'"ts"', b'"cat"')
-# What can be mended shows a few bytes around the place where decoding stopped: behind it only in a word.
-_MENDABLE = re.compile(rb"[\x00-\x1f]|NaN|nan|[Ii]nf|\d,\d")
-_AROUND = 6
 _BETWEEN = b", \t\r\n"
 
 
@@ -70,7 +68,7 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
     """Decode the events of `data`, repairing what can be repaired; `at_end` says that nothing follows.
 
     Runs of good events are decoded together; one that fails is taken up to the damaged event. Where the first is found
-    that can be mended, all are mended at once.
+    whose text is damaged, all are mended at once.
     """
     pieces = _split(data)
     if at_end and pieces:
@@ -81,14 +79,17 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
     originals = pieces
     while position < len(pieces):
         members = pieces[position : position + max(run, _MOST_PIECES)]
-        found = _decoded(members[:run], decode) if run > 1 else _glued(members, decode)
+        if len(members) > 1 and _is_torn(members[0]):
+            found = _Found(_Fault.DAMAGED, members[:1], is_first=True)
+        else:
+            found = _decoded(members[:run], decode) if run > 1 else _glued(members, decode)
         if isinstance(found.events, Chunk):
             chunks.append(found.events)
             repaired += _mended_events(found)
             position += len(found.pieces)
             good += len(found.pieces)
             run = good
-        elif found.events is _Fault.MENDABLE and pieces is originals:
+        elif found.events is _Fault.DAMAGED and pieces is originals:
             pieces = mend(originals)
         elif run > 1 and not found.is_first:
             run = found.good or 1
@@ -104,10 +105,10 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
 
 
 class _Fault(Enum):
-    """Why a text gives no events: it goes on, something in it is of a known kind, or it is beyond repair."""
+    """Why a text gives no events: it goes on, it is no JSON, which may be mended, or it is no event."""
 
     UNFINISHED = 1
-    MENDABLE = 2
+    DAMAGED = 2
     HOPELESS = 3
 
 
@@ -123,6 +124,11 @@ class _Found(NamedTuple):
     is_first: bool = False
 
 
+def _is_torn(piece: Piece) -> bool:
+    """Whether a string is open at its end: what follows begins with a quote and a word, so no event has both."""
+    return hide_escaped(piece.text).count(b'"') % 2 == 1
+
+
 def _glued(pieces: Sequence[Piece], decode: Decode) -> _Found:
     """The event that the first pieces make, of as few as will do."""
     for count in range(1, len(pieces) + 1):
@@ -134,8 +140,8 @@ def _glued(pieces: Sequence[Piece], decode: Decode) -> _Found:
 
 def _mended_events(found: _Found) -> int:
     """How many events needed mending; several pieces may make one."""
-    if not any(piece.mended for piece in found.pieces):
-        return 0
+    if len(found.pieces) == 1 or not any(piece.mended for piece in found.pieces):
+        return int(found.pieces[0].mended)
     if isinstance(found.events, Chunk) and len(found.events.events) == len(found.pieces):
         return sum(piece.mended for piece in found.pieces)
     before = [0, *accumulate(depth(piece.text) for piece in found.pieces)]
@@ -178,7 +184,7 @@ def _decoded(pieces: Sequence[Piece], decode: Decode) -> _Found:
     try:
         return _Found(decode(text), pieces)
     except UnicodeError:
-        return _Found(_Fault.MENDABLE, pieces)
+        return _Found(_Fault.DAMAGED, pieces)
     except msgspec.ValidationError:
         return _Found(_Fault.HOPELESS, pieces)
     except msgspec.DecodeError as error:
@@ -194,6 +200,4 @@ def _at_fault(pieces: Sequence[Piece], text: bytes, error: str) -> _Found:
     if at >= len(text):
         return _Found(_Fault.UNFINISHED, pieces, good=len(pieces) - 1)
     ends = list(accumulate(len(piece.text) + 1 for piece in pieces))
-    mendable = _MENDABLE.search(text, max(at - _AROUND, 0), at + _AROUND)
-    fault = _Fault.MENDABLE if mendable else _Fault.HOPELESS
-    return _Found(fault, pieces, good=bisect_right(ends, at), is_first=at < len(pieces[0].text))
+    return _Found(_Fault.DAMAGED, pieces, good=bisect_right(ends, at), is_first=at < len(pieces[0].text))
