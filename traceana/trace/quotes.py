@@ -32,7 +32,8 @@ class Quotes:
     def inside(self, places: Places) -> Flags:
         """Whether each place is in a string."""
         before = np.searchsorted(self._quotes, places) - self._first[self.parts_of(places)]
-        return before % 2 == 1
+        odd: Flags = before % 2 == 1
+        return odd
 
     def ends_before(self, places: Places) -> Places:
         """Where the last strings before places outside of strings end: one place each, where there is any."""
