@@ -15,6 +15,7 @@ from typing import Any
 from traceana.errors import TraceanaError
 from traceana.needs import need
 from traceana.plain import say
+from traceana.trace.remote import refuse_url
 from traceana_capture import runfile
 from traceana_capture.launcher.captured_run import recorded
 from traceana_capture.launcher.clock import now
@@ -65,6 +66,7 @@ def capture(
         max_memory_mib=max_memory_mib,
         nccl={},
     )
+    refuse_url(folder, "is not on a disk of this machine, and a block is recorded to one")
     target = Path(folder).absolute()
     if not _one.acquire(blocking=False):
         say(f"traceana: {folder} is not recorded: another block is, and this one counts as part of it", err=True)

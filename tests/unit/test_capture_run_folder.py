@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from traceana_capture.launcher.run_folder import claimed
+from traceana_capture.launcher.run_folder import _remove, claimed
 
 from traceana.errors import TraceanaError
 
@@ -82,3 +82,9 @@ def test_a_run_folder_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TraceanaError, match="leads elsewhere"), claimed(tmp_path, "run", True):
         pass
+
+
+def test_what_another_process_leaves_stays(tmp_path: Path) -> None:
+    """As a child that a block forked does."""
+    _remove(tmp_path, -1)
+    assert tmp_path.is_dir()

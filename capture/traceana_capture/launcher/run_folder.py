@@ -87,7 +87,7 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
             lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, lock)
             _lock(lock, scratch / LOCK, folder)
-            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            stack.callback(_remove, scratch, os.getpid())
             _empty(scratch)
             if job is not None:
                 write_launch(scratch, job)
@@ -97,6 +97,12 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
         except OSError as error:
             raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
         yield Claim(folder=folder, scratch=scratch, lock=lock, shared=shared, job=job)
+
+
+def _remove(scratch: Path, owner: int) -> None:
+    """A child that the block of `traceana.capture` forked leaves it too, while its parent records on."""
+    if os.getpid() == owner:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _make_folder(folder: Path, shared: bool) -> None:
