@@ -78,11 +78,13 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
     repaired, position, good, run = 0, 0, 0, 1
     originals = pieces
     while position < len(pieces):
+        if pieces is not originals and position < len(pieces) - 1 and _is_torn(pieces[position]):
+            lost.append(originals[position].text)
+            position += 1
+            good, run = 0, 1
+            continue
         members = pieces[position : position + max(run, _MOST_PIECES)]
-        if len(members) > 1 and _is_torn(members[0]):
-            found = _Found(_Fault.DAMAGED, members[:1], is_first=True)
-        else:
-            found = _decoded(members[:run], decode) if run > 1 else _glued(members, decode)
+        found = _decoded(members[:run], decode) if run > 1 else _glued(members, decode)
         if isinstance(found.events, Chunk):
             chunks.append(found.events)
             repaired += _mended_events(found)
@@ -126,7 +128,8 @@ class _Found(NamedTuple):
 
 def _is_torn(piece: Piece) -> bool:
     """Whether a string is open at its end: what follows begins with a quote and a word, so no event has both."""
-    return hide_escaped(piece.text).count(b'"') % 2 == 1
+    text = piece.text
+    return (hide_escaped(text) if b"\\" in text else text).count(b'"') % 2 == 1
 
 
 def _glued(pieces: Sequence[Piece], decode: Decode) -> _Found:
