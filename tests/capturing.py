@@ -49,6 +49,12 @@ def launch(
     return subprocess.Popen(argv, stdin=stdin, stdout=PIPE, stderr=stderr, text=True, env=environment)
 
 
+def complaints(stderr: str) -> list[str]:
+    """What traceana says on stderr, but for where the traces are and what to do with them."""
+    end = ("traceana: the traces are in ", "traceana: next: ")
+    return [line for line in stderr.splitlines() if "traceana: " in line and not line.startswith(end)]
+
+
 def finish(process: Launched, folder: Path, stdin: str | None = None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr; a run that goes on for too long is killed, and fails the test with its output."""
     try:

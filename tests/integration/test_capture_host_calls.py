@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.capturing import check, free_port, run
+from tests.capturing import check, complaints, free_port, run
 from tests.commands import traceana
 
 PROGRAM = [sys.executable, "-m", "tests.integration.host_ranks"]
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The captured program, which is issued no word and no other exit code."""
     path = tmp_path_factory.mktemp("host")
     code, stdout, stderr = run(path, [*PROGRAM, free_port()])
-    assert (code, stdout, [line for line in stderr.splitlines() if "traceana: " in line]) == (0, "", [])
+    assert (code, stdout, complaints(stderr)) == (0, "", [])
     check(path, stderr)
     return path / "run"
 

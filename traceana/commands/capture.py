@@ -110,7 +110,7 @@ _SECTIONS = {
     metavar="NAME",
     default="asis",
     show_default=True,
-    help="torch, pynccl, custom, ipc or symm_mem (sglang, vLLM); asis changes nothing.",
+    help="torch, pynccl, custom, ipc or symm_mem (sglang, vLLM).",
 )
 @click.option(
     "--paired",
@@ -163,7 +163,7 @@ _SECTIONS = {
     "--nodes",
     type=click.IntRange(min=2),
     metavar="N",
-    help="So many launchers, one a node, share the run; Slurm's and --nnodes are known.",
+    help="Nodes that share the run; Slurm's are known, and --nnodes.",
 )
 @click.option(
     "--timeout", type=click.FloatRange(min=0.01), metavar="S", help="End the whole run after so many seconds."

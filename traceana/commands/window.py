@@ -12,7 +12,7 @@ from traceana.plain import say
 _EXAMPLES = """
 \b
 Examples:
-  traceana capture --label run -- sglang serve --model-path M --num-gpus 2 ...
+  traceana capture --label run -- sglang serve --model-path M ...
   traceana window open traces/run --steps 10
   traceana window status traces/run
   traceana window close traces/run
