@@ -79,12 +79,15 @@ def _outcome(
     if worker.trace is None:
         return worker.reason or f"the process ended while {worker.state}, before its export"
     if worker.outcome is not None:
-        return worker.outcome
+        return _told(worker, worker.outcome, status)
     first = next(other for other in workers if other.rank == worker.rank and other.trace is not None)
     if first is not worker:
         return f"process {first.pid} was rank {worker.rank} too, and its trace is kept; capture one run at a time"
     status.say([worker.rank], "compressing")
-    outcome = publish(worker, claim, asked)
+    return _told(worker, publish(worker, claim, asked), status)
+
+
+def _told(worker: Worker, outcome: Published | str, status: Status) -> Published | str:
     status.say([worker.rank], outcome if isinstance(outcome, str) else f"done, {units.size(outcome.size)}")
     return outcome
 
