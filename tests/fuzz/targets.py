@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,7 +109,7 @@ def table(data: bytes) -> None:
 def loss(data: bytes) -> None:
     """A few bytes of one event replaced: that event is lost at most, and one beside it."""
     # What ends the events, or begins another file's, ends the trace.
-    if len(data) < 4 or b"]" in data[3:19] or b"traceEvents" in data[3:19]:
+    if len(data) < 4 or b"]" in data[3:19] or b"traceEvents" in data[3:19] or re.search(rb"\}\s*\[", data[3:19]):
         return
     which, at, count = data[0] % _KERNELS, data[1], data[2] % 8
     event = bytearray(_KERNEL % which)

@@ -26,7 +26,9 @@ class _Row(msgspec.Struct):
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("12", 12), (" -3 ", -3), (7.0, 7), (2**64 - 1, -1), (2**63, -(2**63)), ("18446744073709551615", -1)]
-    + [(value, None) for value in (True, None, "", "a", "1.5", 1.5, 1e30, 2**64, [1], float("inf"))],
+    + [
+        (value, None) for value in (True, None, "", "a", "0\x1c", "7\u2003", "1.5", 1.5, 1e30, 2**64, [1], float("inf"))
+    ],
 )
 def test_numbers(value: object, expected: int | None) -> None:
     assert number(value) == expected
