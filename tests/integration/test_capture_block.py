@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,25 @@ def test_a_process_that_leaves_in_the_block_leaves_its_trace(folder: Path) -> No
     (rank,) = run_file(folder / "cut").ranks
     assert (rank.outcome, rank.reason) == ("complete", "the process ended")
     assert names(folder) == {"first", "second", "given", "alone", "cut"}
+
+
+FORKED = """
+import os, sys, torch, traceana
+def fork():
+    child = os.fork()
+    if not child:
+        sys.exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+with traceana.capture(sys.argv[1]):
+    torch.ones(8) + 1
+    inside = fork()
+print(inside, fork())
+"""
+
+
+def test_a_child_that_is_forked_in_a_block_or_after_it_ends_as_it_wants_to(tmp_path: Path) -> None:
+    """Not as a fork of the tests' own: those end without the destructors that would wait here."""
+    command = [sys.executable, "-c", FORKED, str(tmp_path / "forked")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "7 7\n"), done.stderr
+    assert names(tmp_path / "forked") == {"rank0.json.gz", "run.json"}

@@ -12,6 +12,7 @@ from traceana_capture.agent import bounds, delay, profiler, rank, sigterm
 from traceana_capture.agent.call_notes import CALLS, NEVER
 from traceana_capture.agent.closing import Closing, State
 from traceana_capture.agent.control import Control
+from traceana_capture.agent.forks import leave_without_destructors
 
 LIMIT = "--max-collectives were recorded"
 
@@ -209,6 +210,8 @@ class Window(Closing):
         self._renew()
         self._introduced = False
         self.number, self.settings = 1, self._first
+        if self._warm:
+            leave_without_destructors()
         # A child of a recording parent has no window: the thread's session is a copy that cannot be replaced.
         if self.profiler is not None:
             torch._C._autograd._clear_callbacks()  # type: ignore[attr-defined]
