@@ -29,7 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stdout, stderr = process.communicate()
     said = sorted(line.removeprefix("traceana: ") for line in stderr.splitlines())
     assert process.wait() == 0, stderr
-    refused = f"{path / 'second'} holds a run already; give another --label, or --force to replace it"
+    refused = (
+        f"{path / 'second'} holds a run already; name another one, or replace it by --force (force=True in Python)"
+    )
     # Its own profilers saw their calls.
     assert sorted(stdout.splitlines()) == [refused, refused, "1", "1", "1", "1"]
     assert said[:2] == [f"{path / 'inner'} {INNER}"] * 2

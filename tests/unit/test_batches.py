@@ -1,8 +1,12 @@
 import msgspec
 import numpy as np
+import pytest
 
-from traceana.trace.arguments import decode_all_arguments
+from traceana.trace import reader
+from traceana.trace.arguments import Arguments, decode_all_arguments
 from traceana.trace.batches import batches
+from traceana.trace.call_metadata import call_metadata
+from traceana.trace.columns import CallMetadata
 from traceana.trace.events import decode_events
 from traceana.trace.rows import Rows
 
@@ -46,3 +50,18 @@ def test_rows_keep_their_order_however_they_are_added() -> None:
     rows.extend(np.array([2, 3]), [20, 30])
     rows.add(4, 40)
     assert rows.columns().tolist() == [[1, 2, 3, 4], [10, 20, 30, 40]]
+
+
+def test_an_event_that_cannot_be_filed_costs_no_others_of_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(args: Arguments, name: str) -> CallMetadata:
+        if args.collective == "damaged":
+            raise ValueError
+        return call_metadata(args, name)
+
+    monkeypatch.setattr(reader, "call_metadata", damaged)
+    kernel = b'{"ph":"X","cat":"kernel","name":"k","ts":%d,"args":{"Collective name":"%s"}}'
+    events = b",".join(kernel % row for row in [(1, b"allreduce"), (2, b"damaged"), (3, b"broadcast")])
+    found = reader.Reader()
+    found.add(decode_events(events))
+    assert found.gpu.columns()[0].tolist() == [1000, 3000]
+    assert found.skipped == 1

@@ -3,14 +3,12 @@
 import threading
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from traceana_capture.agent import direct
-from traceana_capture.agent.call_keys import forget_groups
 from traceana_capture.agent.call_notes import Calls
 from traceana_capture.launcher.graph_replays import annotate_replays
 from traceana_capture.launcher.publish import annotate, record
@@ -21,18 +19,6 @@ ONE_SHOT = "void sglang::all_reduce_1shot_push_kernel<bf16>(Params)"
 TWO_STAGE = "void vllm::cross_device_reduce_2stage<half, 2>(vllm::RankData*)"
 MULTIMEM = "void c10d::symmetric_memory::multimem_all_reduce_kernel<float, 16>(float*)"
 SIGNAL, WAIT = "bump_signal_kernel(int*, int*)", "spin_wait_kernel(int*, int*)"
-
-
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calls]:
-    """A process group of this process alone, whose window is open."""
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    fresh = Calls()
-    fresh.recording = True
-    monkeypatch.setattr(direct, "CALLS", fresh)
-    yield fresh
-    forget_groups()
-    dist.destroy_process_group()
 
 
 def records(noted: Calls) -> list[dict[str, Any] | None]:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from traceana_capture.agent import direct, routes
+from traceana_capture.agent import routes
 from traceana_capture.agent.adapters import plug_ins as adapters_of_others
 from traceana_capture.agent.adapters import watch_imports
-from traceana_capture.agent.call_keys import forget_groups
 from traceana_capture.agent.call_notes import Calls
 from traceana_capture.launcher.backends import carrier
 from traceana_capture.launcher.publish import record
@@ -96,18 +95,6 @@ def test_wrong_rows_end_an_analysis_and_no_capture(install: Any, tmp_path: Path,
     with pytest.raises(TraceanaError, match=message):
         traceana.read(ring(tmp_path / "run"), workers=1)
     assert carrier("ncclDevKernel_AllReduce_Sum_f32_RING_LL(x)") == "NCCL"
-
-
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calls]:
-    """A process group of this process alone, whose window is open."""
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    fresh = Calls()
-    fresh.recording = True
-    monkeypatch.setattr(direct, "CALLS", fresh)
-    yield fresh
-    forget_groups()
-    dist.destroy_process_group()
 
 
 def test_a_communicator_of_another_package_has_its_sizes(install: Any, noted: Calls) -> None:

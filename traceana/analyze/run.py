@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from traceana.analyze import rank_waits, summarize
 from traceana.analyze import steps as run_steps
-from traceana.analyze import summarize
-from traceana.analyze.calls import Calls, gather
+from traceana.analyze.calls import Calls
 from traceana.analyze.causes.compared import RankTimes
 from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.causes.late import late_ranks
@@ -17,6 +17,7 @@ from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.coverage import coverage
 from traceana.analyze.each_rank import EachRank
+from traceana.analyze.gather import gather
 from traceana.analyze.layers import axes
 from traceana.analyze.match import match
 from traceana.analyze.matched import Matching
@@ -96,8 +97,8 @@ def analyze_run(
         ),
         operations=summarize.operations(calls, why),
         buckets=summarize.buckets(calls, edges),
-        stragglers=summarize.stragglers(matching, calls, list(ranks)),
-        waits=summarize.waits(calls),
+        stragglers=rank_waits.stragglers(matching, calls, list(ranks)),
+        waits=rank_waits.waits(calls),
         spans=user_spans([spans[rank] for rank in sorted(ranks)]),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,

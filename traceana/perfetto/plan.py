@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from traceana.analyze.calls import gather
+from traceana.analyze.gather import gather
 from traceana.analyze.match import match
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.analyze.run import backends_by_time, hosts_of, stated_groups, stated_world_size, steps_of_run

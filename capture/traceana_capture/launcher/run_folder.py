@@ -68,7 +68,9 @@ def refuse_earlier(folders: Sequence[Path], force: bool, job: Job | None = None)
         # What a command left that failed before it had a trace stands in nobody's way.
         earlier = _earlier(folder, job) if not force and folder.is_dir() else []
         if any(path.name.startswith("rank") for path in earlier):
-            raise TraceanaError(f"{folder} holds a run already; give another --label, or --force to replace it")
+            raise TraceanaError(
+                f"{folder} holds a run already; name another one, or replace it by --force (force=True in Python)"
+            )
 
 
 @contextlib.contextmanager
@@ -78,7 +80,7 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
     Raises TraceanaError where the folder cannot be had: not writable, held by a run that goes on, or with a run in it.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label):
-        raise TraceanaError(f"--label {label!r} must be a plain name of letters, digits, '.', '_', '+' or '-'")
+        raise TraceanaError(f"{label!r} is no plain name for a run, of letters, digits, '.', '_', '+' and '-'")
     folder, scratch = (output / label).absolute(), (output / scratch_name(label, job)).absolute()
     with contextlib.ExitStack() as stack:
         try:
@@ -108,7 +110,7 @@ def _remove(scratch: Path, owner: int) -> None:
 def _make_folder(folder: Path, shared: bool) -> None:
     """Open to its owner alone, unless it is to be shared; one of somebody else stays as it is."""
     if folder.is_symlink():
-        raise TraceanaError(f"{folder} leads elsewhere; remove the link, or give another --label")
+        raise TraceanaError(f"{folder} leads elsewhere; remove the link, or name another run")
     folder.mkdir(exist_ok=True, mode=0o777 if shared else 0o700)
     if not shared and folder.stat().st_uid == os.geteuid():
         folder.chmod(0o700)
