@@ -8,7 +8,7 @@ from traceana.trace.batches import batches
 from traceana.trace.call_metadata import call_metadata
 from traceana.trace.columns import CallMetadata
 from traceana.trace.events import decode_events
-from traceana.trace.rows import Rows
+from traceana.trace.rows import Rows, SpanRows
 
 
 def test_events_come_in_batches_of_their_category_with_starts_and_durations_in_nanoseconds() -> None:
@@ -45,11 +45,39 @@ def test_arguments_that_are_odd_cost_no_others() -> None:
 def test_rows_keep_their_order_however_they_are_added() -> None:
     rows = Rows(2)
     assert not rows
-    assert rows.columns().shape == (2, 0)
+    assert [column.tolist() for column in rows.take()] == [[], []]
     rows.add(1, 10)
     rows.extend(np.array([2, 3]), [20, 30])
     rows.add(4, 40)
-    assert rows.columns().tolist() == [[1, 2, 3, 4], [10, 20, 30, 40]]
+    assert [column.tolist() for column in rows.take()] == [[1, 2, 3, 4], [10, 20, 30, 40]]
+    assert not rows, "what was taken is kept once"
+
+
+@pytest.mark.parametrize(
+    ("values", "width"), [([1, -3], 1), ([1, 100], 2), ([1, 1 << 20], 4), ([1, 1 << 40], 8), ([-(1 << 63)], 8)]
+)
+def test_rows_take_as_many_bytes_as_their_values_need(values: list[int], width: int) -> None:
+    rows = Rows(1)
+    rows.extend([0])
+    rows.extend(values)
+    (column,) = rows.take()
+    assert (column.tolist(), column.dtype) == ([0, *values], np.dtype(f"i{width}"))
+
+
+def test_times_are_counted_from_the_base_however_narrow_they_were() -> None:
+    rows = SpanRows()
+    rows.add(1, 2, 0, 7)
+    found = rows.finish(10**18)
+    assert (found.start_ns.tolist(), found.end_ns.tolist()) == ([10**18 + 1], [10**18 + 3])
+
+
+def test_calls_of_which_the_same_is_said_are_kept_once() -> None:
+    kernel = b'{"ph":"X","cat":"kernel","name":"k","ts":%d,"args":{"Collective name":"broadcast","Seq":%d}}'
+    found = reader.Reader()
+    for at, number in [(1, 4), (2, 4), (3, 5)]:
+        found.add(decode_events(kernel % (at, number)))
+    assert [call.seq for call in found.calls] == [4, 4, 5]
+    assert found.calls[0] is found.calls[1]
 
 
 def test_an_event_that_cannot_be_filed_costs_no_others_of_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,5 +91,5 @@ def test_an_event_that_cannot_be_filed_costs_no_others_of_its_batch(monkeypatch:
     events = b",".join(kernel % row for row in [(1, b"allreduce"), (2, b"damaged"), (3, b"broadcast")])
     found = reader.Reader()
     found.add(decode_events(events))
-    assert found.gpu.columns()[0].tolist() == [1000, 3000]
+    assert found.gpu.take()[0].tolist() == [1000, 3000]
     assert found.skipped == 1

@@ -11,9 +11,9 @@ from traceana.analyze.calls import Calls
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.matched import Matching
-from traceana.analyze.narrow import Column
 from traceana.analyze.steps import Executions, step_of_calls, warm_up
 from traceana.trace.columns import Bools, Ints, ModuleName
+from traceana.trace.narrow import Column
 
 _Name = TypeVar("_Name", str, ModuleName, Signature)
 _IN_PARTS = ("all_gather", "reduce_scatter")

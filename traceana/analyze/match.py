@@ -15,10 +15,10 @@ from traceana.analyze.collectives import Collectives
 from traceana.analyze.groups import Group, listed, process_groups, sequences
 from traceana.analyze.machines import Machines, machines
 from traceana.analyze.matched import MatchedCalls, Matching
-from traceana.analyze.narrow import narrow
 from traceana.analyze.partition import Found, find_groups
 from traceana.analyze.point_to_point import exchanges
 from traceana.trace.columns import Ints
+from traceana.trace.narrow import narrow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ def _kernels(activities: Activities, rows: Ints, communication: Intervals) -> _K
 
 def _codes(first: Ints, *others: Ints) -> Ints:
     """Equal numbers for equal rows."""
-    code = first
+    code = first.astype(np.int64)
     for column in others:
         joined = code * (int(column.max(initial=0)) + 2) + column + 1
         code = np.unique(joined, return_inverse=True)[1].astype(np.int64)

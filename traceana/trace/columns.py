@@ -1,4 +1,7 @@
-"""One rank's trace as typed columns. Times are int64 ns since the epoch or, without a base, since the file's zero."""
+"""One rank's trace as typed columns. Times are int64 ns since the epoch or, without a base, since the file's zero.
+
+All other columns are as narrow as their values, so what is reckoned with them is widened first.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +125,7 @@ class RankTrace:
     host_collectives: HostRows
     """Host spans that are themselves the communication (gloo); `key` indexes calls."""
     operators: HostRows
-    """PyTorch's operators on the host; `key` indexes host_names."""
+    """PyTorch's operators on the host, but for those that lie wholly in others; `key` indexes host_names."""
     frames: HostRows
     """Python frames, in traces with stacks; `key` indexes host_names."""
     host_names: tuple[str, ...]

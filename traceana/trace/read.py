@@ -7,6 +7,7 @@ import numpy as np
 from traceana.trace.columns import Activities, RankTrace, StreamWaits
 from traceana.trace.file import TraceFile
 from traceana.trace.reader import Reader
+from traceana.trace.rows import times
 
 
 def read_rank(path: Path) -> RankTrace:
@@ -24,8 +25,9 @@ def read_rank(path: Path) -> RankTrace:
 
 def _finish(reader: Reader, file: TraceFile, events: int) -> RankTrace:
     base_ns = file.header.base_time_ns or 0
-    start, end, name, category, device, stream, correlation, call, external, shape = reader.gpu.columns()
-    held, held_from, awaited, recorded = reader.stream_waits.columns()
+    start, duration, name, category, device, stream, correlation, call, external, shape = reader.gpu.take()
+    start_ns = times(start, base_ns)
+    held, held_from, awaited, recorded = reader.stream_waits.take()
     return RankTrace(
         path=file.path,
         header=file.header,
@@ -33,8 +35,8 @@ def _finish(reader: Reader, file: TraceFile, events: int) -> RankTrace:
         events=events,
         names=tuple(reader.names),
         activities=Activities(
-            start_ns=start + base_ns,
-            end_ns=end + base_ns,
+            start_ns=start_ns,
+            end_ns=start_ns + duration,
             name=name,
             category=category,
             device=device,
@@ -58,7 +60,7 @@ def _finish(reader: Reader, file: TraceFile, events: int) -> RankTrace:
         host_names=tuple(reader.host_names),
         c10d_spans=reader.c10d_spans.finish(base_ns),
         device_c10d_spans=reader.device_c10d_spans.finish(base_ns),
-        graph_launches=np.unique(reader.graph_launches.columns()),
+        graph_launches=np.unique(np.concatenate(reader.graph_launches.take())),
         foreign=tuple(sorted(reader.foreign)),
         calls=tuple(reader.calls),
         call_external=np.array(reader.call_external, dtype=np.int64),

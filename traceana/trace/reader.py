@@ -11,7 +11,8 @@ from traceana_capture.reading import DECODE_ERRORS
 from traceana.trace.arguments import Arguments, decode_all_arguments, decode_arguments
 from traceana.trace.batches import Batch, batches
 from traceana.trace.call_metadata import call_metadata
-from traceana.trace.columns import GPU_CATEGORIES, CallMetadata
+from traceana.trace.columns import GPU_CATEGORIES, Bools, CallMetadata
+from traceana.trace.enclosed import Enclosed
 from traceana.trace.events import Chunk, Event
 from traceana.trace.lenient import number
 from traceana.trace.rows import Rows, SpanRows
@@ -39,6 +40,7 @@ class Reader:
         self.shapes: dict[tuple[bytes, bytes], int] = {}
         self.runtime_calls: dict[str, int] = {}
         self.calls: list[CallMetadata] = []
+        self.told: dict[CallMetadata, CallMetadata] = {}
         self.call_external = array("q")
         self.graph_launches = Rows(1)
         self.foreign: set[str] = set()
@@ -46,6 +48,7 @@ class Reader:
         self.launches, self.spans, self.host_calls, self.waits = SpanRows(), SpanRows(), SpanRows(), SpanRows()
         self.host_collectives, self.operators = SpanRows(), SpanRows()
         self.modules, self.frames = SpanRows(), SpanRows()
+        self.enclosed = Enclosed()
         # Before PyTorch 2.1 only c10d's annotations name the operation, and nothing tells its size.
         self.bare_calls = SpanRows()
         self.c10d_spans, self.device_c10d_spans = SpanRows(), SpanRows()
@@ -102,7 +105,7 @@ class Reader:
         batch, arguments = self._with_arguments(batch)
         self.gpu.extend(
             batch.start,
-            batch.start + np.maximum(batch.duration, 0),
+            np.maximum(batch.duration, 0),
             [self._name(event.name) for event in batch.events],
             [category] * len(arguments),
             [args.device for args in arguments],
@@ -133,13 +136,13 @@ class Reader:
         kinds = np.array([self._runtime_call(event.name) for event in batch.events], dtype=np.int64)
         launches, arguments = self._with_arguments(batch.of(np.flatnonzero(kinds == _LAUNCHES).tolist()))
         correlations = [args.correlation for args in arguments]
-        self.launches.extend(launches.start, launches.start + launches.duration, self._threads(launches), correlations)
+        self.launches.extend(launches.start, launches.duration, self._threads(launches), correlations)
         for event, correlation in zip(launches.events, correlations, strict=True):
             if "GraphLaunch" in event.name:
                 self.graph_launches.add(correlation)
         waits = np.flatnonzero(kinds >= 0)
         waiting = batch.of(waits.tolist())
-        self.waits.extend(waiting.start, waiting.start + waiting.duration, self._threads(waiting), kinds[waits])
+        self.waits.extend(waiting.start, waiting.duration, self._threads(waiting), kinds[waits])
 
     def _runtime_call(self, name: str) -> int:
         """What a waiting call waits for, as WAITS says it, _LAUNCHES or _OTHER; few names make up all calls."""
@@ -157,52 +160,59 @@ class Reader:
             self.stream_waits.add(args.stream, args.correlation, args.wait_on_stream, args.recorded_by)
 
     def _operator(self, batch: Batch) -> None:
-        self._on_host(self.operators, batch)
+        self._on_host(self.operators, batch.of(np.flatnonzero(~self._enclosed(batch)).tolist()))
         if self.stacks:
             self._each(self._sequence, batch)
         calls = [place for place, event in enumerate(batch.events) if event.name == "record_param_comms"]
         self._each(self._recorded_call, batch.of(calls))
 
+    def _enclosed(self, batch: Batch) -> Bools:
+        aten = np.array([event.name.startswith("aten::") for event in batch.events], dtype=np.bool_)
+        threads = np.array(self._threads(batch), dtype=np.int64)
+        return self.enclosed.found(batch.start, batch.start + batch.duration, threads, aten)
+
     def _recorded_call(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
         rows = self.host_calls if args.collective else self.bare_calls
-        rows.add(start, start + duration, self._thread(event), self._call(args))
+        rows.add(start, duration, self._thread(event), self._call(args))
 
     def _sequence(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
         if args.sequence >= 0 and event.name.startswith(_AUTOGRAD_PREFIX):
-            self.backward.add(start, start + duration, self._thread(event), args.sequence)
+            self.backward.add(start, duration, self._thread(event), args.sequence)
         elif args.sequence >= 0 and args.forward_thread == 0:
-            self.forward.add(start, start + duration, self._thread(event), args.sequence)
+            self.forward.add(start, duration, self._thread(event), args.sequence)
 
     def _annotation(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
-        end, thread = start + duration, self._thread(event)
+        thread = self._thread(event)
         if args.collective or event.name.startswith(_HOST_COMMUNICATION):
-            self.host_collectives.add(start, end, thread, self._call(args, event.name.partition(":")[2]))
+            self.host_collectives.add(start, duration, thread, self._call(args, event.name.partition(":")[2]))
         elif event.name.startswith(_C10D_PREFIXES):
             call = self._call(args, event.name.partition(":")[2])
-            self.bare_calls.add(start, end, thread, call)
-            self.c10d_spans.add(start, end, thread, call)
+            self.bare_calls.add(start, duration, thread, call)
+            self.c10d_spans.add(start, duration, thread, call)
         elif not event.name.startswith(_DIRECT_PREFIX):
-            self.spans.add(start, end, thread, self._name(event.name))
+            self.spans.add(start, duration, thread, self._name(event.name))
 
     def _device_annotation(self, event: Event, start: int, duration: int) -> None:
         if event.name.startswith(_C10D_PREFIXES) and isinstance(event.tid, int):
-            self.device_c10d_spans.add(start, start + duration, event.tid, 0)
+            self.device_c10d_spans.add(start, duration, event.tid, 0)
 
     def _python_functions(self, batch: Batch) -> None:
         self._on_host(self.frames, batch)
         modules = batch.of([at for at, event in enumerate(batch.events) if event.name.startswith(_MODULE_PREFIX)])
         names = [self._name(event.name.removeprefix(_MODULE_PREFIX)) for event in modules.events]
-        self.modules.extend(modules.start, modules.start + modules.duration, self._threads(modules), names)
+        self.modules.extend(modules.start, modules.duration, self._threads(modules), names)
 
     def _window(self, event: Event, start: int, duration: int) -> None:
         # Kineto's own "PyTorch Profiler (0)", from the start to the stop of the recording.
         self.window_end = max(self.window_end or 0, start + duration)
 
     def _call(self, args: Arguments, name: str = "") -> int:
-        self.calls.append(call_metadata(args, name))
+        # Kernels say what the host's call says, and calls without numbers are alike.
+        call = call_metadata(args, name)
+        self.calls.append(self.told.setdefault(call, call))
         self.call_external.append(args.external)
         return len(self.calls) - 1
 
@@ -213,7 +223,7 @@ class Reader:
         # Names of what runs on a device are apart, since each is classified.
         names = self.host_names
         keys = [names.setdefault(event.name, len(names)) for event in batch.events]
-        rows.extend(batch.start, batch.start + batch.duration, self._threads(batch), keys)
+        rows.extend(batch.start, batch.duration, self._threads(batch), keys)
 
     def _threads(self, batch: Batch) -> list[int]:
         return [self._thread(event) for event in batch.events]

@@ -18,10 +18,10 @@ from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.intervals import covered
 from traceana.analyze.matched import MatchedCalls, Matching
-from traceana.analyze.narrow import narrow
 from traceana.analyze.overlap import Occupation
 from traceana.report import LateBy
 from traceana.trace.columns import Bools, Ints
+from traceana.trace.narrow import narrow
 
 Floats = npt.NDArray[np.float64]
 COMPUTE, MEMORY, HOST_BEHIND, HELD, WAITING, WINDOW_LATE, UNEXPLAINED = range(len(fields(LateBy)))

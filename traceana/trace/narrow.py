@@ -1,10 +1,10 @@
-"""Integer columns that take as little memory as their values need: a run of thousands of ranks has many."""
+"""Integer columns that take as little memory as their values need: long traces and large runs have many of each."""
 
 import numpy as np
 
 from traceana.trace.columns import Ints
 
-_WIDTHS = (np.int16, np.int32, np.int64)
+_WIDTHS = (np.int8, np.int16, np.int32, np.int64)
 
 
 class Column:
@@ -42,7 +42,7 @@ def _width(low: int, high: int, least: int) -> type[np.integer]:
     return np.int64
 
 
-def narrow(values: Ints) -> Ints:
-    """The same values, of four bytes each where they fit."""
+def narrow(values: Ints, least: int = 4) -> Ints:
+    """The same values, of `least` bytes each where they fit."""
     bounds = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    return np.asarray(values.astype(_width(*bounds, 4)))
+    return np.asarray(values.astype(_width(*bounds, least)))
