@@ -111,7 +111,7 @@ def measure(rank: int, options: argparse.Namespace) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(options.ranks)}
     torch.set_num_threads(1)
     if options.device == "cuda":
-        torch.cuda.set_device(rank)
+        _take_gpu(rank, options.ranks)
     if options.device == "fake":
         dist.init_process_group("fake", store=fake_pg.FakeStore(), rank=rank, world_size=options.ranks)
     else:
@@ -135,6 +135,14 @@ def measure(rank: int, options: argparse.Namespace) -> None:
         times = {"before": before, "inside": inside, "export": time.perf_counter() - end}
         print(json.dumps(times | {"ratio before": ratio_before, "ratio inside": ratio}), flush=True)
     dist.destroy_process_group()
+
+
+def _take_gpu(rank: int, ranks: int) -> None:
+    """The ranks' GPUs in turn; where there are fewer, NCCL takes ranks on one GPU for those of several hosts."""
+    node, gpu = divmod(rank, torch.cuda.device_count())
+    if ranks > torch.cuda.device_count():
+        os.environ |= {"NCCL_HOSTID": f"node{node}", "NCCL_SOCKET_IFNAME": "lo"}
+    torch.cuda.set_device(gpu)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import ModuleType
 
 import pytest
+import torch
 from traceana_capture import runfile
 
 from tests.gpu.check_sglang import faults
@@ -49,6 +50,18 @@ def test_kernels_that_cannot_be_imported_can_be_named() -> None:
         facade.norm()
     with pytest.raises(AttributeError):
         _ = facade.unknown
+
+
+def test_attention_tells_the_sums_that_parts_are_joined_by() -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 8, 3, 16) for _ in range(3))
+    scores = torch.einsum("bqhd,bkhd->bhqk", q, k) * 0.5
+    out, sums = native.flash_attention(q, k, v, softmax_scale=0.5, return_softmax_lse=True)
+    torch.testing.assert_close(sums, scores.logsumexp(-1))
+    torch.testing.assert_close(out, torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), v))
+    torch.testing.assert_close(native.flash_attention(q, k, v, softmax_scale=0.5), out)
+    with pytest.raises(NotImplementedError, match="several lengths"):
+        native.flash_attention(q, k, v, cu_seqlens_q=torch.tensor([0, 2]))
 
 
 @pytest.mark.parametrize(

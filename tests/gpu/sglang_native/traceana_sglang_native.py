@@ -10,6 +10,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
+import torch
+
+ATTENTION: dict[str, Callable[..., Any]] = {
+    "cuda": torch.ops.aten._scaled_dot_product_flash_attention,
+    "cpu": torch.ops.aten._scaled_dot_product_flash_attention_for_cpu,
+}
 RUNTIME = "sglang.multimodal_gen.runtime."
 DISPATCH = RUNTIME + "layers.custom_op.CustomOp.dispatch_forward"
 # Modules that ask once, at import, whether to call kernels for CUDA that no custom operator stands for.
@@ -26,6 +32,7 @@ ASK_AT_IMPORT = tuple(
 )
 KERNELS = "sglang.kernels."
 FACADE = KERNELS + "ops.diffusion"
+FLASH_ATTENTION = RUNTIME + "layers.attention.backends.flash_attn"
 
 
 def native(self: Any) -> Callable[..., Any]:
@@ -71,12 +78,34 @@ def take_native_paths(module: ModuleType) -> None:
             names[name] = never
 
 
+def flash_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    cu_seqlens_q: torch.Tensor | None = None,
+    softmax_scale: float | None = None,
+    causal: bool = False,
+    return_softmax_lse: bool = False,
+    **_: object,
+) -> Any:
+    """Instead of flash_attn_varlen_func, by torch's own kernel: [batch, sequence, heads, size], and [batch, heads,
+    sequence] of the log-sum-exp that ring attention joins its parts by.
+    """
+    if cu_seqlens_q is not None:
+        raise NotImplementedError("sequences of several lengths in one tensor")
+    kernel = ATTENTION[q.device.type]
+    out, sums, *_rest = kernel(*(x.transpose(1, 2) for x in (q, k, v)), 0.0, causal, scale=softmax_scale)
+    return (out.transpose(1, 2), sums) if return_softmax_lse else out.transpose(1, 2)
+
+
 def activate() -> None:
     """Called by sglang in every process, before a model is made."""
     from sglang.multimodal_gen.runtime.platforms.plugins import HookRegistry, HookType
 
     HookRegistry.register(DISPATCH, native, HookType.REPLACE)
     import_what_there_is(importlib.import_module(FACADE))
+    importlib.import_module(FLASH_ATTENTION).flash_attn_varlen_func = flash_attention  # type: ignore[attr-defined]
     for name in ASK_AT_IMPORT:
         importlib.import_module(name)
     for name, module in list(sys.modules.items()):
