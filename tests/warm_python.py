@@ -54,11 +54,8 @@ def prepare() -> None:
     for name in MODULES:
         importlib.import_module(name)
     _torch.append(sys.modules["torch"])
-    _path.extend(sys.path[1:])
     sys.meta_path.insert(0, _Torch())
-    _fork_instead()
-    # What is there by now is no garbage in any fork, also at its end.
-    gc.freeze()
+    fork_instead()
 
 
 class _Torch:
@@ -78,10 +75,13 @@ class _Torch:
         entry.start()
 
 
-def _fork_instead() -> None:
+def fork_instead() -> None:
     """Have `subprocess` and `multiprocessing` fork where they would start a Python."""
     import _posixsubprocess
 
+    _path.extend(sys.path[1:])
+    # What is there by now is no garbage in any fork, also at its end.
+    gc.freeze()
     real = _posixsubprocess.fork_exec
 
     def fork_exec(*arguments: Any) -> int:
@@ -178,9 +178,11 @@ def _run(words: list[str]) -> int:
 
 
 def _take_environment(environment: Mapping[str, str]) -> None:
-    """Also where /proc shows it, as far as this process' first one had room there."""
+    """Also where /proc shows it, in what the node was given for that."""
     os.environ.clear()
     os.environ.update(environment)
+    if not _torch:
+        return
     begin, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[47:49])
     text = b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in environment.items())
     assert len(text) <= end - begin, "give the node's environment more room"
@@ -197,7 +199,11 @@ def _forget_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     concurrent.futures.thread._threads_queues.clear()  # type: ignore[attr-defined]
-    sys.modules.pop("torch", None)
+    if _torch:
+        sys.modules.pop("torch", None)
+    else:
+        # pytest-xdist would end the parent's other workers.
+        atexit._clear()
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         # Never written out, as its end would do.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(getattr(sys, name)))
