@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceana.analyze.intervals import covered, overlap, union
+from traceana.analyze import intervals
+from traceana.analyze.intervals import covered, inside, overlap, touching, union
 from traceana.analyze.overlap import mean_split, occupation
 
 Rows = list[tuple[int, int]]
@@ -29,6 +31,23 @@ def test_lengths_agree_with_counting_points(a: Rows, b: Rows) -> None:
 def test_covered_counts_each_interval_by_itself(a: Rows, b: Rows) -> None:
     counts = covered(*arrays(a), union(*arrays(b)))
     assert counts.tolist() == [len(points([one]) & points(b)) for one in a]
+
+
+@given(rows, rows)
+def test_what_touches_a_set_has_a_time_or_an_end_in_common_with_it(a: Rows, b: Rows) -> None:
+    merged = union(*arrays(b))
+    ends = list(zip(merged.start.tolist(), merged.end.tolist(), strict=True))
+    expected = [any(start <= end and begin <= start + length for begin, end in ends) for start, length in a]
+    assert touching(*arrays(a), merged).tolist() == expected
+
+
+def test_many_times_are_looked_up_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = np.arange(0, 100, 7)
+    end, by = start + 5, union(np.array([3, 40]), np.array([20, 90]))
+    at_once = covered(start, end, by), inside(start, by), touching(start, end, by)
+    monkeypatch.setattr(intervals, "_AT_ONCE", 4)
+    in_parts = covered(start, end, by), inside(start, by), touching(start, end, by)
+    assert [one.tolist() for one in in_parts] == [one.tolist() for one in at_once]
 
 
 @given(rows, st.data())

@@ -15,6 +15,7 @@ from traceana.analyze.coalesced import CallsWithoutKernel, moves_data, together
 from traceana.analyze.launches import Launches, launches_of, open_at
 from traceana.kernels import operation_of_call
 from traceana.trace.columns import Bools, CallMetadata, Ints, RankTrace
+from traceana.trace.narrow import narrow
 
 NO_CALL = -1
 
@@ -55,12 +56,12 @@ def _enclosing_calls(trace: RankTrace, launches: Launches) -> Ints:
     named = named[np.argsort(trace.call_external[named], kind="stable")]
     named = named[np.isin(named, trace.host_calls.key)]
     if not len(named):
-        return open_
+        return narrow(open_)
     external = trace.activities.external
     ids = trace.call_external[named]
     index = np.minimum(np.searchsorted(ids, external), len(ids) - 1)
     by_id = np.where((ids[index] == external) & ~launches.graph, named[index], NO_CALL)
-    return np.where(open_ >= 0, open_, by_id)
+    return narrow(np.where(open_ >= 0, open_, by_id))
 
 
 def copies_of_collectives(trace: RankTrace, enclosing: Ints, communicates: Bools) -> Bools:
@@ -81,7 +82,7 @@ def issue(trace: RankTrace, launches: Launches, enclosing: Ints, rows: Ints, ops
     """The calls behind the communication activities `rows`, whose names tell the operations `ops`."""
     activities = trace.activities
     own = enclosing[rows]
-    call = np.where(activities.call[rows] >= 0, activities.call[rows], own)
+    call = np.where(activities.call[rows] >= 0, activities.call[rows], own).astype(np.int64)
     lone = np.flatnonzero((call < 0) & (launches.row[rows] >= 0) & ~launches.graph[rows])
     calls, members = list(trace.calls), [1] * len(trace.calls)
     groups = CallsWithoutKernel(trace, launches.row[rows], own)

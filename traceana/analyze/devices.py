@@ -18,10 +18,11 @@ _STRAY = 0.05
 def activity_kinds(activities: Activities, kinds: Sequence[NameKind]) -> Ints:
     """`Kind` values, one an activity; `kinds` are those of the trace's names."""
     is_kernel = activities.category == GPU_CATEGORIES.index("kernel")
-    named = np.array([kind.kind for kind in kinds], dtype=np.int64)[activities.name]
+    named = np.array([kind.kind for kind in kinds], dtype=np.int8)[activities.name]
     # A kernel that carries a collective's metadata is communication, whatever its name.
-    named = np.where(activities.call >= 0, int(Kind.COMMUNICATION), named)
-    return np.where(is_kernel, named, int(Kind.MEMORY))
+    named[activities.call >= 0] = Kind.COMMUNICATION
+    named[~is_kernel] = Kind.MEMORY
+    return np.asarray(named)
 
 
 def own_devices(trace: RankTrace, kinds: Sequence[NameKind]) -> tuple[RankTrace, tuple[str, ...]]:

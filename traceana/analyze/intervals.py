@@ -1,10 +1,14 @@
 """Sets of time as sorted, disjoint intervals: arrays of starts and ends in ns."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from traceana.trace.columns import Bools, Ints
+
+_AT_ONCE = 1 << 16
+"""Times that are looked up together, which bounds the memory that it takes."""
 
 
 class Intervals(NamedTuple):
@@ -21,12 +25,13 @@ class Intervals(NamedTuple):
 
 def union(start: Ints, end: Ints) -> Intervals:
     """The union of any intervals; touching ones become one, empty ones vanish."""
-    order = np.argsort(start, kind="stable")
-    start, end = start[order], end[order]
     kept = end > start
     start, end = start[kept], end[kept]
     if not len(start):
         return Intervals(start, end)
+    if (start[1:] < start[:-1]).any():
+        order = np.argsort(start, kind="stable")
+        start, end = start[order], end[order]
     reach = np.maximum.accumulate(end)
     first = np.concatenate(([True], start[1:] > reach[:-1]))
     last = np.concatenate((first[1:], [True]))
@@ -40,10 +45,24 @@ def merge(*sets: Intervals) -> Intervals:
 
 def inside(times: Ints, by: Intervals) -> Bools:
     """Whether each time lies in the set."""
-    if not len(by.start):
-        return np.zeros(len(times), dtype=np.bool_)
-    index = np.maximum(np.searchsorted(by.start, times, side="right") - 1, 0)
-    return np.asarray((by.start[index] <= times) & (times < by.end[index]))
+    found = np.zeros(len(times), dtype=np.bool_)
+    for part in _parts(len(times)) if len(by.start) else ():
+        index = np.maximum(np.searchsorted(by.start, times[part], side="right") - 1, 0)
+        found[part] = (by.start[index] <= times[part]) & (times[part] < by.end[index])
+    return found
+
+
+def touching(start: Ints, end: Ints, by: Intervals) -> Bools:
+    """Whether each interval, its ends included, has a time in common with the set or with the ends of its intervals."""
+    found = np.zeros(len(start), dtype=np.bool_)
+    for part in _parts(len(start)) if len(by.start) else ():
+        index = np.searchsorted(by.end, start[part], side="left")
+        found[part] = (index < len(by.end)) & (by.start[np.minimum(index, len(by.start) - 1)] <= end[part])
+    return found
+
+
+def _parts(many: int) -> Iterator[slice]:
+    return (slice(at, at + _AT_ONCE) for at in range(0, many, _AT_ONCE))
 
 
 def subtract(whole: Intervals, taken: Intervals) -> Intervals:
@@ -57,18 +76,20 @@ def subtract(whole: Intervals, taken: Intervals) -> Intervals:
 
 def covered(start: Ints, end: Ints, by: Intervals) -> Ints:
     """For each interval [start, end), how many ns of it the set covers."""
-    return _covered_before(end, by) - _covered_before(start, by)
+    found = np.zeros(len(start), dtype=np.int64)
+    before = np.concatenate(([0], np.cumsum(by.end - by.start)))
+    for part in _parts(len(start)) if len(by.start) else ():
+        found[part] = _covered_before(end[part], by, before) - _covered_before(start[part], by, before)
+    return found
 
 
-def _covered_before(times: Ints, by: Intervals) -> Ints:
-    if not len(by.start):
-        return np.zeros(len(times), dtype=np.int64)
-    lengths = by.end - by.start
-    before = np.concatenate(([0], np.cumsum(lengths)))
+def _covered_before(times: Ints, by: Intervals, before: Ints) -> Ints:
+    """The ns that the set covers before each time; `before` are those before each of its intervals."""
     index = np.searchsorted(by.start, times, side="right")
     previous = np.maximum(index - 1, 0)
-    inside = np.minimum(np.maximum(times - by.start[previous], 0), lengths[previous])
-    return np.where(index > 0, before[previous] + inside, 0).astype(np.int64)
+    length = by.end[previous] - by.start[previous]
+    inside = np.minimum(np.maximum(times - by.start[previous], 0), length)
+    return np.where(index > 0, before[previous] + inside, 0)
 
 
 def overlap(a: Intervals, b: Intervals) -> int:

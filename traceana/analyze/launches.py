@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceana.trace.columns import Bools, HostRows, Ints, RankTrace
+from traceana.trace.narrow import narrow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class LaunchIndex:
             return np.full(len(correlation), -1, dtype=np.int64)
         index = np.minimum(np.searchsorted(self.keys, correlation), len(self.keys) - 1)
         found = (self.keys[index] == correlation) & (correlation != 0)
-        return np.where(found, self.order[index], -1)
+        return narrow(np.where(found, self.order[index], -1))
 
 
 def launches_of(trace: RankTrace) -> Launches:

@@ -14,14 +14,16 @@ from traceana.analyze.causes.spent import Spent, spent
 from traceana.analyze.collectives import Collectives, device_collectives
 from traceana.analyze.devices import activity_kinds, own_devices
 from traceana.analyze.host_collectives import host_collectives
+from traceana.analyze.launches import Launches
 from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split, occupation
 from traceana.analyze.overlap_price import CoveredCompute, covered_compute
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
 from traceana.analyze.work import RankWork, rank_work
 from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
-from traceana.trace.columns import GPU_CATEGORIES, Ints, RankTrace
+from traceana.trace.columns import GPU_CATEGORIES, Activities, Ints, RankTrace
 from traceana.trace.file import Damage
 from traceana.trace.header import Header
+from traceana.trace.narrow import Column, narrow
 from traceana.trace.read import read_rank
 
 
@@ -97,33 +99,27 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
     is_kernel = activities.category == GPU_CATEGORIES.index("kernel")
     found = issuers(trace)
     copies = copies_of_collectives(trace, found.enclosing, kind == Kind.COMMUNICATION)
-    kind = np.where(copies, int(Kind.COMMUNICATION), kind)
+    kind[copies] = Kind.COMMUNICATION
     for name in np.unique(activities.name[copies]).tolist():
         kinds[name] = NameKind(kind=Kind.COMMUNICATION, library=COPY_ENGINE, op=UNKNOWN)
-    exposed_ns = np.zeros(len(kind), dtype=np.int64)
-    occupations = {}
-    losses: list[tuple[LostTime, Stretches]] = []
-    for device in np.unique(activities.device).tolist():
-        rows = np.flatnonzero(activities.device == device)
-        start, end = activities.start_ns[rows], activities.end_ns[rows]
-        occupations[device] = occupation(start, end, kind[rows])
-        exposed_ns[rows] = exposed(start, end, occupations[device].compute)
-        losses.append(lost_time(trace, found.launches, rows, kind[rows], occupations[device]))
-    duration = activities.end_ns - activities.start_ns
     communicates = kind == Kind.COMMUNICATION
+    devices = [_device(trace, found.launches, device, kind) for device in np.unique(activities.device).tolist()]
+    occupations = [one.occupied for one in devices]
+    duration = narrow(activities.end_ns - activities.start_ns)
+    exposed_ns = _exposed(activities, kind, devices)
     comm_rows: Ints = np.flatnonzero(communicates)
     collectives = device_collectives(trace, kinds, comm_rows, exposed_ns[comm_rows], found)
-    lost, behind = losses[0] if len(losses) == 1 else (None, None)
-    call = np.full(len(kind), -1, dtype=np.int64)
-    call[comm_rows] = collectives.of_activity
-    occupied = max(occupations.values(), key=lambda one: one.communication.length)
+    lost, behind = (devices[0].lost, devices[0].behind) if len(devices) == 1 else (None, None)
+    call = Column(len(kind), -1, least=4)
+    call.put(comm_rows, collectives.of_activity)
+    occupied = max(occupations, key=lambda one: one.communication.length)
     return RankResult(
         path=trace.path,
         header=trace.header,
         damage=trace.damage,
         events=trace.events,
         source="gpu",
-        split=mean_split(list(occupations.values())),
+        split=mean_split(occupations),
         lost=lost,
         spent=spent(trace, np.flatnonzero(kind == Kind.COMPUTE), behind, collectives) if behind else None,
         occupation=occupied,
@@ -133,14 +129,41 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
         foreign=trace.foreign,
         collectives=collectives,
         spans=device_span_times(
-            trace, duration * communicates, exposed_ns * communicates, duration * (kind == Kind.COMPUTE)
+            trace, found.launches, duration * communicates, exposed_ns, duration * (kind == Kind.COMPUTE)
         ),
         notes=notes,
-        work=rank_work(trace, found.launches, kind, call),
         covered=covered_compute(activities, np.flatnonzero(kind == Kind.COMPUTE), occupied.communication)
         if len(occupations) == 1
         else None,
+        work=rank_work(trace, found.launches, kind, call.values),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Device:
+    """What one device did, the time that it lost, and where the host was while it was behind."""
+
+    number: int
+    occupied: Occupation
+    lost: LostTime
+    behind: Stretches
+
+
+def _device(trace: RankTrace, launches: Launches, number: int, kind: Ints) -> _Device:
+    activities = trace.activities
+    rows = np.flatnonzero(activities.device == number)
+    occupied = occupation(activities.start_ns[rows], activities.end_ns[rows], kind[rows])
+    lost, behind = lost_time(trace, launches, rows, kind[rows], occupied)
+    return _Device(number=number, occupied=occupied, lost=lost, behind=behind)
+
+
+def _exposed(activities: Activities, kind: Ints, devices: Sequence[_Device]) -> Ints:
+    """For each activity the ns of communication that no compute of its device covers, 0 for what is none."""
+    found = np.zeros(len(kind), dtype=np.int64)
+    for device in devices:
+        rows = np.flatnonzero((activities.device == device.number) & (kind == Kind.COMMUNICATION))
+        found[rows] = exposed(activities.start_ns[rows], activities.end_ns[rows], device.occupied.compute)
+    return narrow(found)
 
 
 def _measure_host(trace: RankTrace) -> RankResult:

@@ -10,7 +10,7 @@ import numpy as np
 
 from traceana.analyze.frames import home_threads
 from traceana.analyze.intervals import Intervals, covered
-from traceana.analyze.launches import LaunchIndex
+from traceana.analyze.launches import Launches
 from traceana.trace.columns import Bools, HostRows, Ints, RankTrace
 
 
@@ -54,14 +54,16 @@ class _Held:
     end_ns: Ints
 
 
-def device_span_times(trace: RankTrace, comm_ns: Ints, exposed_ns: Ints, compute_ns: Ints) -> SpanTimes:
+def device_span_times(
+    trace: RankTrace, launches: Launches, comm_ns: Ints, exposed_ns: Ints, compute_ns: Ints
+) -> SpanTimes:
     """Attribute activities to spans by where they were launched; the values are given an activity."""
-    launched = LaunchIndex(trace.launches).rows(trace.activities.correlation)
-    known = np.flatnonzero(launched >= 0)
+    known = np.flatnonzero(launches.row >= 0)
+    launched = launches.row[known]
     spans = _in_order(trace.spans)
     work = _Work(
-        at_ns=trace.launches.start_ns[launched[known]],
-        thread=home_threads(spans, trace.launches.thread[launched[known]]),
+        at_ns=trace.launches.start_ns[launched],
+        thread=home_threads(spans, trace.launches.thread[launched]),
         start_ns=trace.activities.start_ns[known],
         end_ns=trace.activities.end_ns[known],
         values=(comm_ns[known], exposed_ns[known], compute_ns[known]),

@@ -7,6 +7,7 @@ import numpy as np
 from traceana.analyze.launches import Launches
 from traceana.kernels import Kind
 from traceana.trace.columns import GPU_CATEGORIES, WAITS, Bools, HostRows, Ints, RankTrace
+from traceana.trace.narrow import narrow
 
 LAUNCHES, COPIES = len(WAITS), len(WAITS) + 1
 """What a host operation is where it is not one of WAITS: a launch, or a launch of a copy that it waits for itself."""
@@ -18,7 +19,8 @@ class RankWork:
 
     Of an activity: `stream` numbers the streams of all its devices, `launch` is the host operation that launched it
     or -1, `call` its row in the rank's Collectives or -1, `graph` whether a CUDA graph launched it, `communicates`
-    whether it is communication. `host_does` indexes WAITS, or is LAUNCHES or COPIES.
+    whether it is communication. `host_does` indexes WAITS, or is LAUNCHES or COPIES. What are no times is as narrow as
+    its values.
     """
 
     start_ns: Ints
@@ -71,14 +73,14 @@ def rank_work(trace: RankTrace, launches: Launches, kind: Ints, call: Ints) -> R
     return RankWork(
         start_ns=activities.start_ns[order],
         end_ns=activities.end_ns[order],
-        stream=_streams(activities.device[order], activities.stream[order]),
-        launch=launch,
-        call=call[order],
+        stream=narrow(_streams(activities.device[order], activities.stream[order]), least=1),
+        launch=narrow(launch),
+        call=narrow(call[order]),
         graph=launches.graph[order],
         communicates=kind[order] == Kind.COMMUNICATION,
         host_start_ns=start[in_order],
         host_end_ns=end,
-        host_does=does,
+        host_does=narrow(does, least=1),
     )
 
 

@@ -33,6 +33,12 @@ class _Rank:
     followed: Ints
     """For each host operation the activity whose end it followed, of all ranks', or -1."""
 
+    @property
+    def launched_by(self) -> Ints:
+        """For each activity the host operation that launched it, of all ranks', or -1."""
+        launch = self.work.launch.astype(np.int64)
+        return np.where(launch >= 0, launch + self.first_op, -1)
+
     def resumed(self, leave: Ints) -> Ints:
         """For each host operation the node at which the host went on before it."""
         wait = last_wait(self.work.host_start_ns, self.blocked)
@@ -123,7 +129,7 @@ def _placed(works: Sequence[tuple[int, RankWork]], calls: Calls) -> list[_Rank]:
         rows = of_rank.get(rank, slice(0))
         follows = follows_device(work, stream_pairs(work))
         behind = followed(work) if follows else np.full(len(work.host_start_ns), -1, dtype=np.int64)
-        of_call = np.where((work.call >= 0) & (rows.stop > 0), (rows.start or 0) + work.call, -1)
+        of_call = np.where((work.call >= 0) & (rows.stop > 0), (rows.start or 0) + work.call.astype(np.int64), -1)
         found.append(
             _Rank(
                 rank=rank,
@@ -154,7 +160,7 @@ def _activities(ranks: Sequence[_Rank], calls: Calls) -> Activities:
         communicates=np.concatenate([one.work.communicates for one in ranks]),
         collective=matched,
         call=call,
-        launch=_joined([np.where(one.work.launch >= 0, one.work.launch + one.first_op, -1) for one in ranks]),
+        launch=_joined([one.launched_by for one in ranks]),
     )
 
 
@@ -186,7 +192,7 @@ def _device_edges(one: _Rank, graph: Graph, ends: Ints) -> list[Edges]:
     pairs = stream_pairs(work)
     usually = usual(work, pairs)
     launched = np.flatnonzero(work.launch >= 0)
-    op = work.launch[launched]
+    op = work.launch[launched].astype(np.int64)
     launches = Edges(
         source=one.resumed(graph.activities.leave)[op],
         target=launched + one.first_activity,

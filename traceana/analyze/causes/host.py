@@ -8,8 +8,8 @@ import numpy as np
 
 from traceana.analyze.causes.idle import HOST_BEHIND, Gaps
 from traceana.analyze.frames import base_name, home_threads, innermost
-from traceana.analyze.intervals import Intervals, inside, union
-from traceana.trace.columns import HostRows, Ints, RankTrace
+from traceana.analyze.intervals import Intervals, inside, touching, union
+from traceana.trace.columns import Bools, HostRows, Ints, RankTrace
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 Place = tuple[str, str]
@@ -52,6 +52,7 @@ def _on_thread(
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
     """Starts, ends and codes of what the thread was in during `idle`, its outermost operators first."""
     operators = _outermost(trace.operators, thread)
+    operators = _picked(operators, touching(operators.start_ns, operators.end_ns, idle))
     stacks = len(trace.frames.key) > 0
     around = _of_thread(trace.frames if stacks else trace.spans, thread)
     begin, finish = _cut(idle, operators, around)
@@ -77,21 +78,26 @@ def _coded(kind: str, key: Ints, names: tuple[str, ...], codes: dict[Place, int]
 
 def _outermost(rows: HostRows, thread: int) -> HostRows:
     """The rows of a thread that lie in no other, in order."""
-    mine = np.flatnonzero(rows.thread == thread)
-    mine = mine[np.lexsort((-rows.end_ns[mine], rows.start_ns[mine]))]
+    mine = _picked(rows, rows.thread == thread)
+    start, end = mine.start_ns, mine.end_ns
+    # What was read in order has no others in it, and needs no copies.
+    if (start[1:] > start[:-1]).all() and (start[1:] >= end[:-1]).all():
+        return mine
+    order = np.lexsort((-end, start))
     # An operator that begins before all earlier ones have ended lies in one of them.
-    reach = np.maximum.accumulate(rows.end_ns[mine])
-    outer = np.ones(len(mine), dtype=np.bool_)
-    outer[1:] = rows.start_ns[mine[1:]] >= reach[:-1]
-    return _picked(rows, mine[outer])
+    outer = np.ones(len(order), dtype=np.bool_)
+    outer[1:] = start[order[1:]] >= np.maximum.accumulate(end[order])[:-1]
+    return _picked(mine, order[outer])
 
 
 def _of_thread(rows: HostRows, thread: int) -> HostRows:
     """The rows that count for a thread."""
-    return _picked(rows, np.flatnonzero(rows.thread == home_threads(rows, np.array([thread]))[0]))
+    return _picked(rows, rows.thread == home_threads(rows, np.array([thread]))[0])
 
 
-def _picked(rows: HostRows, index: Ints) -> HostRows:
+def _picked(rows: HostRows, index: Ints | Bools) -> HostRows:
+    if index.dtype == np.bool_ and index.all():
+        return rows
     return HostRows(
         start_ns=rows.start_ns[index], end_ns=rows.end_ns[index], thread=rows.thread[index], key=rows.key[index]
     )

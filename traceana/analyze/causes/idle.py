@@ -48,7 +48,7 @@ def gaps(busy: Intervals, start_ns: Ints, launched_ns: Ints, launches_ns: Ints) 
         start_ns=begin,
         turn_ns=np.where(known, turn, finish),
         end_ns=finish,
-        before=np.where(known, HOST_BEHIND, np.where(outside, OUTSIDE, UNEXPLAINED)),
+        before=np.where(known, HOST_BEHIND, np.where(outside, OUTSIDE, UNEXPLAINED)).astype(np.int8),
         ended_by=ended_by,
     )
 
@@ -58,6 +58,6 @@ def idle_parts(found: Gaps) -> Parts:
     return parts_of(
         np.concatenate((found.start_ns, found.turn_ns)),
         np.concatenate((found.turn_ns, found.end_ns)),
-        np.concatenate((found.before, np.full(len(found.start_ns), WAITING))),
+        np.concatenate((found.before, np.full_like(found.before, WAITING))),
         4,
     )

@@ -34,13 +34,18 @@ def lost_time(
     """Of the device whose activities are `rows`, with a `Kind` each; and where the host was while it was behind."""
     launched = launched_ns(trace, launches, rows)
     exposed = subtract(occupied.communication, occupied.compute)
+    uncovered = _uncovered(trace, rows, kind, launched, exposed)
+    idle = gaps(occupied.busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns)
+    lost = LostTime(exposed=exposed, uncovered=uncovered, idle=idle_parts(idle))
+    return lost, host_behind(trace, idle, launches.row[rows[idle.ended_by]])
+
+
+def _uncovered(trace: RankTrace, rows: Ints, kind: Ints, launched: Ints, exposed: Intervals) -> Parts:
     released = released_ns(trace.activities, rows, trace.stream_waits)
     of_kind = (
         _work(trace, rows, launched, released, kind == one) for one in (Kind.COMMUNICATION, Kind.COMPUTE, Kind.MEMORY)
     )
-    idle = gaps(occupied.busy, trace.activities.start_ns[rows], launched, trace.launches.start_ns)
-    lost = LostTime(exposed=exposed, uncovered=uncovered_parts(exposed, *of_kind), idle=idle_parts(idle))
-    return lost, host_behind(trace, idle, launches.row[rows[idle.ended_by]])
+    return uncovered_parts(exposed, *of_kind)
 
 
 def launched_ns(trace: RankTrace, launches: Launches, rows: Ints) -> Ints:
