@@ -6,10 +6,10 @@ Usage: python -m tests.example [TRACES]. With TRACES, those of tests/gpu/run_sgl
 import gzip
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from tests.browser import chromium
 from traceana.pipeline import Settings, analyze

@@ -1,17 +1,17 @@
 """Ranks' calls made up in memory, for matching without files: what each rank did on its own clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.collectives import C10D, Collectives, Signature
 
 US = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """One call of one rank, in ns of the rank's own clock."""
 
     start: int
@@ -68,8 +68,7 @@ def collectives(calls: Sequence[Made]) -> Collectives:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocked:
+class Clocked(msgspec.Struct, frozen=True, kw_only=True):
     """Ranks' clocks: by host how far ahead it is and how much faster it runs."""
 
     host_of: Mapping[int, str]

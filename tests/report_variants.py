@@ -1,6 +1,6 @@
 """Reports with something missing, something more or something odd."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests import reports
 from traceana.report import Report, Timeline

@@ -2,8 +2,9 @@
 
 import functools
 import random
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from traceana.comparing.sentence import sentence
 from traceana.report import (

@@ -1,8 +1,8 @@
 """Sides of runs drawn from a stated truth, without trace files: quick enough for hundreds of seeds."""
 
-from dataclasses import dataclass, field, replace
-
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from tests.reports import MIB
 from tests.reports import run as report_of
@@ -26,8 +26,7 @@ _APART_NS = 20_000_000
 """From start to start: longer than any call, so that none runs beside another."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """A side. `gain` is the part of the time by which transfers are shorter, by size; noises are of logarithms.
 
     `run_noise` strikes all of a run and each of its rows, `step_noise` a step, `call_noise` a call; one call in fifty
@@ -38,7 +37,7 @@ class Truth:
     repeats: int = 5
     steps: int = 20
     calls: int = 2
-    gain: dict[int, float] = field(default_factory=dict)
+    gain: dict[int, float] = msgspec.field(default_factory=dict)
     run_noise: float = 0.01
     step_noise: float = 0.02
     call_noise: float = 0.05

@@ -5,8 +5,10 @@ TRACEANA_REAL_TRACES names a folder of more traces; by default it is looked for 
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from traceana.pipeline import Settings, analyze
 from traceana.report import ExposedIs, IdleBy, RankReport, UncoveredBy

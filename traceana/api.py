@@ -6,9 +6,11 @@ not known is missing (`<NA>`), never zero.
 
 import html
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from traceana.analyze.run import AnalyzedRun
 from traceana.comparing.comparison import compare as compare_sides
@@ -196,13 +198,13 @@ def _frame(rows: Iterable[Any]) -> "pd.DataFrame":
     return found
 
 
-def _flat(row: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(row: msgspec.Struct, prefix: str = "") -> dict[str, Any]:
     """Fields by name, those of nested values with a dot; lists are left to the report."""
     found: dict[str, Any] = {}
-    for field in fields(row):
-        value = getattr(row, field.name)
-        if is_dataclass(value):
-            found.update(_flat(value, f"{prefix}{field.name}."))
+    for name in row.__struct_fields__:
+        value = getattr(row, name)
+        if isinstance(value, msgspec.Struct):
+            found.update(_flat(value, f"{prefix}{name}."))
         elif not isinstance(value, tuple):
-            found[prefix + field.name] = value
+            found[prefix + name] = value
     return found

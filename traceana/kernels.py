@@ -6,8 +6,9 @@ all-reduce, FlashInfer, NVSHMEM, DeepEP, MORI, pplx, TensorRT-LLM, TransformerEn
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+import msgspec
 
 from traceana.errors import TraceanaError
 
@@ -24,8 +25,7 @@ class Kind(IntEnum):
     MEMORY = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelPattern:
+class KernelPattern(msgspec.Struct, frozen=True, kw_only=True):
     """Kernels whose name matches `regex` are communication of `library`, or compute where that is None."""
 
     library: str | None
@@ -47,8 +47,7 @@ class Message(Enum):
     NOTHING = "nothing: the call carries no data"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation, how c10d's words name it, and how kernels do; `nccl` is what NCCL's kernel for it is called.
 
     `message` and `passes` follow nccl-tests' PERFORMANCE.md: over n ranks bus bandwidth is `passes` (n - 1) / n of
@@ -153,8 +152,7 @@ OPERATIONS = (
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameKind:
+class NameKind(msgspec.Struct, frozen=True, kw_only=True):
     """Kind of one activity name; `library` is set and `op` known or "unknown" for communication only.
 
     `backend` is who issues the library's kernels, None where the name does not tell.

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from traceana import __version__
 from traceana.analyze.beside_bench import beside_bench
@@ -35,8 +37,7 @@ from traceana.trace.perf_dump import read_perf_dump
 _ALL = (1, 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How to analyze. `baseline` is a run's label, `edges` are bucket edges in bytes.
 
     `workers` 0 means one a core; `engine`, such as dask:tcp://host:8786, measures instead of them. `cache` keeps what
@@ -53,8 +54,7 @@ class Settings:
     benches: tuple[BenchReport, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """The report, and the runs with their calls."""
 
     report: Report

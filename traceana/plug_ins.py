@@ -7,8 +7,9 @@ stands for compute; "backend" says who issues the kernels, and "operation" what 
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+
+import msgspec
 
 from traceana.errors import TraceanaError
 from traceana.kernels import OPERATIONS, KernelPattern
@@ -18,8 +19,7 @@ _NAMES = {operation.name for operation in OPERATIONS}
 _KEYS = {"regex", "library", "backend", "operation"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernels:
+class Kernels(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of all packages, in order of their entry points' names, and in words what is wrong with others."""
 
     patterns: tuple[KernelPattern, ...]

@@ -1,7 +1,8 @@
 """Numbers as text, each with its unit. Every renderer formats here, so one quantity reads the same everywhere."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 UNKNOWN = "–"
 NO_BREAK_SPACE = "\u00a0"
@@ -10,8 +11,7 @@ TIME_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns")
 SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
     """A unit shared by all the numbers of an axis: `scale` base units make one of it."""
 
     scale: int

@@ -5,7 +5,7 @@ often, its data-parallel group (one rank of each host) sometimes, and the world 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +141,8 @@ def _rank(run: Simulated, rank: int, kind: Ints, start: Ints, end: Ints) -> Rank
         split=mean_split([occupied]),
         lost=LostTime(
             exposed=communication,
-            uncovered=(communication, *[_NO_TIME] * (len(fields(UncoveredBy)) - 1)),
-            idle=(Intervals(before[1:], before[1:] + _IDLE_NS), *[_NO_TIME] * (len(fields(IdleBy)) - 1)),
+            uncovered=(communication, *[_NO_TIME] * (len(UncoveredBy.__struct_fields__) - 1)),
+            idle=(Intervals(before[1:], before[1:] + _IDLE_NS), *[_NO_TIME] * (len(IdleBy.__struct_fields__) - 1)),
         ),
         spent=_spent(compute, before, start, end),
         occupation=occupied,

@@ -4,10 +4,10 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.browser import chromium, skip_without_browser

@@ -1,9 +1,9 @@
 """How often verdicts are right on hundreds of simulated pairs of sides: what was planted is found, and nothing else."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.simulation import KEYS, LARGE, MEDIUM, SMALL, Truth, compared
 

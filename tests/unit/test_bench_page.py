@@ -1,8 +1,7 @@
 """A bench as a page, and in the terminal."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests import benches
 from tests.page import Page

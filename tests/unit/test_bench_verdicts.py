@@ -1,10 +1,10 @@
 """Which backend is fastest, where that changes, and the sizes that are measured."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import traceana
 from traceana.bench.models import MODELS, messages, messages_of, sequence_length

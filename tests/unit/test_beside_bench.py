@@ -1,9 +1,9 @@
 """A run's calls beside a bench, and what was never benched."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests import benches, reports
 from tests.page import Page

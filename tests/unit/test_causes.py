@@ -1,10 +1,10 @@
 """Causes of lost time, planted one at a time; and that parts add up on real traces."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import asdict
 
 from traceana.analyze.causes.events import released_ns
 from traceana.analyze.causes.idle import gaps, idle_parts

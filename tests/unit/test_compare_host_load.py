@@ -1,9 +1,8 @@
 """Traces without a device: other load on the cores slows transfers and compute alike, and makes no backend faster."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.simulation import MEDIUM, Truth, side
 from traceana.comparing.comparison import compare

@@ -1,11 +1,11 @@
 """Which rows a comparison has, what they are worth, and what may not be said of them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.simulation import KEYS, LARGE, MEDIUM, SMALL, Truth, side
@@ -179,7 +179,10 @@ def test_worth_is_withheld_where_ranks_are_not_as_many() -> None:
 
 
 def test_one_run_a_side_is_never_faster_or_slower() -> None:
-    a, b = sides(replace(QUIET, repeats=1), replace(QUIET, repeats=1, gain={SMALL: 0.5, MEDIUM: 0.5, LARGE: 0.5}))
+    a, b = sides(
+        replace(QUIET, repeats=1),
+        replace(QUIET, repeats=1, gain={SMALL: 0.5, MEDIUM: 0.5, LARGE: 0.5}),
+    )
     found = compare(a, b)
     judged: list[ComparisonRow | StepComparison] = [*found.rows, *found.end_to_end]
     assert {one.verdict for one in judged} == {"cannot tell"}

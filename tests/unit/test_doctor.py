@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.commands import run, traceana

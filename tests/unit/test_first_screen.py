@@ -1,9 +1,9 @@
 """What the report answers before anyone scrolls."""
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

@@ -1,13 +1,13 @@
 """Calls by issuing module and by parallel axis: as capture wrote it, by FSDP's spans, by Python's stacks."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.analysis import analyze

@@ -1,10 +1,10 @@
 """Which calls of which ranks are one: pairs of sends and receives, lost calls, groups that nothing names."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.matching import US, Clocked, Made, collectives, joint_run, receive, send, signature
 from traceana.analyze.collectives import Collectives

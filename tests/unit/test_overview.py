@@ -1,8 +1,7 @@
 """A run at a glance, in the terminal as on the page."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.report_variants import many_runs, without_calls

@@ -1,9 +1,8 @@
 """Which side is compared with which."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.simulation import Truth, side

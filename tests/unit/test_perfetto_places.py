@@ -1,9 +1,9 @@
 """Where `traceana open` opens, and what it tells users of ssh."""
 
 import getpass
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from traceana.commands.open import port_forward

@@ -1,10 +1,10 @@
 """Causes of lost time planted in programs of 8 and 32 ranks, alone and mixed, and found again within 2 %."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from tests import analysis
 from tests.page import Page

@@ -1,9 +1,9 @@
 """What a number on the page stands on: the device, the clocks, the basis, and the quotient of two times."""
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

@@ -1,8 +1,7 @@
 """Why time was lost, on the page: parts that add up, each with what helps."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

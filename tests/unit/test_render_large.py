@@ -3,7 +3,8 @@
 import base64
 import re
 import zlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tests import reports
 from traceana.render.html import render

@@ -1,7 +1,8 @@
 """Who is late and why, and where hosts were, on the page."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

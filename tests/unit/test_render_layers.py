@@ -1,6 +1,6 @@
 """Layers of one class together, opening to the single ones, and the parallel axes that calls go along."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

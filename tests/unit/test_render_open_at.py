@@ -1,6 +1,6 @@
 """What the report says to type to see something on the timeline."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests import reports
 from traceana.render.html import render

@@ -1,9 +1,9 @@
 """Sides next to each other: how they ran, their call sites, sglang's own times, and who comes first."""
 
-from dataclasses import replace
 from html import unescape
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

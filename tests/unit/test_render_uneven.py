@@ -1,6 +1,6 @@
 """Sizes that differ by rank, on the page."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests import reports
 from tests.page import Page

@@ -1,7 +1,8 @@
 """What would help, on the page."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tests import reports
 from traceana import units

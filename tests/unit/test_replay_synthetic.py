@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.analysis import analyze
@@ -77,7 +78,10 @@ def test_a_host_that_follows_its_device_launches_earlier_when_that_is_done_earli
     found = whatif(tmp_path / "as it was", "--no-launch-gaps")
     assert found["measured_step_ns"] - found["predicted_step_ns"] == pytest.approx(paused, rel=0.1)
     late = replace(
-        RUN, world_size=4, calls=(replace(ALL_TO_ALL, delays_ns={2: 500 * US}), ALL_REDUCE), launched_ahead=False
+        RUN,
+        world_size=4,
+        calls=(replace(ALL_TO_ALL, delays_ns={2: 500 * US}), ALL_REDUCE),
+        launched_ahead=False,
     )
     write_run(tmp_path / "late", late)
     found = whatif(tmp_path / "late", "--no-straggler")
@@ -109,7 +113,7 @@ def test_a_backend_and_a_file_may_have_colons_in_their_names(tmp_path: Path) -> 
 
 def test_bench_figures_are_interpolated_on_logarithms_and_never_beyond_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
-    in_graph = replace(bench_row("torch", 1 << 22, 1), graph=True)
+    in_graph = msgspec.structs.replace(bench_row("torch", 1 << 22, 1), graph=True)
     write_bench(bench_of(bench_row("torch", 1 << 20, 100), bench_row("torch", 1 << 22, 400), in_graph), path)
     figures = read_figures(str(path))
     assert figures.at("all_to_all", 1 << 22, 2) == (400, 396, 404)
@@ -165,7 +169,10 @@ def test_without_a_change_it_says_what_would_help(run: Path) -> None:
         (replace(RUN, gpu=None), "no GPU's work"),
         (replace(RUN, missing_ranks=frozenset({1})), "the traces of ranks 1 are missing"),
         (replace(RUN, steps=1), "no steps are known"),
-        (replace(RUN, lost={1: frozenset(range(0, 12, 2))}), "of its communication is matched across ranks"),
+        (
+            replace(RUN, lost={1: frozenset(range(0, 12, 2))}),
+            "of its communication is matched across ranks",
+        ),
     ],
 )
 def test_what_the_run_does_not_tell_is_not_known(tmp_path: Path, made: Run, reason: str) -> None:

@@ -1,12 +1,12 @@
 """What `analyze` saves is what it is read back as."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from tests.simulation import Truth, side

@@ -1,9 +1,9 @@
 """The verdict in words: short, and true of every mixture of verdicts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from traceana import units

@@ -1,8 +1,8 @@
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from traceana.analyze import steps as run_steps
 from traceana.analyze.collectives import Collectives

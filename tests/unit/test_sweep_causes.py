@@ -1,9 +1,9 @@
 """Why a cell takes its time: parts that add up, of a real trace's steps or of its window."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from traceana.report import RunReport
 from traceana.sweep.causes import cause

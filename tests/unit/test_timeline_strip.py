@@ -1,9 +1,9 @@
 """The timeline strip: as much of each kind as there is time of it, idleness drawn as idleness."""
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests import reports
 from traceana.render.html import render

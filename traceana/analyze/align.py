@@ -6,8 +6,7 @@ a process group come first, unless intervals contradict them. Across clocks whos
 looked for at which most ends agree.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.trace.columns import Bools, Ints
@@ -23,8 +22,7 @@ _CERTAIN_NS = 1_000
 _Pairs = tuple[Ints, Ints]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSequence:
+class CallSequence(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's calls in one process group in order of start.
 
     `code` is equal where calls can be the same collective. `joint` marks calls that no rank leaves before all came;
@@ -47,8 +45,7 @@ class CallSequence:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alignment:
+class Alignment(msgspec.Struct, frozen=True, kw_only=True):
     """Indexes into two sequences, pair by pair; the rest is unmatched.
 
     `numbers_wrong` says that sequence numbers were there and that the calls' times contradict them.
@@ -217,8 +214,7 @@ def _likely_shifts(a: CallSequence, b: CallSequence) -> list[int]:
     return [shift for shift, count in counts.items() if 2 * count >= most_agreeing]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Vote:
+class _Vote(msgspec.Struct, frozen=True, kw_only=True):
     """At one shift between the sequences: how many ends agree on an offset, and how well."""
 
     shift: int

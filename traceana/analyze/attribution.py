@@ -7,8 +7,8 @@ launched: it takes all calls of its thread that are still without a kernel.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.coalesced import CallsWithoutKernel, moves_data, together
@@ -20,8 +20,7 @@ from traceana.trace.narrow import narrow
 NO_CALL = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issued:
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
     """Calls behind activities: `call` indexes `calls` or is NO_CALL, `own` likewise the host's call around the launch.
 
     `c10d` marks what c10d's annotations cover although no call was found; `members` are the calls that a call of
@@ -35,8 +34,7 @@ class Issued:
     members: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issuers:
+class Issuers(msgspec.Struct, frozen=True, kw_only=True):
     """What the host says of all activities: their launches, and the calls around them."""
 
     launches: Launches

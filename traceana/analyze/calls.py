@@ -1,9 +1,9 @@
 """All calls of a run in one table: one row a rank's call, with its wait and transfer where it was matched."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.collectives import Signature
@@ -13,8 +13,7 @@ _AT_ONCE = 1 << 22
 """Rows that are looked at together, which bounds the memory that it takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of equal length in order of rank, integers as wide as their values need.
 
     `signature` indexes `signatures`; wait and transfer are 0 where not `matched`. `collective` numbers the

@@ -4,8 +4,8 @@ Huber's weights and their constant: P. J. Huber, Robust Estimation of a Location
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -19,8 +19,7 @@ _FEWEST_FOR_SCATTER = 3
 _SECOND_NS = 1e9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that two machines left together: how far the second one's clock is ahead by each, and within what limits.
 
     `least_ns` and `most_ns` bound the offset without any guess: nobody leaves a call before the last one came.
@@ -34,8 +33,7 @@ class Edge:
     most_ns: Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class Fit(msgspec.Struct, frozen=True, kw_only=True):
     """By machine: its clock's offset at `epoch_ns`, its rate less 1, and the lowest machine it could be compared with.
 
     The true offsets are within `bound_ns` with 95 % confidence; None where nothing was compared.

@@ -6,8 +6,8 @@ Only joint calls serve, whose ranks leave together; a broadcast's root, or a sen
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -17,8 +17,7 @@ from traceana.report import Clock
 from traceana.trace.columns import Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JointCalls:
+class JointCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The same joint calls on several ranks: rows are calls, columns are `ranks`, times as each clock has them."""
 
     ranks: tuple[int, ...]
@@ -26,8 +25,7 @@ class JointCalls:
     end_ns: Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockOffsets:
+class ClockOffsets(msgspec.Struct, frozen=True, kw_only=True):
     """`offset_ns` is to be subtracted from a rank's times, at `epoch_ns` of the common clock.
 
     `rate` is how much faster a rank's clock runs. `island` is equal for ranks whose clocks could be compared.
@@ -35,9 +33,9 @@ class ClockOffsets:
 
     offset_ns: Mapping[int, int]
     clock: Clock
-    rate: Mapping[int, float] = field(default_factory=dict)
+    rate: Mapping[int, float] = msgspec.field(default_factory=dict)
     epoch_ns: int = 0
-    island: Mapping[int, int] = field(default_factory=dict)
+    island: Mapping[int, int] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def common(self, rank: int, times_ns: Ints) -> Ints:

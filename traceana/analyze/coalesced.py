@@ -4,9 +4,9 @@ Each of them has a `record_param_comms` of its own, which is over before their o
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.kernels import UNKNOWN, nccl_name, operation_of_call
 from traceana.trace.columns import CallMetadata, Ints, RankTrace

@@ -1,9 +1,10 @@
 """The collective calls of one rank: every communication activity with what is known of it, none dropped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.attribution import Issued, Issuers, issue, one_call_each
 from traceana.analyze.frames import sites
@@ -20,8 +21,7 @@ DIRECT = "direct call"
 BEFORE_ALL = np.iinfo(np.int64).min
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """What calls have in common that can be compared. `group` is a tuple of ranks, or None where it is not known."""
 
     op: str
@@ -50,8 +50,7 @@ class Signature:
         return (self.op, self.dtype, self.message_bytes) == (other.op, other.dtype, other.message_bytes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collectives:
+class Collectives(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's calls in order of start.
 
     `signature` indexes `signatures`; `site` indexes `sites` and `module` indexes `modules`, or they are -1 where the
@@ -66,7 +65,7 @@ class Collectives:
     signatures: tuple[Signature, ...]
     site: Ints
     sites: tuple[str, ...]
-    of_activity: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    of_activity: Ints = msgspec.field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """For each communication activity of the rank the row of its call; empty on a trace without a device."""
     module: Ints
     modules: tuple[ModuleName, ...]

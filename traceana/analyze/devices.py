@@ -1,9 +1,9 @@
 """The devices of one process: what each activity is, and which devices are the rank's own."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from traceana import units
 from traceana.analyze.intervals import union

@@ -4,8 +4,8 @@ Threads that open nothing of their own (autograd's, gloo's) count to the thread 
 """
 
 import re
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.trace.columns import HostRows, Ints, RankTrace
@@ -13,8 +13,7 @@ from traceana.trace.columns import HostRows, Ints, RankTrace
 _NUMBERED = re.compile(r"[\s#_:=(\[-]*\d+(?:\s*/\s*\d+)?[\])]?$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sites:
+class Sites(msgspec.Struct, frozen=True, kw_only=True):
     """Where calls were issued: `index` has one entry a call, into `names`, or -1 where nothing was open."""
 
     names: tuple[str, ...]

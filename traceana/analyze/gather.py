@@ -1,11 +1,12 @@
 """From each rank's calls, and what matching says of them, to the one table of a run's calls."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.clocks import ClockOffsets
@@ -51,8 +52,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Executio
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
     """What matching says of each call, in one column each."""
 
     collective: Ints
@@ -77,8 +77,7 @@ def _found(rows: Mapping[int, slice], many: int, matching: Matching) -> _Found:
     return _Found(collective=collective.values, wait_ns=wait.values, transfer_ns=transfer.values, compared=compared)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Own:
+class _Own(msgspec.Struct, frozen=True, kw_only=True):
     """What ranks say of their calls, in one column each; names are under one numbering."""
 
     rank: Column

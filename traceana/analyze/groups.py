@@ -6,8 +6,8 @@ the ranks that name it, if they are as many as the stated size. What nothing nam
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.align import CallSequence
@@ -19,8 +19,7 @@ from traceana.trace.columns import Ints
 _MOST_LISTED = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, kw_only=True):
     """One process group: `ranks` is None where they are not known, `calls` are indexes of each present rank's calls."""
 
     ranks: tuple[int, ...] | None

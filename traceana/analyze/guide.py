@@ -1,12 +1,11 @@
 """What the guide to sglang's communication says of message sizes: the buckets, and what PyNccl saves in each."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """Messages below `edge` bytes (None: all larger ones), and the parts of the time that PyNccl saves of them."""
 
     edge: int | None

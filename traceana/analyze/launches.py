@@ -1,15 +1,13 @@
 """Where activities were launched: the row of each launch, and what was open on its thread at that moment."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.trace.columns import Bools, HostRows, Ints, RankTrace
 from traceana.trace.narrow import narrow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launches:
+class Launches(msgspec.Struct, frozen=True, kw_only=True):
     """For each activity the row of its launch in RankTrace.launches, or -1; and whether a CUDA graph launched it."""
 
     row: Ints

@@ -6,8 +6,8 @@ one collective are never inside it at the same time.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.align import TOGETHER_NS, CallSequence, align, scatter
@@ -24,8 +24,7 @@ _NO_EVIDENCE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machines:
+class Machines(msgspec.Struct, frozen=True, kw_only=True):
     """For each rank the lowest rank that shares its clock, and where that contradicts the names of hosts."""
 
     of_rank: Mapping[int, int]

@@ -5,9 +5,10 @@ what only times can match: calls without numbers, groups that nothing names, sen
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.align import SLACK_NS, TOGETHER_NS, CallSequence, align, numbered
 from traceana.analyze.clocks import ClockOffsets, JointCalls, estimate
@@ -21,8 +22,7 @@ from traceana.trace.columns import Ints
 from traceana.trace.narrow import narrow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Aligned:
+class _Aligned(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of a group that are the same on all its present ranks: rows of positions, a column a rank."""
 
     group: Group

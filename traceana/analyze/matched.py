@@ -5,8 +5,8 @@ duration; a rank that was done before the last one arrived (a broadcast's root m
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.clocks import ClockOffsets
@@ -14,8 +14,7 @@ from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchedGroup:
+class MatchedGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Collectives of one process group: `calls[i, j]` is the index of collective i among the calls of ranks[j]."""
 
     ranks: tuple[int, ...]
@@ -28,8 +27,7 @@ class MatchedGroup:
     """False where the ranks' clocks could not be compared: then waits and transfers are not known, and 0 here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchedCalls:
+class MatchedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """Which calls of `ranks` are one: `calls[i, j]` is the index of collective i among the calls of ranks[j].
 
     `last_ns` is the arrival that each call waits for, the last of its row if not given.
@@ -59,8 +57,7 @@ class MatchedCalls:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matching:
+class Matching(msgspec.Struct, frozen=True, kw_only=True):
     """What was found to be one in all groups, the clock offsets used, and why some groups could not be matched."""
 
     found: tuple[MatchedCalls, ...]

@@ -1,10 +1,11 @@
 """One function from a path to a rank's numbers. It runs in any process; only its small result travels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.attribution import copies_of_collectives, issuers
 from traceana.analyze.causes.compared import RankTimes
@@ -27,8 +28,7 @@ from traceana.trace.narrow import Column, narrow
 from traceana.trace.read import read_rank
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankResult:
+class RankResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one rank's file says by itself."""
 
     path: Path

@@ -6,8 +6,8 @@ function that issued it.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.frames import chains, home_threads, innermost
@@ -19,8 +19,7 @@ _FSDP = re.compile(r"FSDP::\w+ \((.+)\)")
 _INSTANCE = re.compile(r"_(\d+)$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuingModules:
+class IssuingModules(msgspec.Struct, frozen=True, kw_only=True):
     """`index` has one entry a call, into `names`, or NO_MODULE."""
 
     names: tuple[ModuleName, ...]

@@ -1,8 +1,8 @@
 """How a rank's time divides into compute, communication, memory and idle, by union of intervals a device."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.intervals import Intervals, covered, merge, overlap, union
@@ -10,8 +10,7 @@ from traceana.kernels import Kind
 from traceana.trace.columns import Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeSplit:
+class TimeSplit(msgspec.Struct, frozen=True, kw_only=True):
     """ns of one device, or the mean of several. See RankReport for the sums that hold."""
 
     span_ns: int = 0
@@ -28,8 +27,7 @@ class TimeSplit:
         return self.comm_ns - self.overlapped_comm_ns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Occupation:
+class Occupation(msgspec.Struct, frozen=True, kw_only=True):
     """The union of intervals of each kind on one device."""
 
     compute: Intervals

@@ -9,8 +9,8 @@ those that also have the same neighbours on their stream must say the same, wher
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -29,8 +29,7 @@ _MOST_KINDS, _MOST_KERNELS = 40, 128
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shuffled:
+class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
     """By how much covered kernels took longer than is usual for their kind, ns together, and in each shuffling."""
 
     kernels: int
@@ -38,8 +37,7 @@ class Shuffled:
     by_chance_ns: Floats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoveredCompute:
+class CoveredCompute(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's covered kernels that could be compared, in order of start, each with its kind's `usual_ns`.
 
     `same_place` are those of them whose neighbours are the same too.
@@ -52,8 +50,7 @@ class CoveredCompute:
     same_place: Shuffled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kernels:
+class _Kernels(msgspec.Struct, frozen=True, kw_only=True):
     """Compute kernels in order of stream and start: the share of each that communication covers."""
 
     start_ns: Ints
@@ -142,8 +139,7 @@ def _longer(rows: Floats, covered_ones: int) -> Floats:
     return np.asarray(rows[:, :covered_ones].mean(axis=1) - np.median(rows[:, covered_ones:], axis=1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(msgspec.Struct, frozen=True, kw_only=True):
     """Of some ranks together, in ns: see OverlapPrice for the fields."""
 
     kernels: int

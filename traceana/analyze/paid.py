@@ -1,9 +1,9 @@
 """The price of overlap where it was paid: on each rank, in each step, beside each call."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import Collectives

@@ -4,9 +4,10 @@ Ranks of one group are inside its calls at the same time and leave them together
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.align import TOGETHER_NS, CallSequence, align, nearest, scatter
 from traceana.analyze.clocks import ClockOffsets
@@ -17,8 +18,7 @@ _FEW = 64
 _MUCH_FARTHER = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A process group and the calls in it by rank, each on its own clock."""
 
     group: Group

@@ -6,8 +6,8 @@ all calls that hang together are one exchange, in which each waits for the last 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.align import SLACK_NS, CallSequence, align
@@ -21,8 +21,7 @@ _Stream = tuple[int, int]
 """Who sends, and to whom."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Calls:
+class _Calls(msgspec.Struct, frozen=True, kw_only=True):
     """All calls of all ranks in one column each, on the common clock."""
 
     rank: Ints

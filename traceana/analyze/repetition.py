@@ -1,8 +1,8 @@
 """Steps of a run that marks none: the sequence of its collectives repeats itself, and a repetition is a step."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana import units
@@ -18,8 +18,7 @@ _MOST_A_PERIOD = 8
 """How often the rarest call of a step may come in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repetition:
+class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     """`count` times `period` calls, from the call `first` on."""
 
     first: int

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
+
+import msgspec
 
 from traceana.analyze import rank_waits, summarize
 from traceana.analyze import steps as run_steps
@@ -40,8 +41,7 @@ from traceana.trace.discover import RunFiles
 from traceana.trace.header import groups_by_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalyzedRun:
+class AnalyzedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run's report and the calls behind it, which comparisons and the Parquet file need.
 
     `steps` and `clocks` are what a replay needs besides; both are None where the report was read from a file.

@@ -4,8 +4,7 @@ An activity belongs to the spans that were open on its thread when it was launch
 their own (autograd's) count to those open at that time on the thread that has the most spans.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.frames import home_threads
@@ -14,8 +13,7 @@ from traceana.analyze.launches import Launches
 from traceana.trace.columns import Bools, HostRows, Ints, RankTrace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanTimes:
+class SpanTimes(msgspec.Struct, frozen=True, kw_only=True):
     """One row an execution, in order of start; start_ns and end_ns are the host's, device times are sums in ns.
 
     `device_start_ns` is the first start and `device_end_ns` the last end of what was launched inside, on all streams;
@@ -34,8 +32,7 @@ class SpanTimes:
     compute_ns: Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
+class _Work(msgspec.Struct, frozen=True, kw_only=True):
     """What spans are to hold: when and on which thread it was launched, when it ran, and values to sum."""
 
     at_ns: Ints
@@ -45,8 +42,7 @@ class _Work:
     values: tuple[Ints, Ints, Ints]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
     """For each span the sums of the values of its work, and from when to when the work ran."""
 
     sums: tuple[Ints, Ints, Ints]

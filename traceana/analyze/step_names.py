@@ -3,8 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.frames import base_name
@@ -19,8 +19,7 @@ _NOT_A_STEP = {"optimizer", "optim", "opt", "scheduler", "sched", "scaler", "lr"
 _REQUEST = re.compile(r"(?<![a-z])request(?![a-z])", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
+class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A span that may be the step: its executions on one rank, and whether their names carry numbers."""
 
     name: str

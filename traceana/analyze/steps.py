@@ -1,8 +1,8 @@
 """Steps and requests of a run: from when to when each ran, how long it took, and which call belongs to which step."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.collectives import Collectives
@@ -13,8 +13,7 @@ from traceana.report import StepTime
 from traceana.trace.columns import Bools, Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executions:
+class Executions(msgspec.Struct, frozen=True, kw_only=True):
     """From when to when each execution ran on each rank, by the rank's own clock in ns, in order.
 
     `names` and `cut_short` (still open when the recording ended) hold one entry an execution that all ranks have; a

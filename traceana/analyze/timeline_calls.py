@@ -1,8 +1,7 @@
 """The calls that the timeline strip names: which operation a stretch of communication is."""
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.calls import Calls
 from traceana.report import Timeline, TimelineCall, TimelineRow

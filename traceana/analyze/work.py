@@ -1,7 +1,6 @@
 """What a rank's host launched and waited for, and what its devices did with it: the columns that a replay needs."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.launches import Launches
@@ -13,8 +12,7 @@ LAUNCHES, COPIES = len(WAITS), len(WAITS) + 1
 """What a host operation is where it is not one of WAITS: a launch, or a launch of a copy that it waits for itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankWork:
+class RankWork(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's activities and host operations, both in order of start, times by the rank's own clock in ns.
 
     Of an activity: `stream` numbers the streams of all its devices, `launch` is the host operation that launched it

@@ -1,10 +1,10 @@
 """Compute that runs beside the calls."""
 
 import math
-from dataclasses import replace
 from functools import partial
 
 import torch
+from msgspec.structs import replace
 
 from traceana.bench.timing import Timer, new_events, new_stream
 from traceana.bench.world import World

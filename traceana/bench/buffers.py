@@ -5,8 +5,8 @@ for operations that gather or scatter. Values are small integers, so that sums a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import torch
 
 from traceana.bench.plan import Message
@@ -15,8 +15,7 @@ from traceana.bench.world import World
 _MODULUS = 7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Buffers:
+class Buffers(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's tensors of one message; `sent` and `received` are split sizes in elements, where they differ."""
 
     op: str

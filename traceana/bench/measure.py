@@ -4,9 +4,10 @@ import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import torch
+from msgspec.structs import replace
 
 from traceana import units
 from traceana.analyze.message_size import bus_factor
@@ -30,8 +31,7 @@ _BUS_OPERATION = {
 _ROUNDS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Variant:
+class _Variant(msgspec.Struct, frozen=True, kw_only=True):
     backend: str
     graph: bool
     in_place: bool

@@ -5,7 +5,7 @@ Latents are 8 times smaller than the image in each direction, and 4 times in tim
 is 2 × 2 latents.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.bench.plan import Message
 from traceana.errors import TraceanaError
@@ -16,8 +16,7 @@ _TEMPORAL = 4
 _PATCH = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Attention heads, their size, the text tokens that attend with the image, and where that stands."""
 
     heads: int

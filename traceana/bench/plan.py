@@ -1,6 +1,6 @@
 """What a bench is to measure: the value that goes from the command to every rank."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.errors import TraceanaError
 from traceana.report.bench import SIZED_OPERATIONS
@@ -10,8 +10,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LARGEST = 1 << 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to measure: an operation on messages of `message_bytes`, counted as nccl-tests counts them.
 
     `shape` is the rank's [batch, sequence, heads, head size] of an all_to_all_4d, else empty.
@@ -22,8 +21,7 @@ class Message:
     shape: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All that the ranks need to know. `graphs` are the variants to measure: eager (False), CUDA graph (True).
 
     `warm_cache` leaves a message in the device's cache from call to call. `peak_gbps` is what a rank's link carries in

@@ -14,9 +14,9 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 
 from traceana.bench.backends import Call, nothing
@@ -40,8 +40,7 @@ def new_events(count: int) -> list[torch.cuda.Event]:
     return [_event(enable_timing=True) for _ in range(count)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(msgspec.Struct, frozen=True, kw_only=True):
     """Times of one block in ns, the slowest rank's: of a call in a row of all, and of each call between two events.
 
     `launch_ns` is what a launch costs this rank's host. A graph's calls cannot be told apart.

@@ -4,8 +4,8 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.guide import expected_speedup
@@ -25,8 +25,7 @@ _Place = tuple[str, int, bool]
 _Rows = Mapping[_Place, Mapping[str, BenchRow]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """All that follows from the rows."""
 
     verdicts: tuple[BenchVerdict, ...]
@@ -80,8 +79,7 @@ def crossovers(found: Sequence[BenchVerdict], places: _Rows) -> tuple[Crossover,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """Neighbouring sizes, ascending, that one backend leads at all of."""
 
     backend: str

@@ -7,11 +7,11 @@ import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 import click
+import msgspec
 
 from traceana.commands.paths import DiskPath
 from traceana.commands.progress import progress_bar
@@ -34,8 +34,7 @@ Examples:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """The file to show, and where to open it."""
 
     file: Path

@@ -1,7 +1,8 @@
 """Two sides compared: operation by operation and size by size, end to end, with a verdict for each difference."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from traceana.comparing import end_to_end, fairness
 from traceana.comparing.pairing import pair

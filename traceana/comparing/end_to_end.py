@@ -1,10 +1,11 @@
 """Does it matter to the program? Step, request and exposed communication of both sides, as cases to judge."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from statistics import median
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana import units
 from traceana.analyze.frames import base_name
@@ -18,8 +19,7 @@ PerfDumps = Sequence[Sequence[PerfDump]]
 """Of one side, run by run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """One end-to-end time of both sides before it is judged; counts are executions."""
 
     metric: str
@@ -91,8 +91,7 @@ def of_runs(
     return found + of_perf_dumps(*dumps, repeats=repeats, doubt=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
+class Common(msgspec.Struct, frozen=True, kw_only=True):
     """The steady executions of a span that both sides have, by side and run."""
 
     name: str

@@ -10,8 +10,8 @@ different, because three values cannot show their spread; Student's t accounts f
 import bisect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -36,8 +36,7 @@ _POWER_T = 0.4
 _MOST_RUNS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """A side's logarithm of time from `runs` runs, the variance of a single run's value and its degrees of freedom.
 
     `between` is the variance from run to run, which `run_variance` holds only where repeats are the sample.
@@ -60,8 +59,7 @@ class Estimate:
         return self.run_variance / self.runs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """A standard error of a difference with its degrees of freedom; `run_variance` is that of one run a side."""
 
     error: float
@@ -69,8 +67,7 @@ class Spread:
     run_variance: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Baseline over candidate as a logarithm. Of several spreads each must allow a verdict: the widest counts."""
 
     log_ratio: float
@@ -100,8 +97,7 @@ class Difference:
         return found if found <= _MOST_RUNS else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One run's logarithms of times in ns, and for each the number of its step or call in order of time, from 0."""
 
     log_ns: Floats

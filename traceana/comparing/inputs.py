@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from traceana.analyze.run import AnalyzedRun
 from traceana.comparing.perf_changes import PerfSide
@@ -16,8 +17,7 @@ REPORT = "report.json"
 _IS_REPORT = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*\d+\s*,\s*"traceana_version"')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Paths by what they hold; `paths` are the runs' as they were named, a folder with a report as its report."""
 
     paths: tuple[Path, ...]

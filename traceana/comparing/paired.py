@@ -7,8 +7,8 @@ first, make a unit, so that what the first of a pair pays cancels out.
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.comparing.estimate import Difference, Sample, Spread, estimate
@@ -17,8 +17,7 @@ from traceana.report import PairedRow
 from traceana.trace.paired import PairedCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Collective:
+class _Collective(msgspec.Struct, frozen=True, kw_only=True):
     """One call of a whole group; times in ns."""
 
     torch_ns: int

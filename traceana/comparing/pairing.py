@@ -1,7 +1,8 @@
 """What of two sides is set against each other: calls of one operation, size and group size, and what is left."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.comparing import fairness
@@ -10,8 +11,7 @@ from traceana.comparing.side_calls import Key, SideCalls, joined
 Found = Mapping[Key, SideCalls]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a comparison; `doubt` says why its calls are not alike, which no number of repeats cures."""
 
     key: Key
@@ -19,8 +19,7 @@ class Pair:
     doubt: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairing:
+class Pairing(msgspec.Struct, frozen=True, kw_only=True):
     """All rows, and in words what one side alone has; `unsized` are operations whose calls of all sizes make one row.
 
     Each of these comes with the names that it goes by.

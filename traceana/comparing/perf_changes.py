@@ -4,8 +4,9 @@ The bounds are compare_perf.py's: a request is better or worse beyond 2 %, a sta
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from traceana.report import MemoryCheckpoint, PerfDump
 
@@ -14,16 +15,14 @@ STAGE_BOUND = 0.10
 STAGE_BOUND_NS = 120_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerfSide:
+class PerfSide(msgspec.Struct, frozen=True, kw_only=True):
     """Dumps of one setting, one a repeat."""
 
     label: str
     dumps: tuple[PerfDump, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A time of both sides, medians over the repeats; `status` is better, worse or same by compare_perf.py's bounds."""
 
     name: str
@@ -45,8 +44,7 @@ class Change:
         return self.ns / self.baseline_ns if self.baseline_ns else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryChange:
+class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
     """Peaks at one checkpoint in bytes, the largest of the repeats; None where a side does not say."""
 
     name: str

@@ -1,10 +1,11 @@
 """sglang's perf dumps compared: all that its `benchmarks/compare_perf.py` says, and steps, memory and intervals."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.statistics import distribution
 from traceana.comparing.end_to_end import Measured, case_of, of_perf_dumps
@@ -24,8 +25,7 @@ from traceana.report import Distribution, StepComparison
 _NS_PER_S = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerfComparison:
+class PerfComparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two sides of perf dumps. Throughput is requests a second, of one request after the other."""
 
     baseline: str

@@ -1,7 +1,9 @@
 """The rows of a comparison: how long an operation takes on both sides, and what its difference is worth."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from traceana.analyze.collectives import C10D
 from traceana.analyze.guide import expected_speedup
@@ -21,8 +23,7 @@ _CLOCK_SHARE = 0.1
 """Of a transfer: where clocks agree less closely than this, they say more than the backend."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One operation at one size before it is judged."""
 
     pair: Pair

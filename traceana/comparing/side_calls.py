@@ -1,9 +1,9 @@
 """What one side measured for one operation at one size: samples of steady calls, and what they expose."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.calls import Calls
@@ -18,8 +18,7 @@ Value = TypeVar("Value")
 _MATCHED = 0.9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """An operation, its message size in bytes and the number of ranks in its process group, None where not known."""
 
     op: str
@@ -27,8 +26,7 @@ class Key:
     group_size: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """Steady calls and their exposed time in ns: mean over ranks and runs, a step or a run.
 
     `shared_ns` is the part of it in calls beside which another call of their rank ran, so that it may count for both;
@@ -41,8 +39,7 @@ class Spent:
     slowed_ns: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideCalls:
+class SideCalls(msgspec.Struct, frozen=True, kw_only=True):
     """One row of one side: `rows` choose its calls, run by run, `beside` those of all calls that overlap another."""
 
     side: Side

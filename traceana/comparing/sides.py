@@ -1,7 +1,8 @@
 """A side of a comparison: the repeats of one setting."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.analyze.run import AnalyzedRun
 from traceana.comparing.estimate import FEWEST_REPEATS
@@ -12,8 +13,7 @@ _NO_PRICE = 0.01
 """The share of the ranks' time below which what overlap may cost at most is nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One or more runs of one setting."""
 
     label: str

@@ -6,7 +6,8 @@ Holm's step-down procedure (A simple sequentially rejective multiple test proced
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.comparing.estimate import FEWEST_REPEATS, Difference
@@ -18,8 +19,7 @@ MUST_BE_SEEN = 0.05
 """"No difference" is said only where the interval rules out 5 % either way; else the runs cannot tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to judge. `difference` None comes with `lack`, why there is none; `doubt` says why it means nothing."""
 
     difference: Difference | None
@@ -33,8 +33,7 @@ class Case:
     """A difference of less than this share is none, though SMALLEST_RELEVANT be less."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """See ComparisonRow for the fields."""
 
     ci_low: float | None = None

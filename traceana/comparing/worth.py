@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.comparing import fairness
@@ -12,8 +13,7 @@ from traceana.comparing.sides import Side
 from traceana.comparing.verdict import SMALLEST_RELEVANT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
+class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """See ComparisonRow for the fields."""
 
     baseline_exposed_ns: int

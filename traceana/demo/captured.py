@@ -1,9 +1,9 @@
 """The demo's two sides: the same workload with something planted, so that the answer is known beforehand."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from traceana_capture.launcher import repeats
 from traceana_capture.launcher.nccl_settings import PRESETS
 from traceana_capture.launcher.options import Options
@@ -16,8 +16,7 @@ _WORKLOAD = "traceana.demo.workload"
 _PRESET = "no-p2p"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demo:
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """What is captured: two sides, and in words what was planted in them."""
 
     sides: tuple[repeats.Side, repeats.Side]

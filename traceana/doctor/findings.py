@@ -1,8 +1,9 @@
 """What a check found."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from traceana.errors import TraceanaError
 
@@ -11,8 +12,7 @@ LEVELS: tuple[Level, ...] = ("failure", "warning", "could not check", "ok")
 """The gravest first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One line: `evidence` is what was seen, `advice` what to do; None where there is nothing to do."""
 
     check: str

@@ -3,9 +3,10 @@
 import ctypes
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from traceana import units
 from traceana.doctor.findings import Finding, failure, ok, unknown, warning
@@ -24,8 +25,7 @@ _READ, _NVLINK = 0, 2
 _OCCUPIED = 0.10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU; clocks in MHz, memory in bytes, `throttle` NVML's bits. None where NVML does not tell."""
 
     index: int
@@ -39,8 +39,7 @@ class Gpu:
     mig: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """Two GPUs: whether one may read the other's memory, and over NVLink; None where NVML does not tell."""
 
     first: int
@@ -49,8 +48,7 @@ class Link:
     nvlink: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpus:
+class Gpus(msgspec.Struct, frozen=True, kw_only=True):
     """All of them. `driver` and `cuda` are versions, `cuda` the newest that the driver runs."""
 
     driver: str

@@ -6,6 +6,7 @@ An arrow runs from the rank that came last, at its arrival, to each rank that wa
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Signature
@@ -13,8 +14,7 @@ from traceana.analyze.matched import MatchedGroup, Matching
 from traceana.trace.columns import Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRows:
+class CallRows(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's calls in order of start; times are ns on the merged clock, wait and transfer 0 where not matched.
 
     `number` is the collective's in its run and `last_rank` who came last, -1 where not matched. `sent` and `received`

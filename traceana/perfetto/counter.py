@@ -1,7 +1,6 @@
 """Exposed communication as a counter: the share of each stretch of time in which a rank does nothing else."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -12,8 +11,7 @@ from traceana.trace.columns import Ints
 _MOST_STEPS = 2_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counter:
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
     """Values in percent, each from its time (ns) on until the next one's; the last is 0."""
 
     at_ns: Ints

@@ -4,7 +4,6 @@ import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,7 @@ from traceana.trace.lanes import lanes
 TrackKey = tuple[Identity, Identity]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
+class Track(msgspec.Struct, frozen=True, kw_only=True):
     """A thread or stream; `lane_of` maps the start of slices that are not on lane 0 to their lane."""
 
     key: TrackKey
@@ -29,8 +27,7 @@ class Track:
     lane_of: Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Times are ns relative to the file's base. Tracks are in the order in which they are to be shown."""
 
     start_ns: int
@@ -44,8 +41,7 @@ class Layout:
     """By name, the numbers of arrows that have both ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slices:
+class _Slices(msgspec.Struct, frozen=True, kw_only=True):
     """The slices of one track."""
 
     start_ns: Ints

@@ -9,7 +9,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -28,8 +27,7 @@ _LEVEL = 3
 _GZIP = 31
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
+class Merged(msgspec.Struct, frozen=True, kw_only=True):
     """What a merge wrote: ranks, and how many events of each phase ("X" are slices, "s" arrows)."""
 
     path: Path

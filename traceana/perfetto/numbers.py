@@ -6,8 +6,8 @@ as the main thread.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.perfetto.call_rows import CallRows
@@ -22,8 +22,7 @@ COLLECTIVES = "collectives"
 _COLLECTIVES_PID = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Naming:
+class Naming(msgspec.Struct, frozen=True, kw_only=True):
     """How a rank's processes are called: "rank 3 · GPU 0 · host · backend", as far as each is known."""
 
     rank: str
@@ -38,8 +37,7 @@ class Naming:
         return " · ".join(part for part in (self.rank, device, self.host, backend) if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the events of a track go: its process and, lane by lane, its threads."""
 
     pid: int

@@ -4,10 +4,11 @@ and a chunk of it in memory.
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from traceana.perfetto.call_rows import CallRows
 from traceana.perfetto.counter import Counter
@@ -21,8 +22,7 @@ _ARROW_BITS = 32
 _BATCH = 4_096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankPart:
+class RankPart(msgspec.Struct, frozen=True, kw_only=True):
     """All that writing one rank takes. `shift_ns` is added to its file's times; numbers start at `first_number`."""
 
     path: Path

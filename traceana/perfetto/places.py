@@ -1,7 +1,6 @@
 """Places on the timeline by name: a user's span, or the longest wait for a peer."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.errors import TraceanaError
@@ -12,8 +11,7 @@ _MARGIN = 0.05
 _NAMED = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of the merged clock, in ns."""
 
     start_ns: int

@@ -4,9 +4,10 @@ Time 0 is the first event of a run; the clocks of several runs are laid one on t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from traceana.analyze.gather import gather
 from traceana.analyze.match import match
@@ -27,16 +28,14 @@ from traceana.trace.discover import RunFiles, discover
 _PROCESSES_A_RANK = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surveyed:
+class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
     """A rank's numbers and where its events go."""
 
     result: RankResult
     layout: Layout
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedRank:
+class PlannedRank(msgspec.Struct, frozen=True, kw_only=True):
     """One rank of a run; `file_shift_ns` is what its file's own times (ns) are ahead of the merged clock."""
 
     run: str
@@ -60,8 +59,7 @@ class PlannedRank:
         return self.surveyed.result.spans
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All ranks of all runs, a rank of several runs together; `base_time_ns` is the first run's time 0 in ns."""
 
     ranks: tuple[PlannedRank, ...]

@@ -12,13 +12,13 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from traceana_capture.reading import open_regular
 
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -29,8 +29,7 @@ _GRACE_S = 3.0
 _BEAT_S = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """A generated page and its content policy."""
 
     body: bytes

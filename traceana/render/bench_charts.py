@@ -1,7 +1,8 @@
 """A bench's charts: time and busbw over message size, a line a backend, crossovers and the link's peak marked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark
@@ -10,8 +11,7 @@ from traceana.render.text.bench import crossover
 from traceana.report.bench import BenchReport, BenchRow, Crossover, Peak
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One size; places in percent, `y` from the top."""
 
     at: float
@@ -19,8 +19,7 @@ class Point:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A backend's points in the order of their size; dashed where they are a CUDA graph's."""
 
     mark: RunMark
@@ -29,8 +28,7 @@ class Line:
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Where another backend becomes the fastest, `at` with its interval, in percent of the chart's width."""
 
     at: float
@@ -40,8 +38,7 @@ class Change:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """Time or busbw of one operation; `peak` is the link's place from the top, None where it is not drawn."""
 
     title: str
@@ -53,8 +50,7 @@ class Chart:
     peak_title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationCharts:
+class OperationCharts(msgspec.Struct, frozen=True, kw_only=True):
     """Both charts of one operation."""
 
     op: str

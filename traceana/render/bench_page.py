@@ -1,8 +1,8 @@
 """bench.html: a bench as one page that loads nothing, in the style of the report."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from markupsafe import Markup
 
 from traceana import __version__, units
@@ -46,8 +46,7 @@ _TERMS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """The fastest backend at one size; `mark` is None where that is not certain, or there is one backend alone."""
 
     mark: RunMark | None
@@ -55,8 +54,7 @@ class Cell:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FastestRow:
+class FastestRow(msgspec.Struct, frozen=True, kw_only=True):
     """One operation, eager or in a graph: a cell a size, None where it was not measured against another."""
 
     op: str

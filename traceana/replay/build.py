@@ -1,9 +1,10 @@
 """From what was recorded of a run to its graph."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.clocks import ClockOffsets
@@ -18,8 +19,7 @@ from traceana.trace.columns import Ints
 _NO_OP = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rank:
+class _Rank(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's work, on the common clock since the run's first moment, and where its rows are among all ranks'."""
 
     rank: int

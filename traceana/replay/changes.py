@@ -1,8 +1,7 @@
 """Changes to a run's graph, each a function from graph to graph."""
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.idle import LAUNCH_LATENCY_NS

@@ -6,8 +6,9 @@ Between two measured sizes a time is interpolated on logarithms of both; beyond 
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from traceana import units
 from traceana.analyze.beside_bench import IN_PLACE
@@ -19,8 +20,7 @@ Bounds = tuple[float, float, float]
 """A time in ns, and the least and the most that it may be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """One backend's figures from one file: by operation its sizes in bytes, ascending, and their times."""
 
     path: Path

@@ -11,8 +11,8 @@ the host's last waiting to it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,8 +21,7 @@ from traceana.trace.columns import Bools, Ints
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edges:
+class Edges(msgspec.Struct, frozen=True, kw_only=True):
     """`target` depends on `source`; `op` is the host operation on the way, or -1."""
 
     source: Ints
@@ -48,8 +47,7 @@ class Edges:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The host operations of all ranks, rank by rank and in order of start.
 
     `after` is the node at which the host last went on before it, from which gaps count; `gap_ns` the time since that or
@@ -70,8 +68,7 @@ class Host:
         return np.asarray(total - np.repeat(before, np.diff(np.append(first, len(total)))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activities:
+class Activities(msgspec.Struct, frozen=True, kw_only=True):
     """The first nodes of a graph, rank by rank and in order of start.
 
     `leave` is the node whose time, with its duration, is the activity's end: itself, or the end of a call that ranks
@@ -90,8 +87,7 @@ class Activities:
         return len(self.rank)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of the nodes, in ns since the run's first moment; `time_ns` is when they happened, on a common clock."""
 
     time_ns: Ints

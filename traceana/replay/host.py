@@ -1,7 +1,6 @@
 """What a rank's host did: its operations one after the other, and the moments at which it had to wait."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.work import COPIES, LAUNCHES, RankWork
@@ -16,8 +15,7 @@ _STALL_NS = 50_000
 _STAMPS_NS = 5_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """Host operations that waited: `op` are their rows, in order of their ends; `waiter` and `activity` are pairs of a
     row of `op` and an activity that had to end first.
     """

@@ -1,15 +1,13 @@
 """Calls that ranks make together: nobody leaves before the last one has come, and its transfer is over."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.replay.graph import Activities, Edges
 from traceana.trace.columns import Bools, Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meetings:
+class Meetings(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes of all calls made together, first those at which all have come, then one an activity that leaves.
 
     `leave` is for each activity the node that is its end, itself where it meets nobody.

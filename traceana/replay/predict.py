@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
+import msgspec
 import numpy as np
 
 from traceana.comparing.student import two_sided_bound
@@ -16,8 +16,7 @@ from traceana.trace.columns import Ints
 Apply = Callable[[Graph], Graph]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A change in words, what it does to a graph, and what it cannot reach.
 
     `bounds` do the least and the most that it may do, where figures from elsewhere leave that open.

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana import units
 from traceana.analyze.calls import Calls
@@ -22,8 +23,7 @@ WITHIN = 0.03
 _MATCHED, _LAUNCHED = 0.95, 0.95
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A run's graph and steps. `steady` are the steps that count; `measured_ns` and `replayed_ns` are these steps'."""
 
     graph: Graph

@@ -1,8 +1,8 @@
 """The steps of a run on its graph: which activities make up each, and how long it takes when the graph is played."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.clocks import ClockOffsets
@@ -25,8 +25,7 @@ class StepsOfGraph(Protocol):
         """How long each step takes, for times of the graph's nodes, as the report counts it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedSteps:
+class MarkedSteps(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that a span marks: from the first start to the last end of their activities, on the slowest rank.
 
     `cut` is for each step and rank whether the step ends because the next one starts.
@@ -50,8 +49,7 @@ class MarkedSteps:
         return np.asarray((end - start).max(axis=1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatedSteps:
+class RepeatedSteps(msgspec.Struct, frozen=True, kw_only=True):
     """Steps from the end of one repetition to that of the next: `last` is for each the activity that ends it.
 
     The first one begins at `begin_ns`.

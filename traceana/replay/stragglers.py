@@ -1,17 +1,17 @@
 """A late rank made as quick as its peers: between any two calls it computes and launches for as long as they do."""
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.replay.changes import meets
 from traceana.replay.graph import Floats, Graph
 from traceana.trace.columns import Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stretches:
+class _Stretches(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's stretches between two calls that follow each other: what pair of calls, and its time in each.
 
     `activity` and `op` say for each activity and host operation of the rank the stretch that it is in.

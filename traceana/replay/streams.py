@@ -5,8 +5,7 @@ that waits for the last activity that each other stream had been given before an
 begins at once when an activity of another stream ends, later than all else would let it, waits for that.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.causes.idle import LAUNCH_LATENCY_NS
@@ -20,16 +19,14 @@ _LATENCY_NS, _LONGEST_LATENCY_NS = 5_000, 50_000
 _UNEXPLAINED_NS = 3_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
+class Pairs(msgspec.Struct, frozen=True, kw_only=True):
     """Activities and what each waits for, an activity before it."""
 
     before: Ints
     after: Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """What a rank's device usually takes between an activity and the next on its stream, and after a launch."""
 
     gap_ns: int

@@ -3,7 +3,7 @@
 Times are ns, bandwidths decimal GB/s as nccl-tests counts them; None means not known.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 BENCH_SCHEMA_VERSION = 1
 SIZED_OPERATIONS = (
@@ -22,8 +22,7 @@ DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}
 """Element types that it measures, with their bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRow:
+class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
     """One operation at one size with one backend; the slowest rank's time counts.
 
     `p50_ns` is the median over blocks of a block's time by its calls, which follow each other at once. `p95_ns` and
@@ -56,8 +55,7 @@ class BenchRow:
     not put elsewhere."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchVerdict:
+class BenchVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Which backend is fastest for one operation at one size, eager and graph apart.
 
     `speedup` is the second best's time over the best's with its 95 % interval. `certain` says whether the best is
@@ -77,8 +75,7 @@ class BenchVerdict:
     """All that are not certainly slower than the best, itself first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossover:
+class Crossover(msgspec.Struct, frozen=True, kw_only=True):
     """Between two sizes another backend leads: no backend is among the leaders on both sides.
 
     `smaller` and `larger` are the fastest of those that lead all sizes of their side. `from_bytes` is the last size at
@@ -98,8 +95,7 @@ class Crossover:
     high_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuideCheck:
+class GuideCheck(msgspec.Struct, frozen=True, kw_only=True):
     """PyNccl against torch.distributed, beside the speed-up that the guide expects at this size.
 
     `verdict` is `within`, `below` or `above` where the 95 % interval lies so as a whole, else `cannot tell`.
@@ -116,8 +112,7 @@ class GuideCheck:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peak:
+class Peak(msgspec.Struct, frozen=True, kw_only=True):
     """The most bandwidth that a rank's link has in one direction, which busbw is compared with, and where from."""
 
     link: str
@@ -125,8 +120,7 @@ class Peak:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotMeasured:
+class NotMeasured(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for and could not be measured, and why."""
 
     backend: str
@@ -134,8 +128,7 @@ class NotMeasured:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchReport:
+class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `machine` and `backends` are pairs of a name and what is known of it."""
 
     schema_version: int = BENCH_SCHEMA_VERSION

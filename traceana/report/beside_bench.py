@@ -1,10 +1,9 @@
 """A run's calls beside a bench of the same."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchedCalls:
+class BenchedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """Steady calls of one kind beside a bench of that operation and size over as many ranks.
 
     `share` is the bench's time over the run's median duration, waiting included: 1 where the run is as fast. Of what it
@@ -30,8 +29,7 @@ class BenchedCalls:
     fastest_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnbenchedCalls:
+class UnbenchedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that no given bench has, why, and the command that would measure them (None where bench has none)."""
 
     op: str
@@ -44,8 +42,7 @@ class UnbenchedCalls:
     command: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BesideBench:
+class BesideBench(msgspec.Struct, frozen=True, kw_only=True):
     """All calls of a run with a size; `notes` say where bench and run are not of the same machine or versions."""
 
     benched: tuple[BenchedCalls, ...]

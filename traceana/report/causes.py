@@ -1,10 +1,9 @@
 """Why time was lost: each value's parts add up, to the nanosecond, to the figure that it explains."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExposedIs:
+class ExposedIs(msgspec.Struct, frozen=True, kw_only=True):
     """What exposed communication was spent on; together `exposed_comm_ns`, of an operation `exposed_ns`.
 
     Where several calls run at once, an instant counts as transfer if any of them transfers.
@@ -24,8 +23,7 @@ class ExposedIs:
     ranks' clocks cannot be compared, beyond the fastest of their kind; all of a call whose kind is not repeated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UncoveredBy:
+class UncoveredBy(msgspec.Struct, frozen=True, kw_only=True):
     """Why no compute covered the exposed communication: what held the kernel that computed next.
 
     Together `exposed_comm_ns`, of an operation `exposed_ns`.
@@ -46,8 +44,7 @@ class UncoveredBy:
     """It was launched, and held by something other than a collective: a copy, or an event of another stream."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdleBy:
+class IdleBy(msgspec.Struct, frozen=True, kw_only=True):
     """Why the GPU had nothing to do: what held the activity that ended the gap. Together `idle_ns`."""
 
     host_behind_ns: int
@@ -60,8 +57,7 @@ class IdleBy:
     """Its launch is not in the trace."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostPlace:
+class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where the host was while a GPU had nothing to do, on the thread that launched next.
 
     `kind` is `operator` (the outermost of PyTorch's operators), `frame` (the innermost Python frame outside of

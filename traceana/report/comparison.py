@@ -1,10 +1,9 @@
 """Two sides compared."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonRow:
+class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
     """One operation at one size on both sides; `message_bytes` None compares the operation over all its calls.
 
     `group_size` is the number of ranks in the calls' process groups, None where it is not known or not the same on both
@@ -54,8 +53,7 @@ class ComparisonRow:
     """Why the worth is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepComparison:
+class StepComparison(msgspec.Struct, frozen=True, kw_only=True):
     """One end-to-end time on both sides; fields as in ComparisonRow.
 
     `metric` is `step` or `request` (the time of one), `exposed` (exposed communication a step, waiting included; less
@@ -79,8 +77,7 @@ class StepComparison:
     runs_needed: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two sides, each of one or more runs; `baseline` and `candidate` are the sides' names.
 
     `reasons` say why a comparison is not fair, `noise` what makes its times unsteady. `rows` are ordered by the size

@@ -1,10 +1,9 @@
 """What the numbers stand on, and what disturbs them."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TruncatedFile:
+class TruncatedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that ends early: `events` whole ones were kept."""
 
     file: str
@@ -14,8 +13,7 @@ class TruncatedFile:
     """In words: how much is gone, as far as it can be known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What the numbers stand on. `collectives` and `matched` count per-rank calls."""
 
     collectives: int
@@ -28,8 +26,7 @@ class Coverage:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
+class Noise(msgspec.Struct, frozen=True, kw_only=True):
     """Something that makes a run's times unsteady. `kind` is `drift` (a rank's compute a step changes over the
     recording) or `uneven` (a rank computes slower than its peers); `change` is the relative change."""
 

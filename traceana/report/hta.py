@@ -1,10 +1,9 @@
 """What HolisticTraceAnalysis found."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HtaTable:
+class HtaTable(msgspec.Struct, frozen=True, kw_only=True):
     """One table that HolisticTraceAnalysis made: cells are already text."""
 
     title: str
@@ -12,8 +11,7 @@ class HtaTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HtaSection:
+class HtaSection(msgspec.Struct, frozen=True, kw_only=True):
     """HolisticTraceAnalysis on one rank, or why it failed there."""
 
     rank: int

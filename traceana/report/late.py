@@ -1,12 +1,11 @@
 """Who came last, and why: waiting for a peer followed to that peer."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.report.causes import HostPlace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateBy:
+class LateBy(msgspec.Struct, frozen=True, kw_only=True):
     """What a rank did for longer than the peers that waited for it, since they were last together.
 
     Together `wait_caused_ns` of the value that it stands in. Each peer's wait is shared out among what took the rank
@@ -28,16 +27,14 @@ class LateBy:
     unexplained_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateKernel:
+class LateKernel(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel that took a late rank longer than its peers: `ns` is its part of `compute_ns`."""
 
     name: str
     ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lateness:
+class Lateness(msgspec.Struct, frozen=True, kw_only=True):
     """The calls to which a rank came last while others waited."""
 
     times_last: int
@@ -57,8 +54,7 @@ class Lateness:
     """Where the host was for longer than the peers': the largest parts of `by.host_behind_ns`, at most five."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateStep:
+class LateStep(msgspec.Struct, frozen=True, kw_only=True):
     """The same within one step, by its place in the run's `steps`, and its name."""
 
     number: int
@@ -71,8 +67,7 @@ class LateStep:
     """The largest part of `by.compute_ns` and of `by.host_behind_ns`, where there is any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateRank:
+class LateRank(msgspec.Struct, frozen=True, kw_only=True):
     """A rank that its peers waited for. `steady` is without warm-up, None where all is warm-up."""
 
     rank: int

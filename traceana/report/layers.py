@@ -1,10 +1,9 @@
 """Which modules of the program issued calls, and along which parallel axis calls went."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleCalls:
+class ModuleCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of one operation that one `nn.Module` issued, over all ranks; medians as in LayerCalls."""
 
     path: str
@@ -17,8 +16,7 @@ class ModuleCalls:
     wait_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerCalls:
+class LayerCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of one operation that modules of one class at one place of their layers issued, over all ranks.
 
     `path` has `*` for the layer's number: `blocks.*.attn.to_out`. `layers` counts the layers, whose class is `layer`,
@@ -41,8 +39,7 @@ class LayerCalls:
     """Those with the most exposed time first; at most 256."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisCalls:
+class AxisCalls(msgspec.Struct, frozen=True, kw_only=True):
     """All calls of groups along one parallel axis (TP, SP, Ulysses, ring, CFG, DP, PP, CP, EP, or several with +).
 
     By the description that the group's maker gave it; `axis` is None for groups whose description does not tell.

@@ -1,14 +1,13 @@
 """Calls by kind, by size and by the place that issued them."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.report.causes import ExposedIs, UncoveredBy
 from traceana.report.layers import LayerCalls
 from traceana.report.times import Distribution, Histogram
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SteadyCalls:
+class SteadyCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of an Operation or Bucket without warm-up (the first step, the first call of a kind, and their peers).
 
     The same calls as a comparison's. `wait_ns` and `transfer_ns` cover matched calls only; `busbw_gbps` is at the
@@ -22,8 +21,7 @@ class SteadyCalls:
     busbw_gbps: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """All calls of one kind, warm-up too: same operation, dtype, message size, group size, backend and library.
 
     `count` counts per-rank calls summed over ranks. `wait_ns` and `transfer_ns` cover matched calls only; bandwidths
@@ -61,8 +59,7 @@ class Operation:
     """Parallel axes of the calls' groups, such as TP; those that groups' descriptions do not tell are left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostCalls:
+class HostCalls(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of one kind that ran on the host (gloo) in a trace whose other numbers are the GPU's; times are the host's.
 
     They are in no other figure of the run.
@@ -76,8 +73,7 @@ class HostCalls:
     duration_ns: Distribution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BytesByRank:
+class BytesByRank(msgspec.Struct, frozen=True, kw_only=True):
     """What the ranks of a group sent, or received, in all; `imbalance` is the most over the mean."""
 
     by_rank: tuple[int, ...]
@@ -87,8 +83,7 @@ class BytesByRank:
     """None where nothing was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnevenSizes:
+class UnevenSizes(msgspec.Struct, frozen=True, kw_only=True):
     """Matched collectives of one process group whose sizes differ by rank, as all_to_allv's do.
 
     `sent` and `received` are None where a rank's bytes are not told. `matrix` holds the bytes from each of `ranks`, a
@@ -106,8 +101,7 @@ class UnevenSizes:
     """By the largest message that a rank has in each collective, at the median; None where waits are not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of one operation whose message size falls in [lower_bytes, upper_bytes).
 
     `scheme` is `guide` (by the edges of `--buckets`) or `powers` (powers of two).
@@ -127,8 +121,7 @@ class Bucket:
     """The same without warm-up, busbw as the median over calls; None where all calls are warm-up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSite:
+class CallSite(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of one operation and size that one place in the program issued, over all ranks.
 
     `site` is the innermost user span or, in a trace with Python stacks, `nn.Module` that was open when the call was

@@ -1,10 +1,9 @@
 """What overlap costs: compute that runs beside communication runs slower."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverlapPrice:
+class OverlapPrice(msgspec.Struct, frozen=True, kw_only=True):
     """How much longer compute kernels take while communication covers them, over all ranks of a run.
 
     Kernels of one name, grid and block, five or more that communication covers by 90 % or more, are compared with five

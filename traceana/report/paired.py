@@ -1,10 +1,9 @@
 """Calls that ran on both backends."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedRow:
+class PairedRow(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of one kind that ran on both backends back to back, in alternating order; times are the slowest rank's.
 
     `speedup` is torch.distributed over PyNccl, so above 1 PyNccl is faster; `ci_low` and `ci_high` bound it at 95 %.

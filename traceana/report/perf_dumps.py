@@ -1,10 +1,9 @@
 """sglang's perf dumps."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage of a request: all its entries of one name added up, as sglang's `compare_perf.py` does."""
 
     name: str
@@ -12,8 +11,7 @@ class Stage:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryCheckpoint:
+class MemoryCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What the allocator held when a stage ended, in bytes; None where the dump does not say."""
 
     name: str
@@ -23,8 +21,7 @@ class MemoryCheckpoint:
     peak_reserved_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerfDump:
+class PerfDump(msgspec.Struct, frozen=True, kw_only=True):
     """One request as sglang's `--perf-dump-path` tells it: host-side times, in the order of the file."""
 
     file: str

@@ -1,12 +1,11 @@
 """Ranks: how each spent its window, whom it waited for, what it drew on the timeline."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.report.causes import ExposedIs, HostPlace, IdleBy, UncoveredBy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankReport:
+class RankReport(msgspec.Struct, frozen=True, kw_only=True):
     """How one rank spent its window, by union of intervals over all streams of its devices.
 
     compute_ns + exposed_comm_ns + exposed_memory_ns + idle_ns == span_ns, and
@@ -43,8 +42,7 @@ class RankReport:
     """Together `idle_by.host_behind_ns`: the ten places with the most of it, the largest first, then the rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Straggler:
+class Straggler(msgspec.Struct, frozen=True, kw_only=True):
     """How often a rank was the last to arrive, and how long all its peers together waited for it then.
 
     Over all matched calls; what warm-up had of it stands beside, so that the rest is the steady state.
@@ -67,8 +65,7 @@ class Straggler:
         return self.wait_caused_ns - self.warm_up_wait_caused_ns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankWait:
+class RankWait(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of the wait matrix: the time that `rank` spent waiting for its peers inside `op`.
 
     Over all matched calls; what warm-up had of it stands beside, so that the rest is the steady state.
@@ -92,8 +89,7 @@ class RankWait:
         return self.wait_ns - self.warm_up_wait_ns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(msgspec.Struct, frozen=True, kw_only=True):
     """Clocks of the ranks against the lowest rank's.
 
     `method` is `shared` (one host, nothing estimated), `collectives` (offsets estimated from the ends of matched
@@ -108,8 +104,7 @@ class Clock:
     """How far the rates of the fastest and the slowest clock are apart; offsets hold in the run's middle."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineSlice:
+class TimelineSlice(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of one rank's device on the timeline strip; `kind` is compute, comm, overlapped or memory."""
 
     start_ns: int
@@ -117,8 +112,7 @@ class TimelineSlice:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineCall:
+class TimelineCall(msgspec.Struct, frozen=True, kw_only=True):
     """A collective call on the strip; `wait_ns` and `transfer_ns` are None where it was not matched across ranks."""
 
     start_ns: int
@@ -130,8 +124,7 @@ class TimelineCall:
     transfer_ns: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineRow:
+class TimelineRow(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's slices, ordered and not overlapping, and its longest calls in order of start."""
 
     rank: int
@@ -139,8 +132,7 @@ class TimelineRow:
     calls: tuple[TimelineCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """One step of all ranks on a common clock; times are relative to the strip's start."""
 
     title: str

@@ -1,6 +1,6 @@
 """One run."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.report.beside_bench import BesideBench
 from traceana.report.coverage import Coverage, Noise
@@ -17,8 +17,7 @@ from traceana.report.spans import Span, StepTime
 from traceana.report.what_if import WhatIf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run: a set of ranks that worked together under one label.
 
     Repeats of one setting form a side: they share `side`, and `repeat` counts them from 1. A run that was not

@@ -1,26 +1,23 @@
 """How a run was made, from run.json."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NcclLog:
+class NcclLog(msgspec.Struct, frozen=True, kw_only=True):
     """What NCCL's own log says on one rank: pairs such as ("transports", "P2P/CUMEM (24 channels)")."""
 
     rank: int
     facts: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingRank:
+class MissingRank(msgspec.Struct, frozen=True, kw_only=True):
     """A rank that left no trace, and why."""
 
     rank: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """How capture ran the command, from run.json. Pairs are names and values, such as ("NCCL_ALGO", "Ring")."""
 
     argv: tuple[str, ...]

@@ -1,13 +1,12 @@
 """The program's own spans: stages, steps, requests."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.report.causes import ExposedIs, IdleBy, UncoveredBy
 from traceana.report.times import Distribution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanInstance:
+class SpanInstance(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a user span, means over the ranks that have it. `duration_ns` is the host's."""
 
     name: str
@@ -17,8 +16,7 @@ class SpanInstance:
     compute_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """A user span (`denoise_step`, `UlyssesAttention`, `ProfilerStep`) over all its executions on all ranks.
 
     Device times are sums over the kernels launched inside the span; `instances` lists numbered executions
@@ -34,8 +32,7 @@ class Span:
     instances: tuple[SpanInstance, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepTime:
+class StepTime(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of the run's step or request, in order.
 
     On a device it runs from the first start to the last end of the work launched in the span, on all streams, so

@@ -1,10 +1,9 @@
 """Spreads of durations."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     """Nearest-rank percentiles of some durations, in ns."""
 
     min: int
@@ -15,8 +14,7 @@ class Distribution:
     sum: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Histogram:
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     """Counts over logarithmic bins: `edges_ns` has one more entry than `counts`."""
 
     edges_ns: tuple[int, ...]

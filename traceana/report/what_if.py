@@ -1,10 +1,9 @@
 """What a run's step would take with something changed, by a replay of what waited for what."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhatIf:
+class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     """One change, or several together. Times are geometric means over the run's steady steps, `steps` of them.
 
     `replayed_step_ns` is the unchanged replay without the delays that nothing in the recording explains: how well the

@@ -1,13 +1,12 @@
 """The report itself."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.report.comparison import Comparison
 from traceana.report.runs import RunReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that `analyze` found. `passed_over` names files that are no traces."""
 
     schema_version: int

@@ -9,8 +9,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.errors import TraceanaError

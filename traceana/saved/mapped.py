@@ -8,10 +8,10 @@ import contextlib
 import mmap
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from traceana.analyze.collectives import Signature
 from traceana.analyze.measure import RankResult
@@ -23,8 +23,7 @@ _MOST_IN_MEMORY = 192 << 20
 """Bytes of the files that were looked at last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rank's columns are."""
 
     file: Path

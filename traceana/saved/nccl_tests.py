@@ -7,7 +7,6 @@ mean of back-to-back calls, launches included.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -31,8 +30,7 @@ _NEVER_IN_PLACE = ("all_to_all", "all_to_allv", "send_recv")
 """The tests print a time of these in place, which moves other data (reportErrors is off)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
+class _Table(msgspec.Struct, frozen=True, kw_only=True):
     """What is common to all rows of one output."""
 
     op: str

@@ -5,10 +5,10 @@ columns of its ranks. Everything that an analysis needs is in it, so that the tr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.analyze.measure import RankResult
@@ -25,8 +25,7 @@ INDEX = "part.json"
 _COLUMNS = "ranks.measured"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Runs, and what was found in each of their files: a rank's result or why there is none; by path."""
 
     found: Discovery
@@ -36,8 +35,7 @@ class Measured:
     """By the folder of the run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Index:
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
     """`part.json`. `version` is of what measured; `columns` (where they begin and end) and `failed` are by path."""
 
     version: str

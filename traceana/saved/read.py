@@ -1,12 +1,12 @@
 """Runs as `analyze` saved them: report.json and, beside it, the calls in collectives.parquet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as parquet
+from msgspec.structs import replace
 from traceana_capture.reading import DECODE_ERRORS, open_regular, read_regular
 
 from traceana.analyze.run import AnalyzedRun

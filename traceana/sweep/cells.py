@@ -5,8 +5,8 @@ import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from traceana_capture.launcher.nccl_settings import PRESETS
 
 from traceana.errors import TraceanaError
@@ -17,8 +17,7 @@ _LONGEST_NAME = 60
 MOST_CELLS = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One combination. `argv` still has the placeholders that each run fills; `gpus` is None where it is not known.
 
     `name` is that of its folder. `environment` are variables to set, or to take away where the value is None.

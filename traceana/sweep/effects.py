@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.comparing.estimate import Difference, Spread
 from traceana.comparing.verdict import Case, judge
@@ -17,8 +18,7 @@ Pair = tuple[Cell, Cell]
 """Cells that differ in one axis alone, the one to hold against first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
+class _Measured(msgspec.Struct, frozen=True, kw_only=True):
     axis: str
     choice: str
     over: str

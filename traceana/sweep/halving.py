@@ -8,8 +8,8 @@ that choosing the best of many brings no false winner.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.comparing.verdict import judge
@@ -25,8 +25,7 @@ FINALISTS = 2
 """Settings that are confirmed; the family of their verdicts holds false alarms at 5 %."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One round of the search: who ran, and who was kept, the fastest first."""
 
     number: int
@@ -34,8 +33,7 @@ class Round:
     kept: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What a search came to. `verdicts` are of the finalists against the baseline, on fresh runs alone."""
 
     baseline: Cell

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,8 +20,7 @@ PATIENCE_S = 15.0
 Key = tuple[str, str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, kw_only=True):
     """A file that the run wrote: its name, its bytes and their SHA-256."""
 
     file: str
@@ -30,8 +28,7 @@ class Output:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One run that ended. `value_ns` is the metric, None where the run failed or is no time.
 
     `wall_ns` is how long the command ran, `last_lines` what a failed one said at its end.
@@ -55,8 +52,7 @@ class Record:
         return self.cell, self.kind, self.repeat
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The first line: what was asked for, so that another sweep does not go on in this one's folder."""
 
     command: tuple[str, ...]

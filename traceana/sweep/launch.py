@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from traceana_capture.launcher import processes
 
 from traceana.errors import TraceanaError
@@ -18,8 +18,7 @@ MARK = "TRACEANA_CAPTURE"
 """By its value a process of ours is known, also in a session of its own; alone it starts no agent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How a command ended: its exit code, negative for a signal, None where its time was over."""
 
     code: int | None

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from statistics import median
+
+import msgspec
 
 from traceana.comparing.end_to_end import EXPOSED_FLOOR_NS
 from traceana.errors import TraceanaError
@@ -28,8 +29,7 @@ class Source(Enum):
     TRACE = "the traces"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """`per_gpu` multiplies the time by the GPUs: the inverse of the throughput of a GPU."""
 
     name: str
@@ -49,8 +49,7 @@ class Metric:
         }.get(self.name, f"output {self.pattern}" if self.pattern else self.name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """What a run left: its time, output, perf dump where the command writes one, and traces where it was captured."""
 
     wall_ns: int

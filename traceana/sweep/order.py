@@ -5,8 +5,9 @@ A randomized complete block design (Box, Hunter and Hunter, Statistics for Exper
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from traceana.sweep.cells import Cell
 
@@ -22,8 +23,7 @@ class Kind(str, Enum):
     TRACED = "traced"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One run that is to be: repeat 0 of a cell warms up."""
 
     cell: Cell

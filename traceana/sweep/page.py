@@ -1,8 +1,8 @@
 """A sweep's page: one file that loads nothing and needs no script. Labels are strangers' words, and escaped."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from markupsafe import Markup
 
 from traceana import units
@@ -17,8 +17,7 @@ _LEAST_ROOM = 1.02
 """A scale of speed-ups reaches 2 % beyond 1× at least, lest chance look like a difference."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     """Places of a speed-up and its interval in percent; None where it is not known."""
 
     at: float
@@ -26,8 +25,7 @@ class Drawn:
     high: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a table with its plot."""
 
     name: str
@@ -36,8 +34,7 @@ class Row:
     drawn: Drawn | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
+class Plot(msgspec.Struct, frozen=True, kw_only=True):
     """Rows on one logarithmic axis of speed-ups; `one_at` is where both are equally fast."""
 
     axis: Axis
@@ -45,8 +42,7 @@ class Plot:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, kw_only=True):
     """A cell among time and GPU time, in percent from the left and from the bottom."""
 
     x: float
@@ -55,8 +51,7 @@ class Point:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frontier:
+class Frontier(msgspec.Struct, frozen=True, kw_only=True):
     """Time against GPU time."""
 
     x_axis: Axis

@@ -5,10 +5,10 @@ PSNR is 10 log10(255² / mean squared difference) of 8-bit values (ITU-T J.340).
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -26,8 +26,7 @@ _VIDEOS = (".mp4", ".gif", ".webm")
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What one run made: its files, and the folder in which they lie."""
 
     folder: Path

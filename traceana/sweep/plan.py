@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 from traceana_capture.launcher.nccl_settings import PRESETS
 from traceana_capture.launcher.options import BACKENDS
 
@@ -18,16 +18,14 @@ RUN_NAMES = ("out", "perf_dump")
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """One value of an axis: its name, and the text that takes the placeholder's place."""
 
     label: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """What is varied: a placeholder in the command, or `backend`, `nccl`, `env.X`, which act by themselves."""
 
     name: str
@@ -39,8 +37,7 @@ class Axis:
         return self.name in (BACKEND, NCCL) or self.name.startswith(ENVIRONMENT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the time that `choice` of an axis is expected to save over `over`, in the cells of `where`."""
 
     axis: str
@@ -51,8 +48,7 @@ class Expected:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of a run, seconds of all runs together, and hours of a GPU; None is no limit."""
 
     run_s: float | None = None
@@ -60,8 +56,7 @@ class Limits:
     gpu_hours: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides what runs. `values` fill placeholders that are no axis; `gpus` is an expression over both."""
 
     name: str

@@ -3,11 +3,11 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from traceana.errors import TraceanaError
 from traceana.sweep.plan import Axis, Choice, Expected, Limits, Plan, checked
@@ -47,8 +47,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says; None and empty leave the plan as it is, and axes and values replace its own."""
 
     command: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.comparing.estimate import FEWEST_REPEATS, Difference, Estimate, difference, estimate, middle_ns, sample
@@ -19,8 +19,7 @@ Times = Mapping[str, Mapping[int, int]]
 """By cell and repeat, in ns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """A cell's repeats in order, and its warm-up run, which counts where it is like them."""
 
     values_ns: tuple[int, ...]

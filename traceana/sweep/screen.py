@@ -7,8 +7,9 @@ collectives by themselves.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from traceana import units
 from traceana.errors import TraceanaError
@@ -25,8 +26,7 @@ _FACTOR = 4
 _LONGEST_BENCH_S = 120.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What to measure: ranks, operations, and the sizes from `smallest` to `largest`, in bytes."""
 
     ranks: int

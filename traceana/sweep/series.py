@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from traceana import units
 from traceana.sweep.journal import Journal, Record
@@ -16,8 +17,7 @@ Run = Callable[[Turn], Record]
 """Runs a turn to its end. Raises TraceanaError where it cannot even begin, and KeyboardInterrupt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Said before each run; `left_ns` is None before anything was measured."""
 
     number: int

@@ -7,7 +7,9 @@ links that do not keep the order of 128-byte stores.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
@@ -44,8 +46,7 @@ SMALLEST_GAIN = 0.01
 """Where less of the time than this is exposed communication, no setting of it can be worth its search."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """The axes that are left, and in words what was taken out and why."""
 
     axes: tuple[Axis, ...]

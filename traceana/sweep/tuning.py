@@ -1,10 +1,10 @@
 """A whole search: from the baseline's trace, which says what is hopeless, to the confirmed winner, or to none."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from traceana import units
 from traceana.errors import TraceanaError

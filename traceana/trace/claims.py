@@ -5,8 +5,9 @@ A rank comes from `distributedInfo.rank`, wherever that stands in the file; else
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from traceana.errors import TraceanaError
 from traceana.plain import plain
@@ -20,8 +21,7 @@ _FRONT_END = "is a CPU trace without a rank, GPU activity or collectives, as a s
 _UNKNOWN = "its rank is not known; rename the files to rank0.json, rank1.json, …"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """A folder's files: those of ranks, those of ranks that cannot be read, perf dumps, and others; with reasons."""
 
     claims: tuple[Claim, ...]

@@ -3,9 +3,9 @@
 All other columns are as narrow as their values, so what is reckoned with them is widened first.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,8 +20,7 @@ WAITS = ("device", "stream", "event", "stream on event")
 """What the runtime's waiting calls wait for; the last one makes a stream wait, and the host goes on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleName:
+class ModuleName(msgspec.Struct, frozen=True, kw_only=True):
     """An `nn.Module`: its path, its class, and the class of the numbered layer that it is in or is; None if unknown."""
 
     path: str
@@ -29,8 +28,7 @@ class ModuleName:
     layer: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallMetadata:
+class CallMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """What a trace says about one collective call, in c10d's own words; None where it says nothing."""
 
     name: str
@@ -57,8 +55,7 @@ class CallMetadata:
     group_description: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activities:
+class Activities(msgspec.Struct, frozen=True, kw_only=True):
     """GPU activities: `name` indexes RankTrace.names, `category` GPU_CATEGORIES, `call` RankTrace.calls or is -1."""
 
     start_ns: Ints
@@ -75,8 +72,7 @@ class Activities:
     """A number for each pair of a grid and a block; -1 where absent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostRows:
+class HostRows(msgspec.Struct, frozen=True, kw_only=True):
     """Host-side rows on threads: launches (`key` is the correlation), spans and calls (`key` is an index)."""
 
     start_ns: Ints
@@ -85,8 +81,7 @@ class HostRows:
     key: Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamWaits:
+class StreamWaits(msgspec.Struct, frozen=True, kw_only=True):
     """From launch `correlation` on, `stream` waits for what `on_stream` was given before launch `recorded`.
 
     In traces with Kineto's cuda_sync events (`enable_cuda_sync_events` of torch's `_ExperimentalConfig`).
@@ -98,8 +93,7 @@ class StreamWaits:
     recorded: Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankTrace:
+class RankTrace(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the analysis needs of one file."""
 
     path: Path

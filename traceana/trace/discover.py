@@ -9,8 +9,10 @@ labels are `NAME.1`, `NAME.2`, … without a gap; a NAME that ends in a digit is
 import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from traceana.errors import TraceanaError
 from traceana.plain import plain
@@ -25,8 +27,7 @@ REPEAT_IN_LABEL = re.compile(r"(?P<side>.*[^\d./])\.(?P<repeat>[1-9]\d{0,3})")
 """A name that ends in a digit is a version (`wan2.1`), not the first repeat of `wan2`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankFile:
+class RankFile(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's trace; `host` is None where neither run.json, the file's header nor its name tells it."""
 
     rank: int
@@ -34,8 +35,7 @@ class RankFile:
     host: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFiles:
+class RunFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files of one run; `unreadable` are ranks' files without a trace in them, each with its reason.
 
     `side` is what repeats of one setting share, `repeat` counts them; a run by itself has its label and None. `root` is
@@ -56,8 +56,7 @@ class RunFiles:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discovery:
+class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, and what was passed over because it is no trace."""
 
     runs: tuple[RunFiles, ...]

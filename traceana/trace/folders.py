@@ -3,9 +3,9 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from traceana_capture import runfile
 
 from traceana.errors import TraceanaError
@@ -18,8 +18,7 @@ _SUFFIXES = (".json", ".json.gz")
 _LONGEST_APART_NS = 3600 * 10**9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One folder's files of ranks; `root` is the PATH that it lies below. Files of one rank may be several windows."""
 
     folder: Path
@@ -41,8 +40,7 @@ class Part:
         return frozenset(info.world_size if info else None for info in infos)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Parts of one run; `folder` is what their paths share, `below` what they share below the name that differs."""
 
     folder: Path

@@ -9,9 +9,10 @@ execution traces (torch, `execution_trace_observer.cpp`), and sglang's merges, w
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+
+import msgspec
 
 from traceana.errors import TraceanaError
 from traceana.trace.file import NotATraceError, TraceFile
@@ -56,8 +57,7 @@ class ForeignTraceError(NotATraceError):
     """The file is a trace, or a record beside traces, that is no rank's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A file that may be a rank's. `header` has the keys before and after the events.
 
     `start_ns` is when the first events began, on the file's clock, or None where no time was found.

@@ -1,9 +1,9 @@
 """What an analysis shows or needs of the `run.json` that capture leaves beside the traces."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from traceana_capture import parts, runfile
 from traceana_capture.early import early
 
@@ -12,15 +12,14 @@ from traceana.report import MissingRank, NcclLog, Setup
 from traceana.units import number_ranges
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All empty where a folder has no run.json or one that is not ours."""
 
     label: str | None = None
     repeat: int | None = None
     """Which of the repeats of its label this is, from 1."""
-    versions: dict[str, str] = field(default_factory=dict)
-    hosts: dict[int, str] = field(default_factory=dict)
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    hosts: dict[int, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What is to be said of nodes' parts, and of windows that ended before what they were to record was over."""
     window: int = 1

@@ -1,7 +1,6 @@
 """Calls that ran on both backends: what `traceana capture --paired` keeps as `paired.rank<N>.jsonl`, one a line."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -37,8 +36,7 @@ class PairedCall(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(PairedCall)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedCalls:
+class PairedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The paired calls of all ranks of a run, and a line for each file of which something is left out."""
 
     calls: tuple[PairedCall, ...]

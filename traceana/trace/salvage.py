@@ -6,7 +6,6 @@ What `mend` knows is mended; an event whose quotes are not escaped (kineto#1459)
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 from typing import NamedTuple
@@ -27,8 +26,7 @@ _EVENT_KEYS = (b'"ph"', b'"ts"', b'"cat"')
 _BETWEEN = b", \t\r\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Salvage:
+class Salvage(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of a damaged stretch; `unfinished` are the bytes at its end that are no whole event yet."""
 
     chunk: Chunk

@@ -7,8 +7,9 @@ one window begin, or were written, closer together than windows are apart.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from traceana.trace.file_names import stem, time_stamp, tokens
 from traceana.trace.identify import Identity
@@ -23,16 +24,14 @@ _PART = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A file and the rank that it is of."""
 
     rank: int
     file: Identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, kw_only=True):
     """At most one file a rank; `name` is empty where there is one window only."""
 
     name: str

@@ -1,9 +1,9 @@
 """The collectives that somebody waited in, of all groups in one table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.calls import Calls
@@ -12,8 +12,7 @@ from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrivals:
+class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
     """One row a collective; `of_group` and `row` say which it is.
 
     `since_ns` and `arrived_ns` are of the rank that came last, by its own clock, `start_ns` by the common one.

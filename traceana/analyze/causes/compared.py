@@ -5,8 +5,8 @@ causes. The last rank's excess over a peer in each of these, as far as it has an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -24,13 +24,12 @@ from traceana.trace.columns import Bools, Ints
 from traceana.trace.narrow import narrow
 
 Floats = npt.NDArray[np.float64]
-COMPUTE, MEMORY, HOST_BEHIND, HELD, WAITING, WINDOW_LATE, UNEXPLAINED = range(len(fields(LateBy)))
+COMPUTE, MEMORY, HOST_BEHIND, HELD, WAITING, WINDOW_LATE, UNEXPLAINED = range(len(LateBy.__struct_fields__))
 _AT_ONCE = 1 << 20
 """Calls of all ranks that are compared at a time, which bounds the memory that it takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankTimes:
+class RankTimes(msgspec.Struct, frozen=True, kw_only=True):
     """What one rank's device did, by its own clock."""
 
     occupied: Occupation
@@ -38,8 +37,7 @@ class RankTimes:
     spent: Spent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedGroup:
+class ComparedGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Collectives of one group: `last` is the column of the rank that came last, `start_ns` when by the common clock.
 
     Ranks are compared in the `apart_ns` before their arrivals, by each rank's own clock. `caused_ns` is what all peers
@@ -117,7 +115,7 @@ def _doings(
     clocks: ClockOffsets,
 ) -> Ints:
     """ns of each rank in each collective, by the fields of LateBy; where a rank began later counts as time, too."""
-    done = np.zeros((*since.shape, len(fields(LateBy))), dtype=np.int64)
+    done = np.zeros((*since.shape, len(LateBy.__struct_fields__)), dtype=np.int64)
     for j, rank in enumerate(ranks):
         done[:, j] = _of_rank(times[rank], since[:, j], arrived[:, j])
         begun = clocks.common(rank, since[:, j])
@@ -127,7 +125,7 @@ def _doings(
 
 
 def _of_rank(one: RankTimes, start: Ints, end: Ints) -> Ints:
-    done = np.zeros((len(start), len(fields(LateBy))), dtype=np.int64)
+    done = np.zeros((len(start), len(LateBy.__struct_fields__)), dtype=np.int64)
     host_behind, waiting, outside, unexplained = within(one.lost.idle, start, end).T
     busy = (one.occupied.compute, one.occupied.communication, one.occupied.memory)
     begun = min(int(kind.start[0]) for kind in busy if len(kind.start))

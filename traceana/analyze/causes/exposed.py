@@ -1,7 +1,6 @@
 """What exposed communication was spent on: waiting for a peer, the usual transfer, or more than that."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.calls import Calls
@@ -15,8 +14,7 @@ _FASTEST = 0.1
 """Share of a kind's calls that are the fastest; a single one may be an odd one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """For each signature the usual transfer of its calls, and whether a rank of its group has no trace in the run."""
 
     transfer_ns: Ints

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.causes.idle import HOST_BEHIND, Gaps
@@ -17,8 +17,7 @@ Place = tuple[str, str]
 NOTHING: Place = ("nothing", "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretches:
+class Stretches(msgspec.Struct, frozen=True, kw_only=True):
     """Disjoint stretches of time, each with its place among `names`."""
 
     start_ns: Ints

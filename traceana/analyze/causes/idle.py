@@ -1,7 +1,6 @@
 """Why a device was idle: each gap is told by the activity that ended it, and when that was launched."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.causes.parts import Parts, parts_of
@@ -14,8 +13,7 @@ LAUNCH_LATENCY_NS = 20_000
 NOT_KNOWN = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gaps:
+class Gaps(msgspec.Struct, frozen=True, kw_only=True):
     """Idle times of a device: until `turn_ns` for the cause `before`, from then on what was launched waits.
 
     `ended_by` are places among the device's activities.

@@ -1,8 +1,8 @@
 """The causes of a run's lost time, by rank and by operation, once calls are matched across ranks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.calls import Calls
@@ -16,8 +16,7 @@ from traceana.report import ExposedIs, IdleBy, UncoveredBy
 from traceana.trace.columns import Bools, Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankCauses:
+class RankCauses(msgspec.Struct, frozen=True, kw_only=True):
     """Why one rank lost time, over its window."""
 
     exposed_is: ExposedIs
@@ -25,8 +24,7 @@ class RankCauses:
     idle_by: IdleBy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Causes:
+class Causes(msgspec.Struct, frozen=True, kw_only=True):
     """By rank, for those whose device is known; and for each signature a row of ns in the order of the causes' fields.
 
     `known` says of each signature whether the causes of all its calls are.
@@ -55,7 +53,7 @@ def causes(
     """Split every rank's exposed and idle time, and that `of_steps`; `own` are the ranks' calls by their own clocks."""
     typical = usual(calls, world_size)
     many = len(calls.signatures)
-    totals = [np.zeros((many, len(fields(kind))), dtype=np.int64) for kind in (ExposedIs, UncoveredBy)]
+    totals = [np.zeros((many, len(kind.__struct_fields__)), dtype=np.int64) for kind in (ExposedIs, UncoveredBy)]
     known = np.ones(many, dtype=np.bool_)
     of_rank = calls.rows_of_ranks
     ranks: dict[int, RankCauses] = {}

@@ -1,9 +1,9 @@
 """Waiting followed to the ranks that came last: why, in which steps, in which kernels and operators."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.calls import Calls
@@ -25,8 +25,7 @@ _MOST_NAMES = 5
 _NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lates:
+class _Lates(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of who came last; `rooted_ns` are the rows of `found.by_ns` followed on."""
 
     found: Arrivals

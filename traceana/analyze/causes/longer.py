@@ -1,9 +1,9 @@
 """Which kernels, and which places of the host, took a late rank longer than the peers that waited for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 
 from traceana.analyze.causes.arrivals import Arrivals
@@ -14,8 +14,7 @@ from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Excess:
+class Excess(msgspec.Struct, frozen=True, kw_only=True):
     """ns that one rank spent on one of `names` in excess of its peers, by rows of Arrivals to which it came last."""
 
     row: Ints

@@ -1,7 +1,6 @@
 """What a rank's file says by itself of the time that its device lost, before calls are matched across ranks."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.causes.events import released_ns
@@ -16,8 +15,7 @@ from traceana.kernels import Kind
 from traceana.trace.columns import Bools, Ints, RankTrace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostTime:
+class LostTime(msgspec.Struct, frozen=True, kw_only=True):
     """Exposed communication, the same by what left it uncovered, and idle time by what left the device idle.
 
     Parts are in the order of the fields of `UncoveredBy` and `IdleBy`.

@@ -1,10 +1,10 @@
 """Why each step lost time: means over the ranks, which add up to the step's own exposed and idle time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from traceana.analyze.causes.parts import Parts, named, rounded, within
 from traceana.analyze.steps import Executions

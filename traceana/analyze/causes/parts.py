@@ -1,7 +1,6 @@
 """Lost time in parts: disjoint sets of time, one a cause, in the order of the report's fields."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TypeVar
 
 import numpy as np
@@ -32,7 +31,7 @@ def within(parts: Parts, start: Ints, end: Ints) -> Ints:
 
 def named(kind: type[Cause], lengths: Sequence[int]) -> Cause:
     """The report's value for lengths in the order of its fields."""
-    names = [field.name for field in fields(kind)]
+    names = kind.__struct_fields__
     return kind(**dict(zip(names, (int(length) for length in lengths), strict=True)))
 
 

@@ -1,7 +1,6 @@
 """What a rank's device computed and where its host was, between the rank's calls: enough to compare ranks by."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -13,8 +12,7 @@ from traceana.trace.columns import Ints, RankTrace
 MOST_PLACES = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of `ns` spent on one of `names` in a stretch between two marks; stretch 0 lies before the first mark."""
 
     stretch: Ints
@@ -23,8 +21,7 @@ class Ledger:
     names: tuple[Place, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """`marks` are the starts and ends of the rank's calls, by its own clock, as is `opened_ns`.
 
     `opened_ns` is when its recording began, as far as its first event tells.

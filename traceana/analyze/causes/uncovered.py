@@ -1,7 +1,6 @@
 """Why nothing covers exposed communication: what held the kernel that computed next."""
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from traceana.analyze.causes.idle import LAUNCH_LATENCY_NS
@@ -14,8 +13,7 @@ _CAUSES = 6
 _NEVER = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(msgspec.Struct, frozen=True, kw_only=True):
     """Activities of one device in order of start; `launched_ns` is negative where the trace lacks the launch.
 
     `released_ns` is the end of what an event made them wait for, negative where the trace tells of none.

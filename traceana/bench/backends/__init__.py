@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol
+
+import msgspec
 
 from traceana.bench.buffers import Buffers
 from traceana.bench.world import World
@@ -17,8 +18,7 @@ def nothing() -> None:
     """What most operations need before and after."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`run` is timed. `load` takes the source to where `run` wants it, `unload` the result to the target.
 
     `in_place` says that the result takes the source's place, though the buffers are two. `capturing` is what the

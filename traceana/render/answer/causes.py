@@ -1,16 +1,16 @@
 """The causes of lost time in words, each with what can be done."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from traceana.report import ExposedIs, IdleBy, UncoveredBy
 
 T = TypeVar("T", ExposedIs, UncoveredBy, IdleBy)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause(Generic[T]):
+class Cause(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One part of an answer, in ns; `advice` is empty where there is none to give."""
 
     name: str
@@ -18,8 +18,7 @@ class Cause(Generic[T]):
     ns: Callable[[T], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """What a cause cost on a mean rank, and its share of the whole from 0 to 1."""
 
     name: str

@@ -1,14 +1,14 @@
 """What speaks against a report's numbers, each with the runs that it is said of."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.report import Comparison, Report, RunReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caveat:
+class Caveat(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to mind; `kind` says what it does: not like for like, noisy, incomplete, mind."""
 
     kind: str

@@ -1,14 +1,14 @@
 """What the first screen is made of, for one run as for a comparison."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.report import RunReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """A question and its answer in a number; `term` names the definition of `caption` in the glossary.
 
     `certain` is False where the number is seen and not sure; `command` is what to type next, None where there is none.
@@ -23,8 +23,7 @@ class Figure:
     command: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, `second` saying what qualifies it."""
 
     sentence: str
@@ -32,8 +31,7 @@ class Headline:
     figures: tuple[Figure, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over ranks; shares of the window are quotients of these."""
 
     span_ns: int

@@ -1,7 +1,8 @@
 """Sides at a glance, in words: a fact a row, a column a side."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.answer.causes import Explained
@@ -16,8 +17,7 @@ MOST_SIDES = 6
 """Columns that a terminal holds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glance:
+class Glance(msgspec.Struct, frozen=True, kw_only=True):
     """Facts by their name; a row has a value for each of `labels`. `left_out` sides have no column."""
 
     labels: tuple[str, ...]

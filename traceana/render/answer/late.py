@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.answer.figures import Figure
@@ -23,8 +24,7 @@ LATE_BY: tuple[tuple[str, Callable[[LateBy], int]], ...] = (
 _LONGEST = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
+class Late(msgspec.Struct, frozen=True, kw_only=True):
     """A rank that its peers wait for: by `ns` a step it comes later than they, or they wait so long `together`.
 
     `per` is "run" where no steps are known. `cause` is the largest in words, with where the host was or which kernel

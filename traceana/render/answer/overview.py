@@ -1,7 +1,8 @@
 """A side at a glance: the step, what is exposed and why, what costs most."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, Explained, explained
 from traceana.render.answer.figures import Window, window
@@ -12,8 +13,7 @@ from traceana.report import Operation, RunReport
 MOST_COSTLY = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costly:
+class Costly(msgspec.Struct, frozen=True, kw_only=True):
     """An operation at one size; its exposed time on a mean rank, in ns, and as a share of all that is in calls."""
 
     op: str
@@ -22,8 +22,7 @@ class Costly:
     share: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Of the runs of a side together: `ranks` of them were read, and `times` are sums over these."""
 
     ranks: int

@@ -1,6 +1,6 @@
 """Several candidates, each against its baseline: the fastest first, those that these runs cannot tell of last."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 from traceana.render.answer.caveats import Caveat, of_comparison, of_runs
@@ -19,8 +19,7 @@ from traceana.render.page.marks import RunMark, side_marks
 from traceana.report import Comparison, Report, StepComparison
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate: `speedup` of its calls over the mix, `worth_ns` of the certain rows, None where it is not known.
 
     `step` is its time end to end, None where nothing marks one on both sides; `exposed` goes from the baseline's to the

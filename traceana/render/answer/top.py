@@ -1,7 +1,8 @@
 """The operations with most exposed time, and the places in the program that issue them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.render.answer.payload import control
 from traceana.render.page.layer_names import layer_name
@@ -10,8 +11,7 @@ from traceana.report import CallSite, Comparison, ComparisonRow, RunReport
 MOST_ROWS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopRow:
+class TopRow(msgspec.Struct, frozen=True, kw_only=True):
     """An operation at one size: its exposed time in ns on a mean rank, one entry a side.
 
     Of a comparison that is a step's (`Comparison.worth_per`) and steady, of one run the window's. `site` issues most of

@@ -1,14 +1,14 @@
 """The step that stands for a side: its parts for the first screen, its time for the terminal."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import geometric_mean, median
+
+import msgspec
 
 from traceana.report import RunReport, StepTime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypicalStep:
+class TypicalStep(msgspec.Struct, frozen=True, kw_only=True):
     """A side's steady steps in one, its parts in the shares that they have of all of these steps.
 
     It is as long as a comparison says: the geometric mean of the runs' medians, which no step may have where steps are

@@ -1,6 +1,7 @@
 """What identifies a run in every chart: its label and, by its side, its place in the palette."""
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from traceana.report import Report, RunReport
 
@@ -8,8 +9,7 @@ RUN_COLOURS = 8
 """How many colours and markers report.css defines; later sides begin again, told apart by their label."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunMark:
+class RunMark(msgspec.Struct, frozen=True, kw_only=True):
     """A label and the number of its colour and marker, which all runs of a side share."""
 
     label: str

@@ -5,15 +5,15 @@ Places are percentages because the charts are as wide as the page lets them be, 
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 
 SHARP_STEPS = (1, 2, 5, 10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """A labelled place on an axis; `minor` ticks lose their label first where room is short.
 
     `fine` ones show where the chart is magnified.
@@ -25,16 +25,14 @@ class Tick:
     fine: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """What a template draws of a scale: its ticks and its title, unit included."""
 
     title: str
     ticks: tuple[Tick, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinearScale:
+class LinearScale(msgspec.Struct, frozen=True, kw_only=True):
     """From zero to `high`, in steps of `step`."""
 
     high: float
@@ -49,8 +47,7 @@ class LinearScale:
         return [index * self.step for index in range(math.floor(self.high / self.step + 1e-9) + 1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogScale:
+class LogScale(msgspec.Struct, frozen=True, kw_only=True):
     """From `low` to `high`, both above zero, equal factors equally far apart."""
 
     low: float

@@ -1,13 +1,13 @@
 """What the page knows of its sections."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.report import Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(msgspec.Struct, frozen=True, kw_only=True):
     """One part of the page: what templates/sections/NAME.html.j2 draws under its `title`, which is its link's text too.
 
     `name` is that of the template, of the module beside it and of the anchor. `view` gives the template its `view`;
@@ -19,8 +19,7 @@ class Section:
     view: Callable[[Report], object | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(msgspec.Struct, frozen=True, kw_only=True):
     """Sections that a reader looks at together: with scripts, the page shows one view at a time."""
 
     name: str

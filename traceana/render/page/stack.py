@@ -1,22 +1,21 @@
 """Rows of bars under each other, in groups."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group(Generic[T]):
+class Group(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """The rows of a group, each with its top; `middle` is where the group's label goes. In pixels."""
 
     middle: float
     rows: tuple[tuple[int, T], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack(Generic[T]):
+class Stack(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """All groups and the height that they take."""
 
     groups: tuple[Group[T], ...]

@@ -1,12 +1,11 @@
 """What each quantity in the report means: shown on hover, and in full at the end."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.analyze.guide import in_words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """A term and its meaning in a sentence or two."""
 
     name: str

@@ -1,14 +1,13 @@
 """Every operation of every run in numbers, to sort and to filter."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
 from traceana.report import HostCalls, Operation, Report, SteadyCalls
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationRow:
+class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table; `times` are of the steady calls, or of all where there is no steady one."""
 
     run: RunMark
@@ -37,16 +36,14 @@ def operation_rows(report: Report) -> tuple[OperationRow, ...]:
     return tuple(sorted(rows, key=lambda row: -row.data.duration_ns.sum))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostRow:
+class HostRow(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that ran on the host beside the GPU's."""
 
     run: RunMark
     data: HostCalls
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllCalls:
+class AllCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The section's tables; `host` is empty where nothing ran on the host beside a GPU."""
 
     rows: tuple[OperationRow, ...]

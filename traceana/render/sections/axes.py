@@ -1,6 +1,6 @@
 """Parallel axes: what each way of dividing the work (TP, SP, ring, CFG, …) costs in communication."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark, runs_by_side
@@ -10,8 +10,7 @@ from traceana.report import AxisCalls, Report
 NOT_TOLD = "not told"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisCell:
+class AxisCell(msgspec.Struct, frozen=True, kw_only=True):
     """One side's calls of an axis: times in ns on a mean rank of a mean run; `groups` as "4 groups of 2"."""
 
     groups: str
@@ -21,16 +20,14 @@ class AxisCell:
     sum_ns: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisRow:
+class AxisRow(msgspec.Struct, frozen=True, kw_only=True):
     """One axis, an entry a side; None where a side has no such call."""
 
     axis: str
     cells: tuple[AxisCell | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisTable:
+class AxisTable(msgspec.Struct, frozen=True, kw_only=True):
     """Axes by their exposed time."""
 
     sides: tuple[RunMark, ...]

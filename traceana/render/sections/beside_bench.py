@@ -1,6 +1,6 @@
 """Calls beside a bench of the same operation and size: how near the run comes to what the machine can do."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.analyze.beside_bench import in_words
 from traceana.render.page.marks import RunMark, marked_runs
@@ -8,8 +8,7 @@ from traceana.render.page.section import Section
 from traceana.report import BenchedCalls, Report, UnbenchedCalls
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchedRow:
+class BenchedRow(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of call of one run; places in percent of the bar, which ends at the bench's time or the run's."""
 
     run: RunMark
@@ -20,8 +19,7 @@ class BenchedRow:
     waiting: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BesideBenchView:
+class BesideBenchView(msgspec.Struct, frozen=True, kw_only=True):
     """Of all runs: what a bench has, what it has not, and where it is not of the run's machine."""
 
     benched: tuple[BenchedRow, ...]

@@ -1,7 +1,8 @@
 """How each rank spent its window: stacked bars, the runs in one frame."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.page.activities import ACTIVITIES
@@ -20,8 +21,7 @@ LABEL_HEIGHT = 14
 """Pixels that a rank's label needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One part of a bar; `at` and `width` in percent of the axis, `share_at` and `share` in percent of the window."""
 
     kind: str
@@ -32,8 +32,7 @@ class Segment:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """One rank of one run, `y` pixels from the top."""
 
     run: RunMark
@@ -42,16 +41,14 @@ class Bar:
     segments: tuple[Segment, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankLabel:
+class RankLabel(msgspec.Struct, frozen=True, kw_only=True):
     """The name of a rank beside its bars, `y` pixels from the top."""
 
     rank: int
     y: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breakdown:
+class Breakdown(msgspec.Struct, frozen=True, kw_only=True):
     """The whole chart, by time and beside it by share of each window; sizes in pixels.
 
     `left_out` counts ranks that are in the table only.

@@ -1,7 +1,8 @@
 """Why communication is exposed, why nothing covers it, and why the GPU is idle, with what can be done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.render.answer.causes import EXPOSED_IS, IDLE_BY, UNCOVERED_BY, Cause, Explained, T, explained
 from traceana.render.page.marks import RunMark, runs_by_side
@@ -11,8 +12,7 @@ from traceana.report import Operation, Report, RunReport
 MOST_OPERATIONS = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One question of a side and its answer, whose parts add up to `ns`, the time of a mean rank of a mean run."""
 
     text: str
@@ -20,8 +20,7 @@ class Question:
     parts: tuple[Explained, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationCauses:
+class OperationCauses(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the operations table, a mean rank's times in ns, in the order of the columns."""
 
     op: str
@@ -31,8 +30,7 @@ class OperationCauses:
     uncovered_by: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideCauses:
+class SideCauses(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a side's runs together."""
 
     side: RunMark
@@ -40,8 +38,7 @@ class SideCauses:
     operations: tuple[OperationCauses, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Causes:
+class Causes(msgspec.Struct, frozen=True, kw_only=True):
     """All sides with causes, and the heads of the columns of their operations."""
 
     sides: tuple[SideCauses, ...]

@@ -1,7 +1,8 @@
 """The comparison of two sides: tables of operations and of end-to-end times, each row with an interval plot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.comparing.sentence import METRIC_NAMES, row_name
@@ -15,8 +16,7 @@ REACHES = (1.25, 1.5, 2.0, 3.0, 4.0)
 """Where plots end, so many times slower and faster; what lies beyond the last is drawn at the edge and marked so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
     """Places on the row's plot, in percent; `low` and `high` are None where no interval is known.
 
     `caps` are those of the interval's ends that lie inside the plot; they are drawn taller than the marker, so that an
@@ -35,8 +35,7 @@ class Interval:
     """The row in words, for those who do not see the plot."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the report and where its marks go."""
 
     name: str
@@ -44,8 +43,7 @@ class Row:
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndToEndRow:
+class EndToEndRow(msgspec.Struct, frozen=True, kw_only=True):
     """The same for an end-to-end time."""
 
     data: StepComparison
@@ -53,8 +51,7 @@ class EndToEndRow:
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonTable:
+class ComparisonTable(msgspec.Struct, frozen=True, kw_only=True):
     """One comparison, all its intervals on one axis; at `one_at` percent of it both sides are equally fast."""
 
     data: Comparison

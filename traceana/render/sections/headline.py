@@ -1,6 +1,6 @@
 """The first screen: the answer, the step of each side, a few numbers or a ranking, caveats, and what costs most."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 from traceana.render.answer import caveats, top
@@ -27,8 +27,7 @@ FRAMEWORKS = ("sglang", "vllm", "diffusers", "torch")
 """Whose version the context names: the first that is known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One part of a step, in percent of the longest step."""
 
     kind: str
@@ -37,8 +36,7 @@ class Part:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepBar:
+class StepBar(msgspec.Struct, frozen=True, kw_only=True):
     """The typical step of a side; `against` is its speed-up over the baseline, empty for the baseline itself."""
 
     run: RunMark
@@ -48,8 +46,7 @@ class StepBar:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstScreen:
+class FirstScreen(msgspec.Struct, frozen=True, kw_only=True):
     """What stands above everything; no `bars` where no run has steps. Of a `ranking` there are no figures."""
 
     answer: Headline

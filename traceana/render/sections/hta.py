@@ -1,14 +1,13 @@
 """What HolisticTraceAnalysis says of a rank, where it was asked for."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
 from traceana.report import HtaSection, Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedAnalysis:
+class MarkedAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's analysis and the run that it is of."""
 
     run: RunMark

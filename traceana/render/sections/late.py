@@ -1,7 +1,8 @@
 """Who came last while others waited, and what it did for longer than they; and where hosts were while GPUs waited."""
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.answer.late import LATE_BY, kernel_name
@@ -18,8 +19,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateRow:
+class LateRow(msgspec.Struct, frozen=True, kw_only=True):
     """One rank, times in ns; `by` in the order of `RunLate.causes`, `spent_in` what took it longer, in words."""
 
     rank: int
@@ -30,8 +30,7 @@ class LateRow:
     spent_in: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceRow:
+class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
     """Where hosts were: ns on a mean rank, and its share of the time in which hosts were behind."""
 
     name: str
@@ -40,8 +39,7 @@ class PlaceRow:
     share: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLate:
+class RunLate(msgspec.Struct, frozen=True, kw_only=True):
     """One run; `causes` are those that any of its rows has, `steady` says that warm-up is left out of them."""
 
     run: RunMark

@@ -1,7 +1,8 @@
 """Which layers of the model issued which calls: the layers of one class together, opening to the single ones."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.render.page.layer_names import layer_name
 from traceana.render.page.marks import RunMark, runs_by_side
@@ -13,8 +14,7 @@ MOST_SINGLE = 64
 """Single layers of a row: a page of thousands helps nobody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerCell:
+class LayerCell(msgspec.Struct, frozen=True, kw_only=True):
     """One side's calls of a row: exposed time, waiting and all time in ns on a mean rank of a mean run."""
 
     count: int
@@ -27,16 +27,14 @@ Cells = tuple[LayerCell | None, ...]
 """An entry a side, None where it has no such call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SingleRow:
+class SingleRow(msgspec.Struct, frozen=True, kw_only=True):
     """One layer's module by its path from the model."""
 
     path: str
     cells: Cells
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerRow:
+class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
     """Modules of one class at one place of their layers, with one operation and size.
 
     `path` has `*` for the layer's number. `singles` is empty where there is but one; `left_out` of them are in
@@ -53,8 +51,7 @@ class LayerRow:
     left_out: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerTable:
+class LayerTable(msgspec.Struct, frozen=True, kw_only=True):
     """Rows by their exposed time; `left_out` rows are in report.json only."""
 
     sides: tuple[RunMark, ...]

@@ -1,6 +1,6 @@
 """Calls by operation: where the time goes, and how the durations spread."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark, marked_runs, shorten
@@ -15,8 +15,7 @@ LANES = 10
 """Histogram lanes per operation; the calls that take least time are left to the table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpTime:
+class OpTime(msgspec.Struct, frozen=True, kw_only=True):
     """What a backend's calls of one operation take on a mean rank of a run, and how much of it is exposed."""
 
     run: RunMark
@@ -26,8 +25,7 @@ class OpTime:
     exposed_ns: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeBar:
+class TimeBar(msgspec.Struct, frozen=True, kw_only=True):
     """An OpTime as it is drawn: the exposed part, then the covered one, in percent of the axis; `y` in pixels."""
 
     run: RunMark
@@ -39,8 +37,7 @@ class TimeBar:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpLabel:
+class OpLabel(msgspec.Struct, frozen=True, kw_only=True):
     """The name of an operation beside its bars, `y` pixels from the top."""
 
     op: str
@@ -48,8 +45,7 @@ class OpLabel:
     y: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeByOp:
+class TimeByOp(msgspec.Struct, frozen=True, kw_only=True):
     """All operations of all runs on one axis, `height` in pixels."""
 
     axis: Axis
@@ -58,8 +54,7 @@ class TimeByOp:
     height: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
+class Bin(msgspec.Struct, frozen=True, kw_only=True):
     """One bar of a histogram, in percent: `at` and `width` of the axis, `height` of the tallest of its lane."""
 
     at: float
@@ -68,8 +63,7 @@ class Bin:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """The durations of one row of the operations table; places of `p50` and `p95` in percent of the axis."""
 
     run: RunMark
@@ -79,8 +73,7 @@ class Lane:
     p95: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """One operation's lanes on a common axis; `left_out` lanes are in the table only."""
 
     op: str
@@ -193,8 +186,7 @@ def _lane(mark: RunMark, operation: Operation, scale: LogScale) -> Lane:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operations:
+class Operations(msgspec.Struct, frozen=True, kw_only=True):
     """The section's two charts."""
 
     time_by_op: TimeByOp

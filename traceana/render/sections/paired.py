@@ -1,14 +1,13 @@
 """Calls that ran on both backends, a row for each kind and run."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
 from traceana.report import PairedRow, Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedPair:
+class MarkedPair(msgspec.Struct, frozen=True, kw_only=True):
     """One row and the run that it is of."""
 
     mark: RunMark

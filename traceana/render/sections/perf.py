@@ -1,8 +1,9 @@
 """sglang's own times and memory, from its perf dumps, a column a side."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from traceana.render.page.marks import RunMark, runs_by_side
 from traceana.render.page.section import Section
@@ -11,8 +12,7 @@ from traceana.report import PerfDump, Report
 REQUEST = "whole request"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerfRow:
+class PerfRow(msgspec.Struct, frozen=True, kw_only=True):
     """One stage or checkpoint: the median over a side's dumps in ns or bytes, None where it has none.
 
     `ratio` is the first side's over the second's, where there are two.
@@ -23,8 +23,7 @@ class PerfRow:
     ratio: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerfTables:
+class PerfTables(msgspec.Struct, frozen=True, kw_only=True):
     """Only sides that have dumps; both tables empty where none has."""
 
     sides: tuple[RunMark, ...]

@@ -2,7 +2,8 @@
 
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.answer.figures import window
@@ -27,8 +28,7 @@ WORDS = {
 """Names in run.json that would not explain themselves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetupRow:
+class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
     """One fact on every side. `flagged` where known values differ that most fair comparisons have in common."""
 
     name: str
@@ -49,8 +49,7 @@ class SetupRow:
         return tuple(tuple((word, marking and word not in common) for word in words) for words in split)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetupTable:
+class SetupTable(msgspec.Struct, frozen=True, kw_only=True):
     """A column a side; `equal` rows are those with one value everywhere, where there is more than one side."""
 
     sides: tuple[RunMark, ...]
@@ -60,8 +59,7 @@ class SetupTable:
     """Labels of runs that have no run.json."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
+class _Fact(msgspec.Struct, frozen=True, kw_only=True):
     """A named value of a run; `free` facts are what comparisons are made for, or mean nothing."""
 
     name: str

@@ -1,7 +1,8 @@
 """Which place in the program issued which calls, the runs side by side."""
 
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from traceana.render.page.basis import common_basis
 from traceana.render.page.marks import RunMark, runs_by_side
@@ -9,8 +10,7 @@ from traceana.render.page.section import Section
 from traceana.report import CallSite, Report, RunReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteCell:
+class SiteCell(msgspec.Struct, frozen=True, kw_only=True):
     """One side's calls of a row; times in ns, on a mean rank of a mean run but for the median."""
 
     count: int
@@ -19,8 +19,7 @@ class SiteCell:
     exposed_ns: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteRow:
+class SiteRow(msgspec.Struct, frozen=True, kw_only=True):
     """One site, operation and size; `cells` has an entry a side, None where it has no such call.
 
     `basis` says what the medians are of: `transfer` where every side knows it, else `duration`. There is no
@@ -34,8 +33,7 @@ class SiteRow:
     cells: tuple[SiteCell | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteTable:
+class SiteTable(msgspec.Struct, frozen=True, kw_only=True):
     """A group of columns a side; rows by their exposed time. `basis` is that of all medians, None where rows differ."""
 
     sides: tuple[RunMark, ...]

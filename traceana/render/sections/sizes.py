@@ -1,7 +1,8 @@
 """How time and bandwidth depend on the message size: p50 to p95 by bucket, and busbw."""
 
-from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark, marked_runs, shorten
@@ -15,8 +16,7 @@ ROW_HEIGHT = 15
 LABEL_LIMIT = 14
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
+class Range(msgspec.Struct, frozen=True, kw_only=True):
     """One bucket of one run: a marker at `p50` and a line to `p95`, in percent of the axis, `y` pixels from the top."""
 
     run: RunMark
@@ -27,8 +27,7 @@ class Range:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeLabel:
+class RangeLabel(msgspec.Struct, frozen=True, kw_only=True):
     """An operation's name or a bucket's bounds beside its rows, `y` pixels from the top."""
 
     text: str
@@ -36,8 +35,7 @@ class RangeLabel:
     heading: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranges:
+class Ranges(msgspec.Struct, frozen=True, kw_only=True):
     """The chart of all buckets, `height` in pixels; empty where no operation has two sizes."""
 
     axis: Axis
@@ -46,8 +44,7 @@ class Ranges:
     height: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One operation at one size; places in percent, `y` from the top."""
 
     at: float
@@ -55,8 +52,7 @@ class Point:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A run's points in the order of their size, and the line through them."""
 
     run: RunMark
@@ -64,8 +60,7 @@ class Line:
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandwidthChart:
+class BandwidthChart(msgspec.Struct, frozen=True, kw_only=True):
     """busbw of one operation over message size; all operations share both axes."""
 
     op: str
@@ -74,8 +69,7 @@ class BandwidthChart:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BucketRow:
+class BucketRow(msgspec.Struct, frozen=True, kw_only=True):
     """One of the guide's buckets, in the table; `times` are of its steady calls, or of all where none is steady."""
 
     run: RunMark
@@ -212,8 +206,7 @@ def _point(mark: RunMark, operation: Operation, sizes: LogScale, bandwidths: Log
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """The section's charts and table."""
 
     ranges: Ranges

@@ -1,7 +1,8 @@
 """User spans: step by step, and module by module."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.page import open_at
@@ -17,8 +18,7 @@ MOST_MARKED = 60
 """Executions of a run that have a marker, which says more on hover: the slowest ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One numbered execution, in percent: `at` along the axis, its time and exposed communication from the top."""
 
     at: float
@@ -27,8 +27,7 @@ class Step:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepLine:
+class StepLine(msgspec.Struct, frozen=True, kw_only=True):
     """The executions of a span in one run: outlines of their times, and those that have a marker."""
 
     run: RunMark
@@ -37,8 +36,7 @@ class StepLine:
     marked: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepChart:
+class StepChart(msgspec.Struct, frozen=True, kw_only=True):
     """A numbered span, step by step, the runs in one frame. `quantity` says what is drawn, which `term` defines."""
 
     name: str
@@ -49,8 +47,7 @@ class StepChart:
     lines: tuple[StepLine, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Numbered:
+class _Numbered(msgspec.Struct, frozen=True, kw_only=True):
     """The numbered executions of a span in one run."""
 
     mark: RunMark
@@ -58,8 +55,7 @@ class _Numbered:
     executions: tuple[SpanInstance, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanRow:
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the spans table; `command` opens `execution` on the timeline."""
 
     run: RunMark
@@ -169,8 +165,7 @@ def _step(mark: RunMark, step: SpanInstance, time_ns: int, at: float, scale: Lin
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spans:
+class Spans(msgspec.Struct, frozen=True, kw_only=True):
     """The section's charts and table."""
 
     charts: tuple[StepChart, ...]

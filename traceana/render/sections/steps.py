@@ -1,6 +1,6 @@
 """Every execution of the step as a dot, a strip per run: how steady the runs are, before any statistics."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark, marked_runs
@@ -12,8 +12,7 @@ ROW_HEIGHT = 22
 MOST_DOTS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dot:
+class Dot(msgspec.Struct, frozen=True, kw_only=True):
     """One execution, `at` percent of the axis."""
 
     at: float
@@ -21,8 +20,7 @@ class Dot:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strip:
+class Strip(msgspec.Struct, frozen=True, kw_only=True):
     """One run's executions, `y` pixels from the top."""
 
     run: RunMark
@@ -30,8 +28,7 @@ class Strip:
     dots: tuple[Dot, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strips:
+class Strips(msgspec.Struct, frozen=True, kw_only=True):
     """The chart."""
 
     name: str

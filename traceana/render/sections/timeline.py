@@ -1,9 +1,9 @@
 """Steps of all ranks on a common clock, as coloured strips: the middle one, and the slowest and the fastest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -32,16 +32,14 @@ KINDS = ("", *STYLES)
 """Idleness is the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
+class Path(msgspec.Struct, frozen=True, kw_only=True):
     """All stretches of one kind on one rank, as an SVG path over CELLS by 1."""
 
     kind: str
     outline: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A call to point at, in percent of the axis."""
 
     op: str
@@ -50,8 +48,7 @@ class Call:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strip:
+class Strip(msgspec.Struct, frozen=True, kw_only=True):
     """One rank, with its times in words."""
 
     rank: int
@@ -60,8 +57,7 @@ class Strip:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """One run's step; `choice` is what it was chosen for."""
 
     run: RunMark
@@ -200,8 +196,7 @@ def _outline(drawn: Bools) -> str:
     return "".join(f"M{start} 0h{end - start}v1H{start}z" for start, end in zip(edges[::2], edges[1::2], strict=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timelines:
+class Timelines(msgspec.Struct, frozen=True, kw_only=True):
     """All runs' steps, drawn on a grid of `cells`; `choices` are what they were chosen for, where that is several."""
 
     timelines: tuple[Timeline, ...]

@@ -1,6 +1,6 @@
 """Collectives whose sizes differ by rank: who sends and receives how much, and to whom."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark, marked_runs
@@ -13,16 +13,14 @@ MOST_DRAWN = 64
 """Ranks up to which a matrix is drawn."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatrixCell:
+class MatrixCell(msgspec.Struct, frozen=True, kw_only=True):
     """The bytes from one rank to another."""
 
     number: int
     shade: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnevenRow:
+class UnevenRow(msgspec.Struct, frozen=True, kw_only=True):
     """One operation of one group in one run; `matrix` is None where splits are not told or ranks are too many."""
 
     run: RunMark

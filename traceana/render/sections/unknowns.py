@@ -1,7 +1,8 @@
 """What the report cannot know, in plain words: each gap with what it costs and the runs that have it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.render.page.marks import RunMark, marked_runs
@@ -12,16 +13,14 @@ UNKNOWN_BACKEND = "unknown"
 """`Operation.backend` of calls whose launch or metadata is not in the trace."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that have the gap to the same degree; `detail` says how large it is."""
 
     runs: tuple[RunMark, ...]
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is not known, what follows from that, and where."""
 
     name: str
@@ -29,8 +28,7 @@ class Gap:
     cases: tuple[Case, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Check:
+class _Check(msgspec.Struct, frozen=True, kw_only=True):
     """`details` gives a line for each gap of this kind in a run."""
 
     name: str
@@ -180,8 +178,7 @@ CHECKS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknowns:
+class Unknowns(msgspec.Struct, frozen=True, kw_only=True):
     """The section's list; the table beside it stands whatever is known."""
 
     gaps: tuple[Gap, ...]

@@ -1,8 +1,9 @@
 """Who waits for whom: the wait matrix of rank and operation, and the ranks that arrive last."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from traceana import units
 from traceana.render.page import open_at
@@ -24,8 +25,7 @@ SMALLEST_DRIFT_PPM = 0.01
 """Of the clocks' rates: less is 10 ns in a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """The waiting of one rank in one operation."""
 
     op: str
@@ -36,8 +36,7 @@ class Cell:
     title: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatrixRow:
+class MatrixRow(msgspec.Struct, frozen=True, kw_only=True):
     """One rank's cells and their sum; None where the rank never called the operation in a matched collective."""
 
     rank: int
@@ -46,8 +45,7 @@ class MatrixRow:
     """Of the certain cells; None without any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StragglerRow:
+class StragglerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One rank as the last to arrive; `length` of its bar, in percent of the run's longest."""
 
     rank: int
@@ -58,8 +56,7 @@ class StragglerRow:
     certain: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LongestWait:
+class LongestWait(msgspec.Struct, frozen=True, kw_only=True):
     """An operation that waited, and the command that opens its longest wait on the timeline; None for a name that
     must not be pasted."""
 
@@ -67,8 +64,7 @@ class LongestWait:
     command: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waits:
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
     """One run's waiting and the clock it was read from."""
 
     run: RunMark

@@ -1,14 +1,13 @@
 """What would shorten a step: a replay with one thing changed, for each run."""
 
-from dataclasses import dataclass
+import msgspec
 
 from traceana.render.page.marks import RunMark, marked_runs
 from traceana.render.page.section import Section
 from traceana.report import OverlapPrice, Report, RunReport, WhatIf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHelps:
+class RunHelps(msgspec.Struct, frozen=True, kw_only=True):
     """One run: its changes, or why none is known, and what overlap costs a step where that is certain."""
 
     run: RunMark

@@ -1,7 +1,8 @@
 """A comparison as tables of text, for the terminal and Markdown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana import units
 from traceana.comparing.perf_changes import Change
@@ -55,8 +56,7 @@ def _reasons(comparison: Comparison) -> list[str]:
     return undecided + [f"{name}: worth not known, {row.worth_reason}" for name, row in named if row.worth_reason]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
+class _Column(msgspec.Struct, frozen=True, kw_only=True):
     head: str
     cell: Callable[[ComparisonRow], str]
     is_text: bool = False

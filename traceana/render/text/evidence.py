@@ -1,8 +1,9 @@
 """What reviewers of a performance change ask for, as one block: what ran on what, each run, the spread, a verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import mean, median
+
+import msgspec
 
 from traceana import units
 from traceana.comparing.estimate import FEWEST_REPEATS
@@ -15,8 +16,7 @@ from traceana.report import Comparison, PerfDump, RunReport, StepComparison, Ste
 NOT_KNOWN = "not known"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceSide:
+class EvidenceSide(msgspec.Struct, frozen=True, kw_only=True):
     """One side in words; `values_ns` is one time a run, in the order of the runs."""
 
     label: str

@@ -3,7 +3,8 @@
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from traceana.plain import plain
 
@@ -11,8 +12,7 @@ _MARKDOWN = re.compile(r"([\\|`*_<>\[\]#])")
 _PIPE_COLUMNS = 160
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextTable:
+class TextTable(msgspec.Struct, frozen=True, kw_only=True):
     """A titled table; the first `text_columns` columns are words, the others numbers.
 
     `notes` follow it, then `commands` to type, each on a line that is never broken.
