@@ -139,8 +139,7 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Device:
+class _Device(msgspec.Struct, frozen=True, kw_only=True):
     """What one device did, the time that it lost, and where the host was while it was behind."""
 
     number: int
