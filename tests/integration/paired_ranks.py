@@ -33,10 +33,11 @@ class StandIn:
 
 
 def rank_main(rank: int, port: str, alone: bool) -> None:
-    from traceana_capture.agent.paired import PAIRS, Peer
+    from traceana_capture.agent.carriers import PyNccl, Torch
+    from traceana_capture.agent.paired import PAIRS
 
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    PAIRS.peers[0, 1] = Peer(pynccl=StandIn(), host_group=None)
+    PAIRS.add((0, 1), {"torch": Torch(), "pynccl": PyNccl(StandIn())}, None)
     mine = lasting(torch.full((256,), float(rank)))
     for _ in range(CALLS):
         value = lasting(mine.clone())

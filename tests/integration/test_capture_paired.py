@@ -14,14 +14,17 @@ from tests.capturing import finish, free_port, launch
 from tests.integration import paired_ranks
 from traceana.trace.paired import read_paired_calls
 
+# The first of a size is not measured.
 CALLS = paired_ranks.CALLS
+PAIRS = CALLS - 1
 
 
 # Where no GPU is needed.
 CAPTURE = """
 import runpy
 from unittest import mock
-with mock.patch("traceana_capture.launcher.backends.check_machine"):
+checks = "traceana_capture.launcher.backends.check_"
+with mock.patch(checks + "machine"), mock.patch(checks + "program"):
     runpy.run_module("traceana", run_name="__main__", alter_sys=True)
 """
 
@@ -52,13 +55,13 @@ def collectives(folder: Path, rank: int) -> list[dict[str, Any]]:
 
 def test_each_rank_measures_every_call_on_both_backends_in_alternating_order(folder: Path) -> None:
     calls = read_paired_calls(folder).calls
-    assert [(call.number, call.first) for call in calls[:CALLS]] == [
-        (number, "torch" if number % 2 == 0 else "pynccl") for number in range(CALLS)
+    assert [(call.number, call.first) for call in calls[:PAIRS]] == [
+        (number, "torch" if number % 2 == 0 else "pynccl") for number in range(PAIRS)
     ]
-    assert Counter((call.op, call.message_bytes, call.dtype) for call in calls) == {
-        ("all_reduce", 1024, "float32"): 2 * CALLS
+    assert Counter((call.op, call.message_bytes, call.dtype, call.baseline, call.candidate) for call in calls) == {
+        ("all_reduce", 1024, "float32", "torch", "pynccl"): 2 * PAIRS
     }
-    assert all(call.pynccl_ns > 20_000_000 for call in calls)
+    assert all(call.candidate_ns > 20_000_000 for call in calls)
 
 
 def test_the_trace_holds_the_programs_own_calls_only(folder: Path) -> None:
@@ -69,8 +72,9 @@ def test_the_trace_holds_the_programs_own_calls_only(folder: Path) -> None:
 
 def test_the_report_judges_the_pairs_and_names_results_that_differ(outcome: Outcome) -> None:
     (row,) = outcome.run["paired"]
-    assert (row["op"], row["message_bytes"], row["pairs"], row["disagreeing"]) == ("all_reduce", 1024, CALLS, 1)
-    assert row["pynccl_p50_ns"] > 20_000_000
+    assert (row["op"], row["message_bytes"], row["pairs"], row["disagreeing"]) == ("all_reduce", 1024, PAIRS, 1)
+    assert row["pynccl_p50_ns"] == row["candidate_p50_ns"] > 20_000_000
+    assert (row["baseline"], row["candidate"]) == ("torch.distributed", "pynccl")
     assert row["ci_low"] < row["speedup"] < row["ci_high"]
     assert row["verdict"] in ("slower", "cannot tell")
     assert "1 differ" in outcome.html
@@ -80,13 +84,13 @@ def test_the_markdown_summary_has_the_pairs(folder: Path, tmp_path: Path) -> Non
     outcome = analyze(tmp_path, folder, "--format", "md")
     lines, verdict = outcome.stdout.splitlines(), outcome.run["paired"][0]["verdict"]
     (row,) = [line for line in lines if line.startswith("| run | all\\_reduce")]
-    assert row.split("|")[3:6] == [f" {verdict} ", " 1\xa0KiB ", f" {CALLS} "]
+    assert row.split("|")[3:8] == [" torch.distributed ", " pynccl ", f" {verdict} ", " 1\xa0KiB ", f" {PAIRS} "]
 
 
 def test_run_json_counts_pairs_and_a_backend_that_cannot_ends_the_pairing_alone(folder: Path) -> None:
     run = json.loads((folder / "run.json").read_text())
     assert (run["exit_code"], run["backend"]["paired"]) == (0, ["all_reduce", "all_to_all"])
-    assert run["backend"]["pairs"] == 2 * CALLS
+    assert run["backend"]["pairs"] == 2 * PAIRS
 
 
 def test_a_run_that_pairs_slowed_is_compared_with_none(folder: Path, tmp_path: Path) -> None:
@@ -98,5 +102,5 @@ def test_a_run_that_pairs_slowed_is_compared_with_none(folder: Path, tmp_path: P
 
 def test_ranks_whose_windows_do_not_end_together_pair_together(tmp_path: Path) -> None:
     run = json.loads((captured(tmp_path, "alone") / "run.json").read_text())
-    assert run["backend"]["pairs"] == 2 * CALLS
+    assert run["backend"]["pairs"] == 2 * PAIRS
     assert "the program started its own profiler" in [rank["reason"] for rank in run["ranks"]]

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from traceana_capture.agent import choices, paired, routes
 from traceana_capture.agent.adapters import sglang_diffusion
 from traceana_capture.launcher import backends
+from traceana_capture.launcher.options import pairings
 
 from traceana.errors import TraceanaError
 from traceana.kernels import KERNELS
@@ -161,12 +162,17 @@ def test_pairs_get_the_communicator_and_the_ranks_group_on_the_host(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = paired.Pairs()
-    fresh.choose(["all_to_all"])
+    fresh.choose({"all_to_all": ("torch", "pynccl")})
     monkeypatch.setattr(sglang_diffusion, "PAIRS", fresh)
     sglang_diffusion.choose_backend(module, "torch")
     coordinator = module.GroupCoordinator([0, 1], use_device_communicator=False)
-    peer = paired.Peer(pynccl=coordinator.device_communicator.pynccl_comm, host_group="host group")
-    assert fresh.peers == {(0, 1): peer}
+    peer = fresh.peers[0, 1]
+    assert (set(peer.carriers), peer.host_group) == ({"torch", "pynccl"}, "host group")
+    received = on_gpu(torch.zeros(4))
+    exchange = types.SimpleNamespace(__name__="all_to_all_single")
+    values = {"output": received, "input": on_gpu(torch.zeros(4))}
+    assert peer.carriers["pynccl"].issue(exchange, values, "output") is received  # type: ignore[arg-type]
+    assert [name for name, *_ in coordinator.device_communicator.pynccl_comm.calls] == ["all_to_all_single"]
     assert routes.COMMUNICATORS == {}
 
 
@@ -236,13 +242,13 @@ def test_pynccl_without_a_gpu_is_refused_before_the_run(monkeypatch: pytest.Monk
         with pytest.raises(TraceanaError, match=f"--backend {backend} needs a GPU"):
             backends.check_machine(backend, ())
     with pytest.raises(TraceanaError, match="--paired needs a GPU"):
-        backends.check_machine("torch", ("all_reduce",))
+        backends.check_machine("torch", pairings(["all_reduce"]))
 
 
 @pytest.mark.parametrize("asked", ["asis", "custom", "ipc", "symm_mem"])
 def test_pairs_need_one_of_the_two_as_the_programs_own(asked: str) -> None:
-    with pytest.raises(TraceanaError, match=f"not {asked}; add --backend torch or --backend pynccl"):
-        backends.check_machine(asked, ("all_reduce",))
+    with pytest.raises(TraceanaError, match=f"not with {asked}; add --backend torch or --backend pynccl"):
+        backends.check_machine(asked, pairings(["all_reduce"]))
 
 
 INSTALLED: dict[str, tuple[dict[str, str], str]] = {
@@ -285,7 +291,7 @@ def test_what_a_backend_is_called_is_what_its_kernels_are() -> None:
 
 def test_pairs_need_all_ranks() -> None:
     with pytest.raises(TraceanaError, match="--paired needs all ranks"):
-        backends.check_machine("torch", ["all_to_all"], [0])
+        backends.check_machine("torch", pairings(["all_to_all"]), [0])
 
 
 def kernel(name: str, **args: object) -> dict[str, Any]:

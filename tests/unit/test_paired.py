@@ -20,8 +20,10 @@ def call(rank: int, number: int, torch_ns: float, pynccl_ns: float) -> PairedCal
         ranks=(0, 1),
         number=number,
         first=first,
-        torch_ns=round(torch_ns),
-        pynccl_ns=round(pynccl_ns) + rank,
+        baseline="torch",
+        candidate="pynccl",
+        baseline_ns=round(torch_ns),
+        candidate_ns=round(pynccl_ns) + rank,
         agree=True,
     )
 

@@ -11,7 +11,7 @@ import click
 from traceana_capture.launcher import repeats
 from traceana_capture.launcher.job import job_of
 from traceana_capture.launcher.nccl_settings import PRESETS, preset_lines, settings_of
-from traceana_capture.launcher.options import BACKENDS, PAIRED, Options, every_s, function_name, rank_list
+from traceana_capture.launcher.options import BACKENDS, Options, every_s, function_name, pairings, rank_list
 from traceana_capture.launcher.run_folder import run_name
 
 from traceana.commands.labels import Label
@@ -115,9 +115,8 @@ _SECTIONS = {
 @click.option(
     "--paired",
     multiple=True,
-    type=click.Choice(PAIRED),
     metavar="OPERATION",
-    help="Run these on torch and pynccl too, such as all_to_all (sglang).",
+    help="Run these on two backends too: all_to_all, or all_reduce:torch,custom.",
 )
 @click.option("--nccl", multiple=True, metavar="KEY=VALUE", help="Set a variable of NCCL; may be repeated.")
 @click.option(
@@ -218,7 +217,7 @@ def command(
         max_collectives=max_collectives,
         max_memory_mib=max_memory,
         backend=backend,
-        paired=paired,
+        paired=pairings(paired),
         start_on=function_name("--start-on", start_on),
         step_on=function_name("--step-on", step_on),
         warmup=warmup,

@@ -1,4 +1,4 @@
-"""Calls that ran on both backends: what `traceana capture --paired` keeps as `paired.rank<N>.jsonl`, one a line."""
+"""Calls that ran on two backends: what `traceana capture --paired` keeps as `paired.rank<N>.jsonl`, one a line."""
 
 import re
 from pathlib import Path
@@ -18,9 +18,25 @@ _FILE = re.compile(r"paired\.rank\d+\.jsonl")
 class PairedCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call of one rank; times in ns. `number` counts the paired calls of the group `ranks`, from 0.
 
-    `message_bytes` is the size as nccl-tests counts it, `first` the backend that ran first, and `agree` whether both
-    gave the same result but for rounding.
+    `message_bytes` is the size as nccl-tests counts it, `baseline` and `candidate` are the two backends as `--backend`
+    names them, `first` is the one that ran first, and `agree` whether both gave the same result but for rounding.
     """
+
+    op: str
+    message_bytes: _Integer
+    dtype: str
+    ranks: tuple[_Integer, ...]
+    number: _Integer
+    first: str
+    baseline: str
+    candidate: str
+    baseline_ns: _Time
+    candidate_ns: _Time
+    agree: bool
+
+
+class _TorchAndPynccl(msgspec.Struct, frozen=True, kw_only=True):
+    """A line from when these two were the only ones."""
 
     op: str
     message_bytes: _Integer
@@ -34,6 +50,7 @@ class PairedCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(PairedCall)
+_older_decoder = msgspec.json.Decoder(_TorchAndPynccl)
 
 
 class PairedCalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +85,22 @@ def _read(path: Path) -> tuple[list[PairedCall], str | None]:
 
 def _call(line: bytes) -> PairedCall | None:
     try:
-        return _decoder.decode(line)
+        return _older(_older_decoder.decode(line)) if b'"torch_ns"' in line else _decoder.decode(line)
     except DECODE_ERRORS:
         return None
+
+
+def _older(call: _TorchAndPynccl) -> PairedCall:
+    return PairedCall(
+        op=call.op,
+        message_bytes=call.message_bytes,
+        dtype=call.dtype,
+        ranks=call.ranks,
+        number=call.number,
+        first=call.first,
+        baseline="torch",
+        candidate="pynccl",
+        baseline_ns=call.torch_ns,
+        candidate_ns=call.pynccl_ns,
+        agree=call.agree,
+    )

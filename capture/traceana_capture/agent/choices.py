@@ -28,6 +28,10 @@ _DIFFUSION = "sglang.multimodal_gen.runtime.distributed."
 _SRT, _VLLM = "sglang.srt.distributed.", "vllm.distributed."
 
 
+# What `--paired` can run twice.
+OPERATIONS = ("all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """A backend that can be asked for.
@@ -36,7 +40,8 @@ class Choice:
     GroupCoordinator of sglang's two runtimes, and `vllm_custom` is whether vLLM's custom all-reduce is on; each is None
     where the framework has no such way. With `every_call`, all that another one carries is a mismatch; without, it is
     one only where the backend carried nothing. `sources` are modules, each with a word of its text, of which the
-    command's Python must have one; empty where there is nothing to look for.
+    command's Python must have one; empty where there is nothing to look for. `pairs` are the operations of `--paired`
+    that it carries, and `pairs_by` is the module, with a word, by which it does so in sglang's diffusion runtime.
     """
 
     title: str
@@ -47,6 +52,8 @@ class Choice:
     every_call: bool = False
     needs_gpu: bool = True
     sources: tuple[tuple[str, str], ...] = field(default=())
+    pairs: tuple[str, ...] = ()
+    pairs_by: tuple[str, str] = (f"{_DIFFUSION}group_coordinator", "GroupCoordinator")
 
     @property
     def frameworks(self) -> tuple[str, ...]:
@@ -63,6 +70,7 @@ CHOICES = {
         vllm_custom=False,
         every_call=True,
         needs_gpu=False,
+        pairs=OPERATIONS,
     ),
     "pynccl": Choice(
         title="pynccl",
@@ -74,6 +82,8 @@ CHOICES = {
         sources=tuple(
             (f"{place}device_communicators.pynccl", "PyNcclCommunicator") for place in (_DIFFUSION, _SRT, _VLLM)
         ),
+        pairs=OPERATIONS,
+        pairs_by=(f"{_DIFFUSION}device_communicators.pynccl", "PyNcclCommunicator"),
     ),
     "custom": Choice(
         title="custom all-reduce",
@@ -87,6 +97,8 @@ CHOICES = {
             (f"{_SRT}parallel_state", "set_custom_all_reduce"),
             (f"{_VLLM}parallel_state", "set_custom_all_reduce"),
         ),
+        pairs=("all_reduce",),
+        pairs_by=(f"{_DIFFUSION}group_coordinator", "_init_srt_custom_allreduce"),
     ),
     "ipc": Choice(
         title="CUDA IPC",
@@ -94,6 +106,8 @@ CHOICES = {
         variables=_OFF | {IPC_TWO: "1", IPC_MANY: "1"},
         diffusion={DIFFUSION_CUSTOM: False},
         sources=(("sglang.multimodal_gen.envs", IPC_TWO),),
+        pairs=("all_to_all",),
+        pairs_by=(f"{_DIFFUSION}device_communicators.ipc_a2a_multi", "ipc_a2a_multi_ready"),
     ),
     "symm_mem": Choice(
         title="symmetric memory",
@@ -101,7 +115,6 @@ CHOICES = {
         srt=_SRT_OFF | {SRT_SYMMETRIC: True},
         vllm_custom=False,
         sources=((f"{_SRT}parallel_state", "set_torch_symm_mem_all_reduce"), ("vllm.envs", VLLM_SYMMETRIC)),
+        pairs=("all_reduce",),
     ),
 }
-# Those whose every call both can carry.
-PAIRED = tuple(name for name, choice in CHOICES.items() if choice.every_call)

@@ -1,27 +1,29 @@
-"""`--paired`: a collective runs on both backends back to back, on copies of its tensors; then the program's own call.
+"""`--paired`: a collective runs on two backends back to back, on copies of its tensors; then the program's own call.
 
 A rank that pairs alone would wait for the others forever, and windows do not close at the same moment, nor is memory
 for copies there on all ranks or on none. So the ranks vote before each call, on the host, and pair when all can; when
 one is over, all are. Both calls begin together: a tiny all-reduce goes before each. The order alternates from call to
-call, on all ranks alike. Times are read when the window closes, so that no call waits for the GPU.
+call, on all ranks alike. Times are read when the window closes, so that no call waits for the GPU. The first pair of
+a size is not measured, because backends set up connections, buffers and kernels for it.
 """
 
 import contextlib
+import functools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from traceana_capture.agent import routes
 from traceana_capture.agent.call_notes import CALLS
+from traceana_capture.agent.carriers import Carrier, Values
 
 # Votes; the lowest counts.
-OVER, NOT_NOW, READY = -1, 0, 1
+OVER, NOT_NOW, NEW, READY = -1, 0, 1, 2
 # What --paired calls an operation -> c10d's functions for it.
 FUNCTIONS = {
     "all_reduce": ("all_reduce",),
@@ -45,16 +47,20 @@ class Pair:
     ranks: tuple[int, ...]
     number: int
     first: str
-    torch: Any
-    pynccl: Any
+    baseline: str
+    candidate: str
+    times: dict[str, Any]
     agree: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """PyNccl's communicator of some ranks, and a group of theirs on the host, for votes; None is the default group."""
+    """What carries calls of some ranks, by the backend's name, and a group of theirs on the host, for votes.
 
-    pynccl: Any
+    None is the default group.
+    """
+
+    carriers: dict[str, Carrier]
     host_group: Any
 
 
@@ -62,97 +68,127 @@ class Pairs:
     """The calls that run twice more, and what was measured of them."""
 
     def __init__(self) -> None:
-        self.operations: dict[str, str] = {}
+        # c10d's function -> what --paired calls it, and the backends that are held against each other.
+        self.operations: dict[str, tuple[str, tuple[str, str]]] = {}
         self.peers: dict[tuple[int, ...], Peer] = {}
         self.measured: list[Pair] = []
         # A span that the window's end cuts off would leave its calls in the trace.
         self.held: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._over = False
         self._calls: Counter[tuple[int, ...]] = Counter()
+        # What ran on both backends before: ranks, function, type and size.
+        self._known: set[tuple[object, ...]] = set()
 
-    def choose(self, operations: list[str]) -> None:
-        """Pair these operations from now on."""
-        self.operations = {name: operation for operation in operations for name in FUNCTIONS[operation]}
-        CALLS.routed = CALLS.routed or bool(operations)
+    def choose(self, chosen: dict[str, Sequence[str]]) -> None:
+        """Pair these operations from now on, each on its two backends."""
+        self.operations = {
+            name: (operation, (one, other))
+            for operation, (one, other) in chosen.items()
+            for name in FUNCTIONS[operation]
+        }
+        CALLS.routed = CALLS.routed or bool(chosen)
         CALLS.listen()
 
-    def run(self, function: Callable[..., Any], values: dict[str, Any], received: str) -> None:
-        """Run c10d's `function` and PyNccl's on copies of `values`, whose tensor `received` is the result.
+    @property
+    def backends(self) -> set[str]:
+        """All that carry pairs."""
+        return {name for _, pair in self.operations.values() for name in pair}
+
+    def add(self, ranks: tuple[int, ...], carriers: dict[str, Carrier], host_group: Any) -> None:
+        """These carry calls of these ranks, beside what another group of the same ranks has."""
+        earlier = self.peers[ranks].carriers if ranks in self.peers else {}
+        self.peers[ranks] = Peer(carriers=earlier | carriers, host_group=host_group)
+
+    def run(self, function: Callable[..., Any], values: Values, received: str) -> None:
+        """Run c10d's `function` on both backends on copies of `values`, whose tensor `received` is the result.
 
         What goes wrong ends the pairing on all ranks, and not the program.
         """
         ranks, peer = self._peer(values)
         if peer is None:
             return
-        vote, copies = self._prepared(function, values)
+        _, names = self.operations[function.__name__]
+        carriers = {name: peer.carriers[name] for name in names if name in peer.carriers}
+        call = _Call(function, values, received, ranks, carriers, peer.host_group)
+        vote, copies = self._prepared(call, len(names))
         with self.held(), torch.profiler.record_function(SPAN):
             try:
                 agreed = _agreed(vote, peer.host_group)
-                if agreed == READY:
-                    self._measure(function, values, received, ranks, copies)
+                if agreed == NEW:
+                    self._set_up(call, copies)
+                elif agreed == READY:
+                    self._measure(call, copies)
             except Exception as error:
                 self._end(error)
                 return
         if agreed == OVER:
             self.peers.pop(ranks, None)
 
-    def _peer(self, values: dict[str, Any]) -> tuple[tuple[int, ...], Peer | None]:
+    def _peer(self, values: Values) -> tuple[tuple[int, ...], Peer | None]:
         try:
             ranks = tuple(dist.get_process_group_ranks(values.get("group")))
         except Exception:  # a group that is none: c10d says it better
             return (), None
         return ranks, self.peers.get(ranks)
 
-    def _prepared(self, function: Callable[..., Any], values: dict[str, Any]) -> tuple[int, dict[str, dict[str, Any]]]:
+    def _prepared(self, call: "_Call", backends: int) -> tuple[int, list[Values]]:
         """This rank's vote, and the copies that it takes."""
         if self._over or CALLS.over:
-            return OVER, {}
-        tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+            return OVER, []
         try:
-            if CALLS.recording and routes.carries(function.__name__, tensors, values):
-                return READY, {name: _copied(values) for name in ("torch", "pynccl")}
+            if CALLS.recording and len(call.carriers) == backends and call.is_carried():
+                return READY if call.kind in self._known else NEW, [_copied(call.values) for _ in call.carriers]
         except Exception as error:
             self._end(error)
-            return OVER, {}
-        return NOT_NOW, {}
+            return OVER, []
+        return NOT_NOW, []
 
     def _end(self, error: Exception) -> None:
         self._over = True
         sys.stderr.write(f"traceana: --paired ended: {error!r}\n")
 
-    def _measure(
-        self,
-        function: Callable[..., Any],
-        values: dict[str, Any],
-        received: str,
-        ranks: tuple[int, ...],
-        copies: dict[str, dict[str, Any]],
-    ) -> None:
-        pynccl, number = self.peers[ranks].pynccl, self._calls[ranks]
-        self._calls[ranks] += 1
-        issue: dict[str, Callable[[], Any]] = {
-            "torch": lambda: function(**copies["torch"] | {"async_op": False}),
-            "pynccl": lambda: routes.ROUTES[function.__name__](pynccl, copies["pynccl"], _stream(values[received])),
+    def _set_up(self, call: "_Call", copies: list[Values]) -> None:
+        """Have both backends run their first call of a kind, where all ranks can."""
+        self._known.add(call.kind)
+        vote = READY
+        for carrier in call.carriers.values():
+            try:
+                carrier.prepare(call.values)
+            except Exception as error:
+                self._end(error)
+                vote = OVER
+        if _agreed(vote, call.host_group) == READY:
+            for name, mine in zip(call.carriers, copies, strict=True):
+                call.issue(name, mine)
+
+    def _measure(self, call: "_Call", copies: list[Values]) -> None:
+        operation, (baseline, candidate) = self.operations[call.function.__name__]
+        number = self._calls[call.ranks]
+        self._calls[call.ranks] += 1
+        order = (baseline, candidate) if number % 2 == 0 else (candidate, baseline)
+        near, group = call.values[call.received], call.values.get("group")
+        ran = {
+            name: _timed(functools.partial(call.issue, name, mine), near, group)
+            for name, mine in zip(order, copies, strict=True)
         }
-        order = ("torch", "pynccl") if number % 2 == 0 else ("pynccl", "torch")
-        times = {name: _timed(issue[name], values[received], values.get("group")) for name in order}
         self.measured.append(
             Pair(
-                op=self.operations[function.__name__],
-                message_bytes=_message_bytes(values),
-                dtype=str(values[received].dtype).removeprefix("torch."),
-                ranks=ranks,
+                op=operation,
+                message_bytes=_message_bytes(call.values),
+                dtype=str(near.dtype).removeprefix("torch."),
+                ranks=call.ranks,
                 number=number,
                 first=order[0],
-                torch=times["torch"],
-                pynccl=times["pynccl"],
-                agree=_agree(copies["torch"][received], copies["pynccl"][received]),
+                baseline=baseline,
+                candidate=candidate,
+                times={name: times for name, (times, _) in ran.items()},
+                agree=_agree(ran[baseline][1], ran[candidate][1]),
             )
         )
 
     def export(self) -> list[dict[str, Any]]:
         """What was measured, in words that JSON has; waits for the GPU."""
-        if any(isinstance(pair.torch, tuple) for pair in self.measured):
+        if any(isinstance(pair.times[pair.first], tuple) for pair in self.measured):
             torch.cuda.synchronize()
         return [
             {
@@ -162,8 +198,10 @@ class Pairs:
                 "ranks": pair.ranks,
                 "number": pair.number,
                 "first": pair.first,
-                "torch_ns": _nanoseconds(pair.torch),
-                "pynccl_ns": _nanoseconds(pair.pynccl),
+                "baseline": pair.baseline,
+                "candidate": pair.candidate,
+                "baseline_ns": _nanoseconds(pair.times[pair.baseline]),
+                "candidate_ns": _nanoseconds(pair.times[pair.candidate]),
                 "agree": bool(pair.agree),
             }
             for pair in self.measured
@@ -171,6 +209,31 @@ class Pairs:
 
 
 PAIRS = Pairs()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of c10d, the ranks of its group, what may carry copies of it, and where these ranks vote."""
+
+    function: Callable[..., Any]
+    values: Values
+    received: str
+    ranks: tuple[int, ...]
+    carriers: dict[str, Carrier]
+    host_group: Any
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What calls have in common that need no further preparation."""
+        return self.ranks, self.function.__name__, self.values[self.received].dtype, _message_bytes(self.values)
+
+    def is_carried(self) -> bool:
+        """Whether each of the backends takes the call."""
+        return all(carrier.carries(self.function.__name__, self.values) for carrier in self.carriers.values())
+
+    def issue(self, name: str, copies: Values) -> torch.Tensor:
+        """Run it on this backend; the result."""
+        return self.carriers[name].issue(self.function, copies, self.received)
 
 
 def _agreed(vote: int, host_group: Any) -> int:
@@ -188,23 +251,19 @@ def _copied(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
-def _stream(tensor: torch.Tensor) -> Any:
-    return torch.cuda.current_stream() if tensor.is_cuda else None
-
-
-def _timed(issue: Callable[[], Any], near: torch.Tensor, group: Any) -> Any:
-    """Nanoseconds of a call on the host, or the CUDA events before and after it."""
+def _timed(issue: Callable[[], torch.Tensor], near: torch.Tensor, group: Any) -> tuple[Any, torch.Tensor]:
+    """Nanoseconds of a call on the host, or the CUDA events before and after it; and its result."""
     dist.all_reduce(torch.zeros(1, device=near.device), group=group)
     if not near.is_cuda:
         begin = time.perf_counter_ns()
-        issue()
-        return time.perf_counter_ns() - begin
+        result = issue()
+        return time.perf_counter_ns() - begin, result
     event: Any = torch.cuda.Event
     start, end = event(enable_timing=True), event(enable_timing=True)
     start.record()
-    issue()
+    result = issue()
     end.record()
-    return start, end
+    return (start, end), result
 
 
 def _nanoseconds(measured: int | tuple[Any, Any]) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 from traceana import plug_ins
 from traceana.errors import TraceanaError
 from traceana.kernels import Kind, classify
-from traceana_capture.agent.choices import CHOICES, PAIRED
+from traceana_capture.agent.choices import CHOICES
+from traceana_capture.launcher.options import PAIR, Pairing
 
 TORCH, PYNCCL = CHOICES["torch"].title, CHOICES["pynccl"].title
 # Those whose kernels are NCCL's, so that only the call tells whose they are.
@@ -36,14 +37,14 @@ def environment(asked: str) -> dict[str, str]:
     return dict(CHOICES[asked].variables) if asked in CHOICES else {}
 
 
-def check_machine(asked: str, paired: Sequence[str], ranks: Sequence[int] = ()) -> None:
+def check_machine(asked: str, paired: Sequence[Pairing], ranks: Sequence[int] = ()) -> None:
     """Raise TraceanaError when the backend, or a pair of backends, cannot run on this machine, or for these ranks."""
     if paired and ranks:
         raise TraceanaError("--paired needs all ranks, because they exchange the extra calls too; leave --ranks out")
-    if paired and asked not in PAIRED:
+    if paired and asked not in PAIR:
         raise TraceanaError(
-            f"--paired holds torch against pynccl, and the program's own backend must be one of them, not {asked}; "
-            "add --backend torch or --backend pynccl"
+            f"--paired copies the calls that the program makes by torch.distributed, which some are not with {asked}; "
+            "add --backend torch or --backend pynccl, whichever backends it is to hold against each other"
         )
     needed = paired or (asked in CHOICES and CHOICES[asked].needs_gpu)
     if needed and not any(Path(device).exists() for device in GPU_DEVICES):
@@ -51,13 +52,14 @@ def check_machine(asked: str, paired: Sequence[str], ranks: Sequence[int] = ()) 
         raise TraceanaError(f"{option} needs a GPU, and this machine has none; use --backend torch alone")
 
 
-def check_program(asked: str, argv: Sequence[str]) -> None:
-    """Raise TraceanaError when the command's Python, where that is known, has no framework with this backend."""
+def check_program(asked: str, argv: Sequence[str], paired: Sequence[Pairing] = ()) -> None:
+    """Raise TraceanaError when the command's Python, where that is known, has no framework with these backends."""
     choice = CHOICES.get(asked)
-    python = _python(argv[0]) if choice is not None and choice.sources else None
+    python = _python(argv[0]) if paired or (choice is not None and choice.sources) else None
     if choice is None or python is None:
         return
-    folders = _folders(python, choice.frameworks)
+    _check_pairs(python, paired)
+    folders = _folders(python, choice.frameworks) if choice.sources else None
     if folders is None or any(_names(folders, module, word) for module, word in choice.sources):
         return
     one = " or ".join(choice.frameworks)
@@ -67,6 +69,19 @@ def check_program(asked: str, argv: Sequence[str]) -> None:
         f"no {word} in {module}" for module, word in choice.sources if module.partition(".")[0] in folders
     )
     raise TraceanaError(f"the {' and '.join(folders)} of {python} cannot do --backend {asked}: {lacks}")
+
+
+def _check_pairs(python: str, paired: Sequence[Pairing]) -> None:
+    """Raise TraceanaError where the Python's sglang has none of a pair's ways in its diffusion runtime."""
+    folders = _folders(python, ("sglang",)) if paired else None
+    if folders is None:
+        return
+    for name in dict.fromkeys(name for pairing in paired for name in pairing.backends):
+        module, word = CHOICES[name].pairs_by
+        if not folders:
+            raise TraceanaError(f"--paired needs sglang in the command's Python, and {python} has none")
+        if not _names(folders, module, word):
+            raise TraceanaError(f"the sglang of {python} cannot pair calls on {name}: no {word} in {module}")
 
 
 def _folders(python: str, packages: Sequence[str]) -> dict[str, Path] | None:

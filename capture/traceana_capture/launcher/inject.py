@@ -55,7 +55,7 @@ def _settings(scratch: Path, options: Options) -> dict[str, object]:
         "max_collectives": options.max_collectives,
         "max_memory_mib": options.max_memory_mib,
         "backend": options.backend,
-        "paired": options.paired,
+        "paired": {pairing.operation: pairing.backends for pairing in options.paired},
         "start_on": options.start_on,
         "step_on": options.step_on,
         "warmup": options.warmup,

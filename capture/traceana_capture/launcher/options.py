@@ -5,10 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceana.errors import TraceanaError
-from traceana_capture.agent.choices import CHOICES
+from traceana_capture.agent.choices import CHOICES, OPERATIONS
 
 BACKENDS = ("asis", *CHOICES)
-PAIRED = ("all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all")
+# Against each other where --paired names an operation alone.
+PAIR = ("torch", "pynccl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """An operation that also runs on two backends, the first of which is the baseline."""
+
+    operation: str
+    backends: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +35,7 @@ class Options:
     max_collectives: int = 20_000
     max_memory_mib: int = 1024
     backend: str = "asis"
-    paired: tuple[str, ...] = ()
+    paired: tuple[Pairing, ...] = ()
     start_on: str = ""
     step_on: str = ""
     warmup: int = 0
@@ -56,6 +65,38 @@ def seconds(option: str, text: str) -> float:
     if not value:
         raise TraceanaError(f"{option} {text!r} must be a time such as 90s, 10m or 1h")
     return value
+
+
+def pairings(texts: Sequence[str]) -> tuple[Pairing, ...]:
+    """Of each "all_reduce" or "all_reduce:torch,custom"; the baseline is the backend that the help names first.
+
+    Raises TraceanaError for anything else, and where two backends cannot run the same call in one process.
+    """
+    found = tuple(map(_pairing, texts))
+    twice = [one.operation for at, one in enumerate(found) if one.operation in {two.operation for two in found[:at]}]
+    if twice:
+        raise TraceanaError(f"--paired {twice[0]} is asked for twice; a run has two backends for it")
+    return found
+
+
+def _pairing(text: str) -> Pairing:
+    operation, _, names = text.partition(":")
+    if operation not in OPERATIONS:
+        raise TraceanaError(f"--paired {text!r} must be {', '.join(OPERATIONS)}, or such as all_reduce:torch,custom")
+    pair = tuple(names.split(",")) if names else PAIR
+    if "asis" in pair:
+        raise TraceanaError(
+            f"--paired {text}: asis is the framework's choice among the others, so no call goes by it alone; name the "
+            "one that it chooses, which traceana doctor tells of a run with --backend asis"
+        )
+    if len(set(pair)) != len(PAIR) or not set(pair) <= CHOICES.keys():
+        raise TraceanaError(f"--paired {text!r} must name two of {', '.join(CHOICES)} after the colon")
+    for name in pair:
+        if operation not in CHOICES[name].pairs:
+            carried = ", ".join(CHOICES[name].pairs)
+            raise TraceanaError(f"--paired {text}: {name} carries {carried} alone, so no {operation} runs on both")
+    one, other = sorted(pair, key=list(CHOICES).index)
+    return Pairing(operation=operation, backends=(one, other))
 
 
 def every_s(text: str, paired: Sequence[str]) -> float | None:

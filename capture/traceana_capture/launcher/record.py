@@ -163,14 +163,15 @@ def _backend(options: Options, collected: Collected) -> runfile.Backend:
     seen = {backend for trace in collected.traces for backend in trace.backends}
     pairs = sum(trace.pairs for trace in collected.traces)
     error = backends.mismatch(options.backend, adapters, seen) if collected.traces else None
-    if error is None and options.paired and not pairs:
-        error = f"--paired {', '.join(options.paired)}: the window saw no such call that both backends can carry"
+    paired = tuple(pairing.operation for pairing in options.paired)
+    if error is None and paired and not pairs:
+        error = f"--paired {', '.join(paired)}: the window saw no two such calls that both backends can carry"
     return runfile.Backend(
         asked=options.backend,
         adapter=", ".join(adapters) or None,
         seen=tuple(sorted(seen)),
         mismatch=error,
-        paired=options.paired,
+        paired=paired,
         pairs=pairs,
     )
 

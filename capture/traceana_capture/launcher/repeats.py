@@ -57,7 +57,7 @@ def capture(chosen: Sequence[Side], output: Path, repeats: int, *, force: bool, 
     folders = [output / run_name(side.label, repeat) for side, repeat in runs]
     for side in chosen:
         backends.check_machine(side.options.backend, side.options.paired, side.options.ranks)
-        backends.check_program(side.options.backend, side.options.argv)
+        backends.check_program(side.options.backend, side.options.argv, side.options.paired)
     refuse_earlier(folders, force, job)
     if len(runs) > 1 and job is not None and job.launchers is None:
         raise TraceanaError("--repeat and --versus need to know how many nodes there are; say it with --nodes N")

@@ -11,7 +11,7 @@ from traceana.report import Report
 
 
 def summary(report: Report) -> list[TextTable]:
-    """The comparisons, or where nothing is compared the run's answer; calls on both backends; then the gaps."""
+    """The comparisons, or where nothing is compared the run's answer; calls on two backends; then the gaps."""
     report = baseline_first(report)
     return [*(of_runs(report.comparisons) or [_answer(report)]), *_pairs(report), _gaps(report)]
 
@@ -36,17 +36,19 @@ def _pairs(report: Report) -> list[TextTable]:
     columns = (
         "run",
         "operation",
-        "PyNccl is",
+        "baseline",
+        "candidate",
+        "candidate is",
         "size",
         "pairs",
-        "torch",
-        "PyNccl",
+        "baseline takes",
+        "candidate takes",
         "speed-up",
         "95 % interval",
         "differ",
     )
-    title = "The same call on torch.distributed and on PyNccl"
-    return [TextTable(title=title, columns=columns, rows=rows, text_columns=3)] if rows else []
+    title = "The same call on two backends"
+    return [TextTable(title=title, columns=columns, rows=rows, text_columns=5)] if rows else []
 
 
 def _pair(row: MarkedPair) -> tuple[str, ...]:
@@ -54,11 +56,13 @@ def _pair(row: MarkedPair) -> tuple[str, ...]:
     return (
         row.mark.label,
         pair.op,
+        pair.baseline,
+        pair.candidate,
         pair.verdict,
         units.size(pair.message_bytes),
         units.count(pair.pairs),
-        units.duration(pair.torch_p50_ns),
-        units.duration(pair.pynccl_p50_ns),
+        units.duration(row.baseline_p50_ns),
+        units.duration(row.candidate_p50_ns),
         units.ratio(pair.speedup),
         units.ratio_range(pair.ci_low, pair.ci_high),
         units.count(pair.disagreeing),

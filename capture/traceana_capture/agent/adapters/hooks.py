@@ -127,3 +127,8 @@ class Refusal(RuntimeError):
 def refusal(backend: str, reason: str) -> Refusal:
     """The error that ends a run whose backend cannot be chosen."""
     return Refusal(f"traceana: --backend {backend} cannot be done: {reason}; use --backend asis")
+
+
+def pairs_refusal(backend: str, reason: str) -> Refusal:
+    """The error that ends a run whose calls cannot be paired on a backend."""
+    return Refusal(f"traceana: --paired on {backend} cannot be done: {reason}; leave {backend} out of --paired")

@@ -5,20 +5,24 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from traceana_capture.agent import group_names, routes
+import torch
+
+from traceana_capture.agent import carriers, group_names, routes
 from traceana_capture.agent.adapters.hooks import (
     Hook,
     adapter,
     install,
     lacking,
     needs_of_hooks,
+    pairs_refusal,
     refusal,
     require,
     require_of,
 )
+from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.agent.choices import CHOICES, DIFFUSION_CUSTOM, DIFFUSION_PYNCCL
 from traceana_capture.agent.frameworks import Need
-from traceana_capture.agent.paired import PAIRS, Peer
+from traceana_capture.agent.paired import PAIRS
 from traceana_capture.agent.triggers import Triggers
 
 RUNTIME = "sglang.multimodal_gen.runtime."
@@ -94,8 +98,9 @@ def _with_backend(original: Callable[..., None], backend: str, name: str) -> Any
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         if chosen is None:
             raise lacking(backend, name)
+        reduces = kwargs.get(DIFFUSION_CUSTOM, False)
         kwargs |= chosen
-        if PAIRS.operations:
+        if "pynccl" in PAIRS.backends:
             kwargs |= {DIFFUSION_PYNCCL: True}
         original(self, *args, **kwargs)
         require_of(self, COORDINATORS, backend)
@@ -105,9 +110,35 @@ def _with_backend(original: Callable[..., None], backend: str, name: str) -> Any
         if backend == "pynccl" and self.world_size > 1:
             routes.register(tuple(self.ranks), communicator(self))
         if PAIRS.operations and self.world_size > 1:
-            PAIRS.peers[tuple(self.ranks)] = Peer(pynccl=communicator(self), host_group=self.cpu_group)
+            PAIRS.add(tuple(self.ranks), _carriers(self, reduces), self.cpu_group)
 
     return init
+
+
+def _carriers(coordinator: Any, reduces: bool) -> dict[str, carriers.Carrier]:
+    """What carries this group's copies of calls; with `reduces` it is one to which sglang gives its all-reduce."""
+    makers: dict[str, Callable[[], carriers.Carrier]] = {
+        "torch": carriers.Torch,
+        "pynccl": lambda: carriers.PyNccl(communicator(coordinator)),
+        "symm_mem": lambda: carriers.Symmetric(coordinator.device_group.group_name),
+        "ipc": carriers.Ipc,
+    }
+    if reduces:
+        makers["custom"] = lambda: carriers.Custom(_custom(coordinator))
+    return {name: makers[name]() for name in sorted(PAIRS.backends & makers.keys())}
+
+
+def _custom(coordinator: Any) -> Any:
+    """Sglang's custom all-reduce for the group, which does not get it; raises RuntimeError where it cannot work."""
+    require_of(coordinator, ("_init_srt_custom_allreduce", "srt_custom_allreduce"), "custom")
+    with CALLS.inside:
+        coordinator._init_srt_custom_allreduce()
+        made, coordinator.srt_custom_allreduce = coordinator.srt_custom_allreduce, None
+        if made is None or made.disabled:
+            raise pairs_refusal("custom", "sglang takes its custom all-reduce for impossible on these GPUs")
+        # Compiling takes longer than a window.
+        made.custom_all_reduce(torch.ones(1 << 12, dtype=torch.bfloat16, device=coordinator.device))
+    return made
 
 
 def communicator(coordinator: Any) -> Any:
