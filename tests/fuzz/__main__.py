@@ -17,7 +17,7 @@ from pathlib import Path
 CORPUS = Path(__file__).parent / "corpus"
 _LIMITS = ("-timeout=10", "-rss_limit_mb=1024", "-verbosity=1", "-print_final_stats=1")
 
-_LEAST_LENGTH = 4 << 10
+_LEAST_LENGTH = 2 << 10
 # Of a target, so that all of them together stay small.
 _MOST_KEPT, _MOST_BYTES = 40, 20_000
 

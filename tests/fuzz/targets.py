@@ -12,6 +12,7 @@ import msgspec
 from traceana_capture import runfile
 from traceana_capture.launcher.nccl_log import read_log
 
+from tests.fuzz.trace_seeds import trace_seeds
 from tests.synthetic import Call, Run, write_run
 from tests.traces import base
 from tests.unit.test_nccl_tests import ALL_REDUCE, ALL_TO_ALL, of_json
@@ -130,13 +131,6 @@ _KERNEL = (
 )
 _HEAD = b'{"schemaVersion":1,"distributedInfo":{"rank":0,"world_size":1},"traceEvents":['
 
-_DAMAGE = (
-    (b'"ts":', b'"ts":NaN,"x":'),
-    (b'"dur":', b'"dur":1,5,"x":'),
-    (b'"name":"', b'"name":"\xe9\n"'),
-    (b"}},", b"},"),
-)
-
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (trace, rank, packed, header, run_json, perf_dump, paired, nccl_log, bench, columns, report, table, loss)
@@ -148,10 +142,7 @@ def seeds(target: str) -> Iterator[bytes]:
     good = base.compact(base.good())
     match target:
         case "trace":
-            # Many short runs find more than a few long ones.
-            short = base.compact(_one_event_a_category())
-            yield short
-            yield from (short.replace(good, damaged, 1) for good, damaged in _DAMAGE)
+            yield from trace_seeds()
         case "rank":
             yield from (file.read_bytes() for file in sorted(_TRACES.glob("*.json")) if file.stat().st_size < _SMALL)
             yield good
@@ -181,13 +172,6 @@ def seeds(target: str) -> Iterator[bytes]:
             yield _report()[1]
         case _:
             yield b"\x01\x10\x04{}"
-
-
-def _one_event_a_category() -> dict[str, object]:
-    content = base.good()
-    events = content["traceEvents"]
-    assert isinstance(events, list)
-    return {**content, "traceEvents": list({event.get("cat"): event for event in events}.values())}
 
 
 def _run_json_parts() -> dict[str, object]:
