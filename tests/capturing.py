@@ -27,7 +27,7 @@ def free_port() -> str:
 
 
 def workload(*options: str) -> list[str]:
-    return [sys.executable, WORKLOAD, "--port", free_port(), "--seq", "64", *options]
+    return [sys.executable, WORKLOAD, "--port", free_port(), "--seq", "64", "--layers", "1", *options]
 
 
 def launch(

@@ -35,7 +35,7 @@ def ranks(way: str) -> list[str]:
 
 def torchrun(*options: str) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-    return [*launcher, WORKLOAD, "--torchrun", "--seq", "64", *options]
+    return [*launcher, WORKLOAD, "--torchrun", "--seq", "64", "--layers", "1", *options]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
