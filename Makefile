@@ -31,7 +31,7 @@ demo: .venv/installed  ## capture two small sides here, analyze them, show where
 test: .venv/installed  ## every test that this machine can run, but for what judge counts
 	$(BIN)/python -m pytest $(PROCESSES)
 
-judge: .venv/installed  ## how often verdicts are right, counted over hundreds of simulated comparisons
+judge: .venv/installed  ## what takes hundreds of draws: how often verdicts are right, and that any damage is survived
 	$(BIN)/python -m pytest tests/judge
 
 coverage: .venv/installed  ## what the tests reach, which takes several times as long as the tests alone

@@ -24,19 +24,6 @@ def test_too_few_samples_cannot_tell_and_say_how_many_runs_would() -> None:
             assert "3 steady values" in row.reason
 
 
-def test_noisy_repeats_cannot_tell_and_the_runs_they_ask_for_can() -> None:
-    noisy = Truth(repeats=3, run_noise=0.04)
-    asked = []
-    for seed in range(20):
-        rows = [row for row in compared(seed, noisy, noisy).rows if row.verdict == "cannot tell"]
-        assert len(rows) >= 7
-        asked += [row.runs_needed for row in rows if row.runs_needed]
-        assert all(row.runs_needed and row.runs_needed > 3 for row in rows)
-    enough = Truth(repeats=int(np.median(asked)), run_noise=0.04)
-    told = [row.verdict for seed in range(20) for row in compared(seed, enough, enough).rows]
-    assert told.count("no difference") >= 0.65 * len(told)
-
-
 def test_a_speed_up_under_compute_is_worth_nothing() -> None:
     hidden = Truth(gain={MEDIUM: 0.3}, hidden=1.0)
     comparison = compared(1, Truth(hidden=1.0), hidden)

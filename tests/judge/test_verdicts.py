@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -60,3 +61,16 @@ def test_equal_sides_are_rarely_called_different(truth: Truth, basis: str) -> No
         judged = [row.verdict for row in comparison.rows] + [time.verdict for time in comparison.end_to_end]
         alarms += any(verdict in ("faster", "slower") for verdict in judged)
     assert alarms <= 0.05 * SEEDS
+
+
+def test_noisy_repeats_cannot_tell_and_the_runs_they_ask_for_can() -> None:
+    noisy = Truth(repeats=3, run_noise=0.04)
+    asked = []
+    for seed in range(20):
+        rows = [row for row in compared(seed, noisy, noisy).rows if row.verdict == "cannot tell"]
+        assert len(rows) >= 7
+        asked += [row.runs_needed for row in rows if row.runs_needed]
+        assert all(row.runs_needed and row.runs_needed > 3 for row in rows)
+    enough = Truth(repeats=int(np.median(asked)), run_noise=0.04)
+    told = [row.verdict for seed in range(20) for row in compared(seed, enough, enough).rows]
+    assert told.count("no difference") >= 0.65 * len(told)
