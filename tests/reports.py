@@ -353,6 +353,7 @@ def _perf_dump(text: str) -> PerfDump:
         denoise_steps_ns=(),
         memory=(),
         meta=((text, text),),
+        slowed=text,
     )
 
 

@@ -139,10 +139,18 @@ def of_perf_dumps(baseline: PerfDumps, candidate: PerfDumps, *, repeats: bool, d
     steps = [
         [[step for dump in run for step in dump.denoise_steps_ns[1:]] for run in side] for side in (baseline, candidate)
     ]
+    doubt = doubt or slowed_alone(baseline, candidate)
     found = [_measured("perf request", "request", totals, repeats, doubt)]
     if all(any(side) for side in steps):
         found.append(_measured("perf step", "denoising step", steps, repeats, doubt))
     return found
+
+
+def slowed_alone(baseline: PerfDumps, candidate: PerfDumps) -> str | None:
+    """The doubt where capture slowed a dump of one side, and none of the other's."""
+    slow = [[dump for run in side for dump in run if dump.slowed] for side in (baseline, candidate)]
+    one = next((side[0] for side, other in (slow, slow[::-1]) if side and not other), None)
+    return None if one is None else f"only one side was made under capture, which slows it ({one.file})"
 
 
 def _measured(

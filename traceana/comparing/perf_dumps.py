@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from traceana.analyze.statistics import distribution
-from traceana.comparing.end_to_end import Measured, case_of, of_perf_dumps
+from traceana.comparing.end_to_end import Measured, case_of, of_perf_dumps, slowed_alone
 from traceana.comparing.estimate import FEWEST_REPEATS, sample
 from traceana.comparing.perf_changes import (
     Change,
@@ -53,7 +53,7 @@ class PerfComparison(msgspec.Struct, frozen=True, kw_only=True):
 def compare_perf_dumps(baseline: PerfSide, candidate: PerfSide) -> PerfComparison:
     """Compare two sides; each has a dump at least."""
     request, stages = request_change(baseline, candidate), stage_changes(baseline, candidate)
-    doubt = _copied(baseline, candidate)
+    doubt = _copied(baseline, candidate) or slowed_alone([baseline.dumps], [candidate.dumps])
     whole, tests = _judged(baseline, candidate, [stage.name for stage in stages], doubt)
     return PerfComparison(
         baseline=baseline.label,
@@ -122,8 +122,9 @@ def _copied(baseline: PerfSide, candidate: PerfSide) -> str | None:
 
 
 def _reasons(baseline: PerfSide, candidate: PerfSide) -> list[str]:
-    """What differs that a fair comparison would have alike."""
+    """What differs that a fair comparison would have alike, and dumps whose times are not the program's own."""
     sides = (baseline, candidate)
+    slow = [f"{dump.file} is slowed: {dump.slowed}" for side in sides for dump in side.dumps if dump.slowed]
     found = []
     for name in dict.fromkeys(key for side in sides for dump in side.dumps for key, _ in dump.meta):
         found.append(
@@ -131,7 +132,7 @@ def _reasons(baseline: PerfSide, candidate: PerfSide) -> list[str]:
         )
     steps = [_distinct(str(len(dump.denoise_steps_ns)) for dump in side.dumps) for side in sides]
     found.append(("number of denoising steps", steps))
-    return [f"other {name}: {a} against {b}" for name, (a, b) in found if a != b]
+    return slow + [f"other {name}: {a} against {b}" for name, (a, b) in found if a != b]
 
 
 def _distinct(values: Iterable[str]) -> str:

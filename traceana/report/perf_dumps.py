@@ -35,3 +35,5 @@ class PerfDump(msgspec.Struct, frozen=True, kw_only=True):
     memory: tuple[MemoryCheckpoint, ...]
     meta: tuple[tuple[str, str], ...]
     """Pairs such as ("model", "Wan2.1")."""
+    slowed: str | None = None
+    """Why these are times of a program that capture slowed; None where nothing says so."""

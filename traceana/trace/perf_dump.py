@@ -16,6 +16,7 @@ from traceana_capture.reading import DECODE_ERRORS, read_regular
 from traceana.errors import TraceanaError
 from traceana.plain import plain
 from traceana.report import MemoryCheckpoint, PerfDump, Stage
+from traceana.trace.under_capture import slowed
 
 DENOISING_LOOP = "Denoising Loop"
 _DENOISING_STEP = re.compile(r"denoising_step_\d+")
@@ -59,34 +60,42 @@ def read_perf_dump(path: Path) -> PerfDump:
 
 def find_perf_dump(path: Path) -> PerfDump | None:
     """The dump, or None where the file is something else. Raises TraceanaError where it cannot be read."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            return None
-        file = msgspec.json.decode(read_regular(path), type=_File)
-    except OSError as error:
-        raise TraceanaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    except DECODE_ERRORS:
+    file = _decoded(path)
+    if file is None:
         return None
+    total_ns = _ns(file.total_duration_ms)
     return PerfDump(
         file=plain(path.name),
         request_id=file.request_id,
         commit=file.commit_hash,
         tag=file.tag,
         timestamp=file.timestamp,
-        total_ns=_ns(file.total_duration_ms),
+        total_ns=total_ns,
         stages=_stages(file.steps),
         denoise_steps_ns=tuple(_ns(step.duration_ms) for step in file.denoise_steps_ms),
         memory=tuple(_checkpoint(name, values) for name, values in file.memory_checkpoints.items()),
         meta=tuple((name, _text(value)) for name, value in file.meta.items()),
+        slowed=slowed(path, file.timestamp, total_ns),
     )
 
 
 def is_perf_dump(path: Path) -> bool:
     """Whether a file can be read and is one."""
     try:
-        return find_perf_dump(path) is not None
+        return _decoded(path) is not None
     except TraceanaError:
         return False
+
+
+def _decoded(path: Path) -> _File | None:
+    try:
+        if path.stat().st_size > _LARGEST:
+            return None
+        return msgspec.json.decode(read_regular(path), type=_File)
+    except OSError as error:
+        raise TraceanaError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    except DECODE_ERRORS:
+        return None
 
 
 def beside(folder: Path) -> tuple[Path, ...]:

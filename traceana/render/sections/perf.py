@@ -29,6 +29,8 @@ class PerfTables(msgspec.Struct, frozen=True, kw_only=True):
     sides: tuple[RunMark, ...]
     times: tuple[PerfRow, ...]
     memory: tuple[PerfRow, ...]
+    slowed: tuple[str, ...]
+    """Dumps whose times are not the program's own, and why."""
 
 
 def perf_tables(report: Report) -> PerfTables:
@@ -42,6 +44,7 @@ def perf_tables(report: Report) -> PerfTables:
         sides=tuple(found),
         times=tuple(_rows(list(found.values()), _times)),
         memory=tuple(_rows(list(found.values()), _peaks)),
+        slowed=tuple(f"{dump.file}: {dump.slowed}" for dumps in found.values() for dump in dumps if dump.slowed),
     )
 
 
