@@ -59,8 +59,9 @@ dist: .venv/installed  ## an sdist and the wheel that is built from it, in dist/
 	$(BIN)/python -m build --no-isolation .
 	$(BIN)/twine check --strict dist/*
 
-example: .venv/installed  ## docs/example.html and docs/report.png, drawn anew from the report that docs/ keeps
+example: .venv/installed  ## docs' examples and docs/report.png, drawn anew from the reports that docs/ keeps
 	$(BIN)/python -m tests.example
+	$(BIN)/python -m tests.example_sweep
 
 bench: .venv/installed  ## speed and memory beside peers, on TRACES=folder
 	$(BIN)/pip install $(INSTALL) --group bench

@@ -14,7 +14,7 @@ from click import Command
 from traceana_capture.agent import closing, kills
 from traceana_capture.launcher import launch, processes, rescue
 
-from tests import example
+from tests import example, example_sweep
 from tests.judge.test_verdicts import SEEDS
 from traceana import units
 from traceana.analyze.noise import TELLING
@@ -22,9 +22,11 @@ from traceana.commands import analyze, capture
 from traceana.comparing.estimate import FEWEST_REPEATS
 from traceana.comparing.perf_changes import STAGE_BOUND, STAGE_BOUND_NS
 from traceana.comparing.verdict import FALSE_ALARMS, MUST_BE_SEEN, SMALLEST_RELEVANT
+from traceana.sweep import page
 
 ROOT = Path(__file__).parents[2]
 README, CAPTURE, COMPARE, BENCH = "README.md", "docs/capture.md", "docs/compare.md", "docs/bench.md"
+SWEEP = "docs/sweep.md"
 WORDS = {3: "three", 5: "five", 6: "six"}
 OVERHEAD = "tests.bench.capture_overhead"
 BENCHES = (
@@ -51,7 +53,7 @@ class Figure:
 
 def figures() -> tuple[Figure, ...]:
     """All that needs no measurement."""
-    return (*_of_the_example(), *_of_options(), *_of_endings(), *_of_verdicts())
+    return (*_of_the_example(), *_of_the_sweep(), *_of_options(), *_of_endings(), *_of_verdicts())
 
 
 def _of_the_example() -> list[Figure]:
@@ -72,6 +74,18 @@ def _of_the_example() -> list[Figure]:
         Figure(document=README, statement=f"the step {step}"),
         Figure(document=README, statement=f"{torch} runs with torch.distributed and {pynccl} with PyNccl"),
         Figure(document=README, statement=f"equally fast at {sizes}"),
+    ]
+
+
+def _of_the_sweep() -> list[Figure]:
+    """What docs/sweep.md says of the example is in its report, which its page shows."""
+    report = example_sweep.kept()
+    assert example_sweep.PAGE.read_text(encoding="utf-8") == page.render(report)
+    assert not any(cell.against_baseline and cell.against_baseline.verdict == "faster" for cell in report.cells)
+    assert [dict(cell.settings)["ring"] for cell in report.cells if cell.cause and cell.cause.mismatch] == ["2"]
+    return [
+        Figure(document=SWEEP, statement="Neither ring attention instead of Ulysses nor PyNccl instead of"),
+        Figure(document=SWEEP, statement="with a ring PyNccl carries a part only"),
     ]
 
 

@@ -33,8 +33,10 @@ def beside(folder: Path) -> int:
         report = read_bench(path)
         text = read_bench(path.with_suffix(".txt"))
         pairs = zip(text.rows, report.rows, strict=True)
-        # The text has two digits after the point.
-        assert all(abs(a.p50_ns - b.p50_ns) <= 10 for a, b in pairs), f"{path}: text and JSON differ"
+        # The text has six digits, and at most two after the point.
+        assert all(abs(a.p50_ns - b.p50_ns) <= max(10, 1e-5 * b.p50_ns) for a, b in pairs), (
+            f"{path}: text and JSON differ"
+        )
         for row in report.rows:
             if row.in_place == (row.op in _IN_PLACE):
                 theirs[row.op, row.message_bytes, row.graph] = row
