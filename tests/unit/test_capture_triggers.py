@@ -1,6 +1,7 @@
 """When the window opens and closes, with a stand-in of the window that only notes it."""
 
 import sys
+import time
 import types
 from typing import Any
 
@@ -154,6 +155,28 @@ def test_steps_count_from_the_start_function() -> None:
     for number in (1, 2, 3):
         program.Model().step(number)
     assert window.events == [0, "begin", 1, "open", 2, "close", 3]
+
+
+@pytest.mark.parametrize("start_on", ["program:begin", "program:Model.step"])
+def test_the_first_step_from_the_start_function_has_its_span(start_on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its span begins after the window does, also where one function is both the start and the step."""
+    calls = Calls()
+    monkeypatch.setattr("traceana_capture.agent.triggers.CALLS", calls)
+    _, window, program = triggers(start_on=start_on, step_on="program:Model.step", steps=2)
+    opened = window.open
+
+    def record(*, lone: bool = False) -> None:
+        opened(lone=lone)
+        if not calls.recording:
+            calls.recording, calls.since = True, time.time_ns()
+
+    window.open = record
+    program.begin()
+    for number in range(3):
+        program.Model().step(number)
+    assert [event for event in window.events if event != "begin"] == ["open", 0, 1, "close", 2]
+    assert [number for number, *_ in calls.steps[:2]] == [0, 1]
+    assert all(calls.since <= began <= ended for _, _, began, ended in calls.steps)
 
 
 def test_a_function_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,9 +166,10 @@ class Triggers:
 
     def watch(self, module: ModuleType) -> None:
         """Wrap the functions of this module that the options name."""
+        # Where both name one function, its first call starts before it is the first step.
         for target, before, after in (
-            (self.start_on, self.start, _nothing),
             (self.step_on, self._begin_named_step, self._end_named_step),
+            (self.start_on, self.start, _nothing),
         ):
             name, _, path = target.partition(":")
             if name == module.__name__:
