@@ -84,6 +84,7 @@ class Record:
     def write_so_far(self, number: int, workers: Iterable[Worker]) -> None:
         """Write the window's run.json while the command goes on; raises OSError."""
         ordered, claim = _ordered(workers), self.claim.of_window(number)
+        claim.end_order()
         runfile.write(self.run_file(number, ordered, so_far(ordered, claim), None, claim), claim.folder, claim.scratch)
         claim.close_to_others()
 
@@ -105,6 +106,7 @@ class Record:
     ) -> runfile.RunFile:
         """Publish what the ranks left of this window, and write its run.json."""
         ordered, claim = _ordered(workers), self.claim.of_window(number)
+        claim.end_order()
         collected = collect(ordered, claim, asked, status)
         run = runfile.masked(self.run_file(number, ordered, collected, code, claim))
         try:

@@ -20,6 +20,8 @@ from traceana_capture.launcher.others import ADVICE, LOCK, refuse_strangers, scr
 _TRIES, _TRY_S = 5, 0.05
 RUN_FILE = re.compile(r"run(?:\.[\w.-]+)?\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
 MEASURED = ".traceana"
+# In the folder of a window that is ordered, until its first trace is there.
+ORDERED = ".ordered"
 WINDOW = re.compile(r"window[1-9]\d*")
 
 
@@ -43,6 +45,19 @@ class Claim:
         folder = self.folder / window_name(number)
         _make_folder(folder, self.shared)
         return dataclasses.replace(self, folder=folder)
+
+    def take_order(self) -> bool:
+        """Whether nobody else, on any host, ordered the window of this folder before. Raises OSError."""
+        try:
+            os.close(os.open(self.folder / ORDERED, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def end_order(self) -> None:
+        """All launchers know of the window, or none is to."""
+        with contextlib.suppress(OSError):
+            (self.folder / ORDERED).unlink(missing_ok=True)
 
     def close_to_others(self) -> None:
         """Leave the run's files to their owner alone, unless they are shared: they may hold what a prompt said."""
@@ -160,6 +175,7 @@ def _remove_earlier(folder: Path, force: bool, job: Job | None) -> None:
         # Another launcher of the job may be at it too.
         path.unlink(missing_ok=True)
     for window in _windows(folder):
+        (window / ORDERED).unlink(missing_ok=True)
         remove_empty(window)
 
 

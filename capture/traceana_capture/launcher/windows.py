@@ -1,7 +1,8 @@
 """The windows of a run that goes on: opened, closed and shown as `traceana window` asks, also with other launchers.
 
 A window opens on all ranks at one moment of the program: each rank says how far it is, twice, and the place is chosen
-so far ahead that the order reaches all of them before. The launcher that is asked asks the others.
+so far ahead that the order reaches all of them before. The launcher that is asked asks the others. Of two that are
+asked at once, the one that makes the window's file orders it.
 """
 
 import contextlib
@@ -25,6 +26,8 @@ APART_S = 0.2
 # Longer than an order takes to a rank; what asking takes is added.
 LEAD_S = 0.3
 PLACE_S = 2.0
+# Whoever took a window has ordered it by then, or is gone.
+ORDERED_S = 10.0
 CLOSE_S = 300.0
 TICK_S = 0.02
 Place = tuple[int, int, int]
@@ -73,10 +76,29 @@ class Windows:
     def open(self, wanted: Ask) -> Answer:
         """Order the next window on all ranks."""
         self._check(wanted)
-        ready = self._all(Ask(do="ready"))
-        if not any(answer.ranks for answer in ready):
-            raise TraceanaError("no rank has appeared yet" if not self.ranks.workers else "no rank is left")
-        number = 1 + max(window.number for answer in ready for window in answer.windows)
+        number = self._taken()
+        try:
+            return self._ordered(number, wanted)
+        except Exception:
+            self.record.claim.of_window(number).end_order()
+            raise
+
+    def _taken(self) -> int:
+        """The next window's number, which nobody else has; raises TraceanaError where a window is open, or waits."""
+        passed = 0
+        while True:
+            ready = self._all(Ask(do="ready"))
+            if not any(answer.ranks for answer in ready):
+                raise TraceanaError("no rank has appeared yet" if not self.ranks.workers else "no rank is left")
+            number = 1 + passed + max(window.number for answer in ready for window in answer.windows)
+            if self.record.claim.of_window(number).take_order():
+                return number
+            end = time.monotonic() + ORDERED_S
+            while self.ranks.latest() < number and time.monotonic() < end:
+                time.sleep(TICK_S)
+            passed += self.ranks.latest() < number
+
+    def _ordered(self, number: int, wanted: Ask) -> Answer:
         began = time.monotonic()
         first = _furthest(self._all(Ask(do="place")))
         asking_s = time.monotonic() - began
@@ -146,6 +168,8 @@ class Windows:
         return Answer(place=_most(list(self.ranks.places.values())))
 
     def _order(self, wanted: Ask) -> Answer:
+        if wanted.number <= self.ranks.latest():
+            raise TraceanaError(f"window {wanted.number} is there already; ask again for the next")
         own = self.record.plan.options
         bounds = Bounds(
             steps=own.steps if wanted.steps is None else wanted.steps,
