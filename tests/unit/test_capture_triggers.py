@@ -170,7 +170,7 @@ def test_the_first_step_from_the_start_function_has_its_span(start_on: str, monk
         if not calls.recording:
             calls.recording, calls.since = True, time.time_ns()
 
-    window.open = record
+    monkeypatch.setattr(window, "open", record)
     program.begin()
     for number in range(3):
         program.Model().step(number)
