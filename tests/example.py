@@ -12,9 +12,10 @@ import msgspec
 from msgspec.structs import replace
 
 from tests.browser import chromium
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
 from traceana.render.html import render
 from traceana.report import Report
+from traceana.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 KEPT, PAGE, PICTURE = DOCS / "example.json.gz", DOCS / "example.html", DOCS / "report.png"

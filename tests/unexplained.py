@@ -10,8 +10,9 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
 from traceana.report import ExposedIs, IdleBy, RankReport, UncoveredBy
+from traceana.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 OWN = ROOT / "tests" / "traces"

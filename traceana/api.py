@@ -17,9 +17,10 @@ from traceana.comparing.comparison import compare as compare_sides
 from traceana.comparing.inputs import Inputs, in_order, sort_inputs
 from traceana.comparing.sides import Side
 from traceana.errors import TraceanaError
-from traceana.pipeline import Settings, read_runs
+from traceana.pipeline import read_runs
 from traceana.pool import Progress
 from traceana.report import SCHEMA_VERSION, Comparison, Report, RunReport
+from traceana.settings import Settings
 from traceana.trace.remote import located
 
 if TYPE_CHECKING:

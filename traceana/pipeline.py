@@ -1,9 +1,8 @@
 """From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 import msgspec
@@ -13,45 +12,27 @@ from traceana import __version__
 from traceana.analyze.beside_bench import beside_bench
 from traceana.analyze.capture_order import capture_order, window_of
 from traceana.analyze.each_rank import EachRank
-from traceana.analyze.guide import EDGES
-from traceana.analyze.measure import RankResult, measure_rank
+from traceana.analyze.measure import RankResult
 from traceana.analyze.run import AnalyzedRun, analyze_run
 from traceana.comparing.comparison import compare
 from traceana.comparing.paired import paired_rows
 from traceana.comparing.pairs import pairs
 from traceana.comparing.sides import sides
 from traceana.errors import TraceanaError
-from traceana.kernels import KernelPattern
 from traceana.plug_ins import added_patterns
 from traceana.pool import Progress, each
 from traceana.replay.helps import what_helps
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
-from traceana.report.bench import BenchReport
 from traceana.saved import parts
 from traceana.saved.cache import cached, measure_and_keep
-from traceana.saved.parts import Measured, is_part
-from traceana.trace.discover import Discovery, RunFiles, discover, named_together
-from traceana.trace.paired import read_paired_calls
-from traceana.trace.perf_dump import read_perf_dump
+from traceana.saved.contents import Content
+from traceana.saved.inputs import Inputs, inputs
+from traceana.saved.part_index import is_part
+from traceana.saved.parts import Measured
+from traceana.settings import Settings
+from traceana.trace.discover import Discovery, RunFiles, named_together
 
 _ALL = (1, 1)
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to analyze. `baseline` is a run's label, `edges` are bucket edges in bytes.
-
-    `workers` 0 means one a core; `engine`, such as dask:tcp://host:8786, measures instead of them. `cache` keeps what
-    was measured beside the run, and takes it from there. Calls are laid beside the `benches`.
-    """
-
-    baseline: str | None = None
-    workers: int = 0
-    engine: str | None = None
-    cache: bool = False
-    edges: tuple[int, ...] = EDGES
-    own_patterns: tuple[KernelPattern, ...] = ()
-    hta: bool = False
-    benches: tuple[BenchReport, ...] = ()
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,18 +43,26 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def analyze(
-    paths: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None] = lambda: None
+    paths: Sequence[Path],
+    settings: Settings,
+    progress: Progress,
+    meanwhile: Callable[[], None] = lambda: None,
+    looked_at: Inputs | None = None,
 ) -> Analysis:
-    """Analyze everything below `paths`; `meanwhile` runs here while other processes read.
+    """Analyze everything below `paths`, or what was `looked_at` there; `meanwhile` runs while other processes read.
 
     Raises TraceanaError where no rank of a run could be read.
     """
-    runs, passed_over = read_runs(paths, settings, progress, meanwhile)
+    runs, passed_over = read_runs(paths, settings, progress, meanwhile, looked_at)
     return conclude(runs, settings.baseline, passed_over)
 
 
 def read_runs(
-    paths: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None] = lambda: None
+    paths: Sequence[Path],
+    settings: Settings,
+    progress: Progress,
+    meanwhile: Callable[[], None] = lambda: None,
+    looked_at: Inputs | None = None,
 ) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
     """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
     if all(is_part(path) for path in paths):
@@ -82,7 +71,7 @@ def read_runs(
         part = parts.read(paths)
         _check_baseline(part.found, settings.baseline)
     else:
-        part = measure(paths, settings, progress, meanwhile)
+        part = _measured(looked_at or inputs(paths, cache=settings.cache), settings, progress, meanwhile)
     found = part.found
     read = [_join(files, part, settings) for files in found.runs]
     return in_order(found.runs, read, part.results), found.passed_over
@@ -96,32 +85,29 @@ def measure(
     share: tuple[int, int] = _ALL,
 ) -> Measured:
     """Measure the traces below `paths`, or the n-th of m shares of them. Raises TraceanaError where there are none."""
-    found = discover(paths)
-    _check_baseline(found, settings.baseline)
-    return _measured(found, settings, progress, meanwhile, share)
+    return _measured(inputs(paths, cache=settings.cache, share=share), settings, progress, meanwhile)
 
 
-def _measured(
-    found: Discovery, settings: Settings, progress: Progress, meanwhile: Callable[[], None], share: tuple[int, int]
-) -> Measured:
-    files = [file.path for run in found.runs for file in run.ranks]
+def _measured(seen: Inputs, settings: Settings, progress: Progress, meanwhile: Callable[[], None]) -> Measured:
+    _check_baseline(seen.found, settings.baseline)
     settings = replace(settings, own_patterns=(*settings.own_patterns, *added_patterns()))
     return Measured(
-        found=found,
-        results=_measure(files[share[0] - 1 :: share[1]], settings, progress, meanwhile),
-        perf_dumps={path: read_perf_dump(path) for run in found.runs for path in run.perf_dumps},
-        paired={run.folder: read_paired_calls(run.folder) for run in found.runs},
+        found=seen.found,
+        results=_measure(seen, settings, progress, meanwhile),
+        perf_dumps=seen.perf_dumps,
+        paired=seen.paired,
     )
 
 
 def read_one(path: Path, workers: int, progress: Progress) -> tuple[AnalyzedRun, dict[int, RankResult]]:
     """The only run below `path`, with its ranks. Raises TraceanaError where there is another one, as `analyze` else."""
-    found = discover([path])
+    seen = inputs([path], cache=False)
+    found = seen.found
     if len(found.runs) != 1:
         labels = ", ".join(run.label for run in found.runs)
         raise TraceanaError(f"{path}: holds {len(found.runs)} runs ({labels}); name the folder of one of them")
     settings = Settings(workers=workers)
-    part = _measured(found, settings, progress, lambda: None, _ALL)
+    part = _measured(seen, settings, progress, lambda: None)
     (files,) = found.runs
     ranks = {file.rank: result for file in files.ranks if isinstance(result := part.results[file.path], RankResult)}
     return _join(files, part, settings), ranks
@@ -167,20 +153,21 @@ def _check_baseline(found: Discovery, baseline: str | None) -> None:
 
 
 def _measure(
-    files: Sequence[Path], settings: Settings, progress: Progress, meanwhile: Callable[[], None]
+    seen: Inputs, settings: Settings, progress: Progress, meanwhile: Callable[[], None]
 ) -> dict[Path, RankResult | TraceanaError]:
-    known = _known(files, settings) if settings.cache else {}
-    measure = partial(measure_and_keep if settings.cache else measure_rank, own_patterns=settings.own_patterns)
-    new = [file for file in files if file not in known]
-    results = each(measure, new, settings.workers, progress, meanwhile=meanwhile, engine=settings.engine)
-    return {**known, **dict(zip(new, results, strict=True))}
+    known = _known(seen.contents, settings)
+    measure = partial(measure_and_keep, own_patterns=settings.own_patterns)
+    new = [(file, seen.contents.get(file)) for file in seen.files if file not in known]
+    results = each(
+        measure, new, settings.workers, progress, name=itemgetter(0), meanwhile=meanwhile, engine=settings.engine
+    )
+    return {**known, **dict(zip((file for file, _ in new), results, strict=True))}
 
 
-def _known(files: Sequence[Path], settings: Settings) -> dict[Path, RankResult]:
-    """Ranks that were measured before; digests are made with the interpreter's lock released."""
-    with ThreadPoolExecutor() as threads:
-        found = threads.map(partial(cached, own_patterns=settings.own_patterns), files)
-        return {file: result for file, result in zip(files, found, strict=True) if result is not None}
+def _known(contents: Mapping[Path, Content], settings: Settings) -> dict[Path, RankResult]:
+    """Ranks that were measured before."""
+    found = {path: cached(path, content, settings.own_patterns) for path, content in contents.items()}
+    return {path: result for path, result in found.items() if result is not None}
 
 
 def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:

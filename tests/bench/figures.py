@@ -19,8 +19,8 @@ from tests.judge.test_verdicts import SEEDS
 from traceana import units
 from traceana.analyze.noise import TELLING
 from traceana.commands import analyze, capture
-from traceana.comparing.estimate import FEWEST_REPEATS
 from traceana.comparing.perf_changes import STAGE_BOUND, STAGE_BOUND_NS
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.comparing.verdict import FALSE_ALARMS, MUST_BE_SEEN, SMALLEST_RELEVANT
 from traceana.sweep import page
 

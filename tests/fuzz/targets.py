@@ -18,11 +18,13 @@ from tests.traces import base
 from tests.unit.test_nccl_tests import ALL_REDUCE, ALL_TO_ALL, of_json
 from traceana.analyze.measure import measure_rank
 from traceana.errors import TraceanaError
-from traceana.pipeline import Settings, analyze
-from traceana.saved import calls, measured
+from traceana.pipeline import analyze
+from traceana.saved import measured, seal
 from traceana.saved.bench import read_bench
+from traceana.saved.output import CALLS
 from traceana.saved.read import runs_of_report
 from traceana.saved.write import write
+from traceana.settings import Settings
 from traceana.trace.header import decode_header, split_object
 from traceana.trace.identify import identify
 from traceana.trace.manifest import read_manifest
@@ -94,7 +96,7 @@ def bench(data: bytes) -> None:
 def columns(data: bytes) -> None:
     """A measured rank, as the cache and parts hold it."""
     with contextlib.suppress(TraceanaError):
-        measured.decode(measured.sealed(data))
+        measured.decode(seal.sealed(data))
 
 
 def report(data: bytes) -> None:
@@ -165,7 +167,7 @@ def seeds(target: str) -> Iterator[bytes]:
         case "bench":
             yield from (ALL_TO_ALL.encode(), ALL_REDUCE.encode(), json.dumps(of_json()).encode())
         case "columns":
-            yield measured.encode(measure_rank(_TRACES / "compact.json"))[len(measured.sealed(b"")) :]
+            yield measured.encode(measure_rank(_TRACES / "compact.json"))[len(seal.sealed(b"")) :]
         case "report":
             yield _report()[0]
         case "table":
@@ -192,12 +194,12 @@ def _report() -> tuple[bytes, bytes]:
         write_run(Path(scratch, "run"), Run(world_size=2, calls=(Call(op="all_reduce", nelems=4096),)))
         found = analyze([Path(scratch, "run")], Settings(workers=1), lambda _done, _all, _name: None)
         write(found.report, found.runs, Path(scratch))
-        return Path(scratch, "report.json").read_bytes(), Path(scratch, calls.FILE).read_bytes()
+        return Path(scratch, "report.json").read_bytes(), Path(scratch, CALLS).read_bytes()
 
 
 def _saved(report_bytes: bytes, table_bytes: bytes) -> None:
     with _file("report.json", report_bytes) as file, contextlib.suppress(TraceanaError):
-        (file.parent / calls.FILE).write_bytes(table_bytes)
+        (file.parent / CALLS).write_bytes(table_bytes)
         runs_of_report(file)
 
 

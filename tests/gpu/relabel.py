@@ -12,7 +12,8 @@ from pathlib import Path
 from traceana.analyze.run import AnalyzedRun
 from traceana.comparing.comparison import compare
 from traceana.comparing.sides import Side
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
+from traceana.settings import Settings
 
 MOST_FALSE = 0.05
 

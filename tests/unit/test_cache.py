@@ -8,21 +8,31 @@ import pytest
 
 from tests.commands import traceana
 from traceana.analyze import measure
-from traceana.analyze.measure import measure_rank
+from traceana.analyze.measure import RankResult, measure_rank
 from traceana.errors import TraceanaError
-from traceana.kernels import parse_comm_kernel
-from traceana.saved import cache, measured
+from traceana.kernels import KernelPattern, parse_comm_kernel
+from traceana.saved import beside, cache, measured
+from traceana.saved.contents import contents
+from traceana.saved.version import digest_of, version
 
 H200 = Path(__file__).parents[1] / "traces" / "h200" / "torch-2r"
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(H200, tmp_path / "run", ignore=shutil.ignore_patterns(cache.FOLDER)))
+    return Path(shutil.copytree(H200, tmp_path / "run", ignore=shutil.ignore_patterns(beside.FOLDER)))
 
 
 def entries(run: Path) -> list[str]:
-    return sorted(path.name for path in (run / cache.FOLDER).glob("*"))
+    return sorted(path.name for path in (run / beside.FOLDER).glob("*.measured"))
+
+
+def keep(file: Path) -> RankResult:
+    return cache.measure_and_keep((file, contents([file])[file]))
+
+
+def known(file: Path, *patterns: KernelPattern) -> RankResult | None:
+    return cache.cached(file, contents([file])[file], patterns)
 
 
 def test_a_measured_rank_comes_back_as_it_was() -> None:
@@ -50,6 +60,7 @@ def test_a_second_analysis_reads_no_trace_and_reports_the_same(
         raise AssertionError("a trace was read again")
 
     monkeypatch.setattr(measure, "read_rank", read_again)
+    (run / beside.FOLDER / "finished.report").unlink()
     traceana("analyze", run, "-o", tmp_path / "second", "--workers", "1")
     for name in ("report.json", "report.html", "collectives.parquet"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
@@ -57,25 +68,25 @@ def test_a_second_analysis_reads_no_trace_and_reports_the_same(
 
 def test_a_changed_file_other_patterns_and_damage_find_nothing(run: Path) -> None:
     file = run / "rank0.json.gz"
-    cache.measure_and_keep(file)
-    assert cache.cached(file) is not None
-    assert cache.cached(file, (parse_comm_kernel("mine=^never$"),)) is None
-    entry = next((run / cache.FOLDER).iterdir())
+    keep(file)
+    assert known(file) is not None
+    assert known(file, parse_comm_kernel("mine=^never$")) is None
+    entry = next((run / beside.FOLDER).iterdir())
     entry.write_bytes(entry.read_bytes()[:-9])
-    assert cache.cached(file) is None
-    cache.measure_and_keep(file)
+    assert known(file) is None
+    keep(file)
     stamp = file.stat()
     shutil.copy(run / "rank1.json.gz", file)
     os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert cache.cached(file) is None
-    cache.measure_and_keep(file)
+    assert known(file) is None
+    keep(file)
     assert len(entries(run)) == 1
 
 
 def test_a_folder_that_moved_keeps_what_it_knows_under_its_new_path(run: Path) -> None:
-    cache.measure_and_keep(run / "rank0.json.gz")
+    keep(run / "rank0.json.gz")
     moved = run.rename(run.with_name("moved"))
-    found = cache.cached(moved / "rank0.json.gz")
+    found = known(moved / "rank0.json.gz")
     assert found is not None
     assert found.path == moved / "rank0.json.gz"
 
@@ -83,17 +94,17 @@ def test_a_folder_that_moved_keeps_what_it_knows_under_its_new_path(run: Path) -
 def test_nothing_is_written_through_a_link_or_where_it_was_not_asked_for(run: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (run / cache.FOLDER).symlink_to(elsewhere)
-    cache.measure_and_keep(run / "rank0.json.gz")
+    (run / beside.FOLDER).symlink_to(elsewhere)
+    keep(run / "rank0.json.gz")
     assert list(elsewhere.iterdir()) == []
-    (run / cache.FOLDER).unlink()
+    (run / beside.FOLDER).unlink()
     traceana("analyze", run, "-o", tmp_path / "report", "--workers", "1", "--no-cache")
     assert entries(run) == []
 
 
 def test_a_folder_that_is_not_to_be_written_is_left_alone(run: Path) -> None:
     run.chmod(0o555)
-    result = cache.measure_and_keep(run / "rank0.json.gz")
+    result = keep(run / "rank0.json.gz")
     run.chmod(0o755)
     assert len(result.collectives) == 72
     assert entries(run) == []
@@ -101,22 +112,22 @@ def test_a_folder_that_is_not_to_be_written_is_left_alone(run: Path) -> None:
 
 @pytest.mark.parametrize("at", [0, 20, -20])
 def test_a_changed_byte_finds_nothing(run: Path, at: int) -> None:
-    cache.measure_and_keep(run / "rank0.json.gz")
-    (entry,) = (run / cache.FOLDER).iterdir()
+    keep(run / "rank0.json.gz")
+    (entry,) = (run / beside.FOLDER).iterdir()
     content = bytearray(entry.read_bytes())
     content[at] ^= 1
     entry.write_bytes(content)
-    assert cache.cached(run / "rank0.json.gz") is None
+    assert known(run / "rank0.json.gz") is None
 
 
 def test_another_source_of_any_module_that_measures_is_another_version(tmp_path: Path) -> None:
     package = Path(shutil.copytree(Path(measured.__file__).parents[1], tmp_path / "traceana"))
-    unchanged = measured.digest_of(package)
-    assert unchanged == measured.version()
+    unchanged = digest_of(package)
+    assert unchanged == version()
     for name in ("axes.py", "kernels.py", "units.py", "analyze/collectives.py", "trace/read.py"):
         source = package / name
         before = source.read_text()
         source.write_text(before + "# changed\n")
-        assert measured.digest_of(package) != unchanged, name
+        assert digest_of(package) != unchanged, name
         source.write_text(before)
-    assert measured.digest_of(package) == unchanged
+    assert digest_of(package) == unchanged

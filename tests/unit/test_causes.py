@@ -11,8 +11,9 @@ from traceana.analyze.causes.idle import gaps, idle_parts
 from traceana.analyze.causes.parts import over_window, rounded
 from traceana.analyze.causes.uncovered import Work, uncovered_parts
 from traceana.analyze.intervals import Intervals, union
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
 from traceana.report import ExposedIs, IdleBy, LateBy, RunReport, UncoveredBy
+from traceana.settings import Settings
 from traceana.trace.columns import Activities, Ints, StreamWaits
 
 TRACES = Path(__file__).parents[1] / "traces"

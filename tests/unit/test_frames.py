@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.traces import base
-from traceana.analyze.frames import base_name, innermost
+from traceana.analyze.frames import innermost
 from traceana.analyze.measure import measure_rank
+from traceana.analyze.numbered import base_name
 from traceana.trace.columns import HostRows
 
 

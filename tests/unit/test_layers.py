@@ -19,6 +19,7 @@ from traceana.analyze.layers import axes, layer_calls
 from traceana.analyze.measure import measure_rank
 from traceana.axes import axis_of
 from traceana.saved import calls as saved_calls
+from traceana.saved.output import CALLS
 from traceana.trace.columns import ModuleName
 
 US = 1_000
@@ -131,7 +132,7 @@ def test_the_report_has_modules_and_axes_and_the_table_has_them_too(tmp_path: Pa
     (row,) = operation["layers"]
     assert (operation["axes"], row["path"], row["layers"]) == (["TP"], "blocks.*.attn", 1)
     assert [(axis["axis"], axis["count"]) for axis in outcome.run["axes"]] == [("TP", 1)]
-    (told,) = parquet.read_table(tmp_path / "out" / saved_calls.FILE).to_pylist()
+    (told,) = parquet.read_table(tmp_path / "out" / CALLS).to_pylist()
     assert (told["module"], told["module_class"], told["layer"], told["axis"]) == (
         "blocks.3.attn",
         "Attention",

@@ -9,8 +9,9 @@ import pytest
 from traceana_capture import runfile
 
 from tests.synthetic import Call, Run, write_run
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
 from traceana.report import RunReport
+from traceana.settings import Settings
 from traceana.trace.manifest import read_manifest
 
 NCCL: dict[str, Any] = {"set": {}, "preset": [], "ranks": []}

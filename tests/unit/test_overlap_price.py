@@ -8,7 +8,8 @@ import pytest
 
 from traceana.analyze.intervals import union
 from traceana.analyze.overlap_price import CoveredCompute, covered_compute, price
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
+from traceana.settings import Settings
 from traceana.trace.columns import Activities, Ints
 
 ROOT = Path(__file__).parents[2]

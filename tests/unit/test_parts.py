@@ -10,6 +10,7 @@ from tests.commands import refused, traceana
 from traceana.commands.measure import parse_share
 from traceana.errors import TraceanaError
 from traceana.saved import parts
+from traceana.saved.part_index import INDEX
 
 H200 = Path(__file__).parents[1] / "traces" / "h200"
 FILES = ("report.json", "report.html", "collectives.parquet")
@@ -61,14 +62,14 @@ def test_a_rank_whose_part_is_missing_or_whose_file_failed_is_named(traces: Path
 def test_a_part_of_another_version_or_damaged_is_refused(traces: Path, tmp_path: Path) -> None:
     part = tmp_path / "part"
     traceana("measure", traces / "torch-2r", "-o", part, "--workers", "1")
-    index = msgspec.json.decode((part / parts.INDEX).read_bytes())
+    index = msgspec.json.decode((part / INDEX).read_bytes())
     columns = next(part.glob("*.measured"))
     whole = columns.read_bytes()
     columns.write_bytes(whole[:-5])
     assert "measure its traces again" in refused("analyze", part, "-o", tmp_path / "report")
     columns.write_bytes(whole)
     for damaged in ({**index, "version": "other"}, {"version": 1}):
-        (part / parts.INDEX).write_bytes(msgspec.json.encode(damaged))
+        (part / INDEX).write_bytes(msgspec.json.encode(damaged))
         assert "measure its traces again" in refused("analyze", part, "-o", tmp_path / "report")
 
 

@@ -10,8 +10,9 @@ from tests import analysis
 from tests.page import Page
 from tests.synthetic.kineto import MAIN_STREAM, SIDE_STREAM
 from tests.synthetic.program import TRANSFER_NS, Program
-from traceana.pipeline import Settings, analyze
+from traceana.pipeline import analyze
 from traceana.report import ExposedIs, IdleBy, LateBy, LateRank, RunReport, UncoveredBy
+from traceana.settings import Settings
 
 STEPS = 4
 COMPUTE_NS = 300_000

@@ -16,7 +16,7 @@ from tests.commands import refused, traceana
 from traceana import api
 from traceana.comparing.inputs import Inputs, in_order
 from traceana.errors import TraceanaError
-from traceana.saved.cache import FOLDER
+from traceana.saved.beside import FOLDER
 from traceana.trace.discover import discover
 from traceana.trace.manifest import read_manifest
 from traceana.trace.remote import RemotePath, located

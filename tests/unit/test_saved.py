@@ -13,6 +13,7 @@ from tests.simulation import Truth, side
 from traceana.analyze.run import AnalyzedRun
 from traceana.errors import TraceanaError
 from traceana.saved import calls
+from traceana.saved.output import CALLS
 from traceana.saved.read import runs_of_report
 from traceana.saved.write import write
 
@@ -49,7 +50,7 @@ def test_calls_come_back_as_they_were(tmp_path: Path) -> None:
 def test_the_file_has_the_schema(tmp_path: Path) -> None:
     runs = simulated()
     write(reports.report(*(run.report for run in runs)), runs, tmp_path)
-    assert parquet.read_schema(tmp_path / calls.FILE).equals(calls.SCHEMA)
+    assert parquet.read_schema(tmp_path / CALLS).equals(calls.SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_file_has_the_schema(tmp_path: Path) -> None:
     ],
     ids=["cut", "no UTF-8", "deep", "zeros"],
 )
-@pytest.mark.parametrize("name", ["report.json", calls.FILE])
+@pytest.mark.parametrize("name", ["report.json", CALLS])
 def test_a_damaged_report_or_table_is_one_error(tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
     runs = simulated()
     write(reports.report(*(run.report for run in runs)), runs, tmp_path)
@@ -77,6 +78,6 @@ def test_a_table_whose_columns_are_of_other_types_is_an_error(tmp_path: Path) ->
     write(reports.report(*(run.report for run in runs)), runs, tmp_path)
     table = calls.table(runs)
     odd = table.set_column(table.column_names.index("start_ns"), "start_ns", table["run"])
-    parquet.write_table(odd, tmp_path / calls.FILE)
+    parquet.write_table(odd, tmp_path / CALLS)
     with pytest.raises(TraceanaError, match="needs the"):
         runs_of_report(tmp_path / "report.json")

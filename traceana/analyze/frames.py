@@ -3,14 +3,11 @@
 Threads that open nothing of their own (autograd's, gloo's) count to the thread that opens most.
 """
 
-import re
-
 import msgspec
 import numpy as np
 
+from traceana.analyze.numbered import base_name
 from traceana.trace.columns import HostRows, Ints, RankTrace
-
-_NUMBERED = re.compile(r"[\s#_:=(\[-]*\d+(?:\s*/\s*\d+)?[\])]?$")
 
 
 class Sites(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,11 +15,6 @@ class Sites(msgspec.Struct, frozen=True, kw_only=True):
 
     names: tuple[str, ...]
     index: Ints
-
-
-def base_name(name: str) -> str:
-    """`denoise_step 3`, `ProfilerStep#3`, `step [3/50]` and `Linear_3` without their number."""
-    return _NUMBERED.sub("", name) or name
 
 
 def home_threads(frames: HostRows, thread: Ints) -> Ints:

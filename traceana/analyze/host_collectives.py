@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from traceana.analyze.collectives import Collectives, Groups, Signature, in_order, sequence_numbers, signature_of
-from traceana.analyze.frames import Sites, base_name, sites
+from traceana.analyze.frames import Sites, sites
 from traceana.analyze.modules import stated_modules
+from traceana.analyze.numbered import base_name
 from traceana.kernels import UNKNOWN, Kind, NameKind
 from traceana.trace.columns import CallMetadata, Ints, RankTrace
 

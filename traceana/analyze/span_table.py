@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from traceana.analyze.frames import base_name
+from traceana.analyze.numbered import base_name
 from traceana.analyze.spans import SpanTimes
 from traceana.analyze.statistics import distribution
 from traceana.report import Span, SpanInstance

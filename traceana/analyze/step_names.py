@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from traceana.analyze.frames import base_name
 from traceana.analyze.intervals import covered, union
+from traceana.analyze.numbered import base_name
 from traceana.analyze.spans import SpanTimes
 from traceana.trace.columns import Ints
 

@@ -2,8 +2,8 @@
 
 import importlib
 import re
-import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +11,17 @@ from traceana.analyze.guide import EDGES
 from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.labels import Label
 from traceana.commands.paths import TRACES, DiskPath
-from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.needs import need
-from traceana.pipeline import Analysis, Settings, analyze
 from traceana.plain import say, say_json
 from traceana.report import Report
+from traceana.report.bench import BenchReport
+
+if TYPE_CHECKING:
+    from traceana.pipeline import Analysis
+    from traceana.saved.finished import Finished
+    from traceana.saved.inputs import Inputs
+    from traceana.settings import Settings
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -103,8 +108,11 @@ def command(
     force: bool,
 ) -> None:
     """Analyze and say what was found."""
-    from traceana.saved.bench import read_bench
-    from traceana.saved.output import check_link
+    from traceana.saved.finished import kept
+    from traceana.saved.inputs import inputs
+    from traceana.saved.output import PAGE, check_link
+    from traceana.saved.part_index import is_part
+    from traceana.settings import Settings
 
     if hta:
         need("hta", "--hta")
@@ -117,27 +125,71 @@ def command(
         edges=parse_edges(buckets),
         own_patterns=own_patterns(comm_kernels, compute_kernels),
         hta=hta,
-        benches=tuple(map(read_bench, benches)),
+        benches=_benches(benches),
     )
-    with progress_bar("reading traces") as progress:
-        analysis = analyze(paths, settings, progress, _load_renderers)
-    report = _write(analysis, output, force=force)
-    _say(analysis, aside=form != "text")
-    _show(analysis.report, form, output)
-    say(f"report: {report}", err=form != "text")
+    looked_at = None if all(map(is_part, paths)) else inputs(paths, cache=settings.cache)
+    again = kept(looked_at, settings) if looked_at else None
+    if again is not None:
+        report = _put(again, output, force=force)
+    else:
+        report = _made(paths, settings, looked_at, output, force=force)
+    _say(report, aside=form != "text")
+    _show(report, form, output)
+    say(f"report: {output / PAGE}", err=form != "text")
     if open_report:
-        webbrowser.open(report.resolve().as_uri())
+        import webbrowser
+
+        webbrowser.open((output / PAGE).resolve().as_uri())
+
+
+def _benches(files: tuple[Path, ...]) -> tuple[BenchReport, ...]:
+    if not files:
+        return ()
+    from traceana.saved.bench import read_bench
+
+    return tuple(map(read_bench, files))
+
+
+def _put(finished: "Finished", folder: Path, *, force: bool) -> Report:
+    """Lay a report that was made before into its folder."""
+    from traceana.saved.output import check_free, filling, replacing
+
+    if not force:
+        check_free(folder, finished.report)
+    with filling(folder):
+        for name, content in finished.files.items():
+            with replacing(folder / name) as partial:
+                partial.write_bytes(content)
+    return finished.report
+
+
+def _made(
+    paths: tuple[Path, ...], settings: "Settings", looked_at: "Inputs | None", folder: Path, *, force: bool
+) -> Report:
+    """Analyze, write the report and keep it."""
+    # Where a report is kept, none of this is needed, and its import takes longer than all the rest.
+    from traceana.commands.progress import progress_bar
+    from traceana.pipeline import analyze
+    from traceana.saved.finished import keep
+
+    with progress_bar("reading traces") as progress:
+        analysis = analyze(paths, settings, progress, _load_renderers, looked_at)
+    _write(analysis, folder, force=force)
+    if looked_at is not None:
+        keep(looked_at, settings, analysis.report, folder)
+    return analysis.report
 
 
 def _show(report: Report, form: str, output: Path) -> None:
     from traceana.render.text.beside_bench import beside_bench_tables
     from traceana.render.text.overview import overview_table
-    from traceana.render.text.summary import summary
     from traceana.render.text.tables import markdown, show
 
     if form == "text":
         show([overview_table(report), *beside_bench_tables(report)])
     elif form == "md":
+        from traceana.render.text.summary import summary
+
         click.echo(markdown(summary(report)), nl=False)
     else:
         say_json((output / "report.json").read_bytes())
@@ -149,23 +201,19 @@ def _load_renderers() -> None:
     importlib.import_module("traceana.render.html")
 
 
-def _write(analysis: Analysis, folder: Path, *, force: bool) -> Path:
-    """Write report.html, report.json and collectives.parquet; return the page's path."""
+def _write(analysis: "Analysis", folder: Path, *, force: bool) -> None:
+    """Write report.html, report.json and collectives.parquet."""
     from traceana.render.html import render
-    from traceana.saved.output import PAGE, check_free, replacing
+    from traceana.saved.output import PAGE, check_free, filling, replacing
     from traceana.saved.write import write
 
     if not force:
         check_free(folder, analysis.report)
     html = render(analysis.report)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with filling(folder):
         with replacing(folder / PAGE) as partial:
             partial.write_bytes(html.encode("utf-8", "replace"))
         write(analysis.report, analysis.runs, folder)
-    except OSError as error:
-        raise TraceanaError(f"{folder}: cannot be written ({error.strerror}); name another folder with -o") from error
-    return folder / PAGE
 
 
 def parse_edges(text: str) -> tuple[int, ...]:
@@ -184,11 +232,11 @@ def _parse_size(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-def _say(analysis: Analysis, *, aside: bool) -> None:
+def _say(report: Report, *, aside: bool) -> None:
     """What was read and what was not; all of it on stderr where stdout is for something else."""
     from traceana.comparing.sentence import opening, share_in_words
 
-    for run in analysis.report.runs:
+    for run in report.runs:
         coverage = run.coverage
         say(
             f"{run.label}: {len(run.ranks)} of {run.world_size} ranks, {coverage.matched} of {coverage.collectives} "
@@ -203,7 +251,7 @@ def _say(analysis: Analysis, *, aside: bool) -> None:
             say(f"  mind: {note}", err=True)
         if coverage.skipped_events:
             say(f"  {coverage.skipped_events} damaged events were left out", err=True)
-    for comparison in () if aside else analysis.report.comparisons:
+    for comparison in () if aside else report.comparisons:
         say(" ".join(filter(None, (opening(comparison), share_in_words(comparison)))))
-    for note in analysis.report.passed_over:
+    for note in report.passed_over:
         say(f"passed over: {note}", err=True)

@@ -86,7 +86,8 @@ def _called(*, full: bool) -> list[Finding]:
 def _of_runs(paths: list[Path]) -> list[Finding]:
     from traceana.commands.progress import progress_bar
     from traceana.doctor import recording
-    from traceana.pipeline import Settings, analyze
+    from traceana.pipeline import analyze
+    from traceana.settings import Settings
 
     with progress_bar("reading traces") as progress:
         return recording.checked(analyze(paths, Settings(), progress).report)

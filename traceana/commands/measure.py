@@ -42,8 +42,9 @@ def command(
 
     One node's ranks, or a share of a large run. The report of all parts is that of all traces.
     """
-    from traceana.pipeline import Settings, measure
+    from traceana.pipeline import measure
     from traceana.saved.parts import write
+    from traceana.settings import Settings
 
     settings = Settings(workers=workers, own_patterns=own_patterns(comm_kernels, compute_kernels))
     with progress_bar("reading traces") as progress:

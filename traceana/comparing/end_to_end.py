@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from traceana import units
-from traceana.analyze.frames import base_name
+from traceana.analyze.numbered import base_name
 from traceana.comparing.estimate import FEWEST_UNITS, Difference, Sample, difference, estimate, middle_ns, sample
 from traceana.comparing.verdict import Case, Judgement
 from traceana.report import PerfDump, RunReport, StepComparison, StepTime

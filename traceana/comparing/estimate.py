@@ -15,13 +15,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.comparing.student import two_sided_bound, two_sided_p
 from traceana.trace.columns import Ints
 
 Floats = npt.NDArray[np.float64]
 
-FEWEST_REPEATS = 3
-"""Two runs leave Student's t one degree of freedom a side, whose intervals are 13 standard errors wide either way."""
 FEWEST_UNITS = 6
 """Steps or calls that a run must have before its own spread says something."""
 # 10 to 30 batches, whatever the length (Schmeiser, Batch size effects, Operations Research 30, 1982).

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from traceana.analyze.statistics import distribution
 from traceana.comparing.end_to_end import Measured, case_of, of_perf_dumps, slowed_alone
-from traceana.comparing.estimate import FEWEST_REPEATS, sample
+from traceana.comparing.estimate import sample
 from traceana.comparing.perf_changes import (
     Change,
     MemoryChange,
@@ -19,6 +19,7 @@ from traceana.comparing.perf_changes import (
     stage_changes,
     stage_ns,
 )
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.comparing.verdict import judge
 from traceana.report import Distribution, StepComparison
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from traceana.analyze.run import AnalyzedRun
-from traceana.comparing.estimate import FEWEST_REPEATS
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.errors import TraceanaError
 from traceana.report import RunReport
 

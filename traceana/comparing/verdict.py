@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from traceana import units
-from traceana.comparing.estimate import FEWEST_REPEATS, Difference
+from traceana.comparing.estimate import Difference
+from traceana.comparing.repeats import FEWEST_REPEATS
 
 FALSE_ALARMS = 0.05
 SMALLEST_RELEVANT = 0.01

@@ -17,7 +17,6 @@ from traceana.analyze.run import AnalyzedRun
 from traceana.saved.arrow import booleans, integers, texts
 from traceana.trace.columns import Ints, ModuleName
 
-FILE = "collectives.parquet"
 _OF_SIGNATURE = pa.schema(
     [
         ("op", pa.string()),

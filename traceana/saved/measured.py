@@ -4,8 +4,6 @@ MessagePack by the types of RankResult itself, so that no file can bring code wi
 type, its shape and its bytes, so that a file that is mapped into memory is read only where its columns are looked at.
 """
 
-import functools
-import hashlib
 import re
 import struct
 from pathlib import Path
@@ -14,17 +12,15 @@ from typing import Any
 import msgspec
 import numpy as np
 from traceana_capture.reading import DECODE_ERRORS
-from zlib_ng import zlib_ng
 
-import traceana
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
 from traceana.plain import plain as words
+from traceana.saved.seal import sealed, unsealed
 from traceana.trace.remote import path_of
 
 _DTYPE = re.compile(r"[<>|=][biuf][1248]")
 _ARRAY, _CODE = struct.Struct("<3sB"), 1
-_SEAL = struct.Struct("<QI")
 
 
 def encode(result: RankResult) -> bytes:
@@ -32,42 +28,15 @@ def encode(result: RankResult) -> bytes:
     return sealed(msgspec.msgpack.encode(result, enc_hook=plain))
 
 
-def sealed(content: bytes) -> bytes:
-    """The content behind its length and checksum, which show whether a disk gave back what it was given."""
-    return _seal(content) + content
-
-
-def _seal(content: bytes | memoryview) -> bytes:
-    return _SEAL.pack(len(content), zlib_ng.crc32(content))
-
-
 def decode(content: bytes | memoryview) -> RankResult:
     """The result that `encode` was given, its arrays in `content` itself.
 
     Raises TraceanaError for anything else.
     """
-    inside = memoryview(content)[_SEAL.size :]
-    if _seal(inside) != content[: _SEAL.size]:
-        raise TraceanaError("no measured rank as it was written")
     try:
-        return _DECODER.decode(inside)
+        return _DECODER.decode(unsealed(content))
     except (*DECODE_ERRORS, TypeError, re.error) as error:
         raise TraceanaError(f"no measured rank of this version of traceana ({error})") from error
-
-
-@functools.cache
-def version() -> str:
-    """A digest of what measures: another source may measure otherwise, whatever its version is called."""
-    return digest_of(Path(str(traceana.__file__)).parent)
-
-
-def digest_of(folder: Path) -> str:
-    """Of the sources of a package that lies in `folder`: its own modules and the rooms that measure. Raises OSError."""
-    digest = hashlib.blake2b(digest_size=16)
-    rooms = (file for room in ("trace", "analyze", "saved") for file in (folder / room).rglob("*.py"))
-    for file in sorted([*folder.glob("*.py"), *rooms]):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def plain(value: Any) -> Any:

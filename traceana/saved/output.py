@@ -10,9 +10,8 @@ from traceana_capture.reading import DECODE_ERRORS, read_regular
 
 from traceana.errors import TraceanaError
 from traceana.report import Report
-from traceana.saved import calls
 
-REPORT, PAGE = "report.json", "report.html"
+REPORT, PAGE, CALLS = "report.json", "report.html", "collectives.parquet"
 
 
 class _Run(msgspec.Struct):
@@ -32,13 +31,23 @@ def check_link(folder: Path) -> None:
 
 def check_free(folder: Path, report: Report) -> None:
     """Raises TraceanaError where there is a report of runs that `report` does not hold, or another file."""
-    if not any(os.path.lexists(folder / name) for name in (REPORT, PAGE, calls.FILE)):
+    if not any(os.path.lexists(folder / name) for name in (REPORT, PAGE, CALLS)):
         return
     earlier, ours = _saved_places(folder), _places([_Run(run.path, list(run.named_files)) for run in report.runs])
     if earlier is None or not earlier <= ours:
         raise TraceanaError(
             f"{folder}: holds a report of other runs; name another folder with -o, or give --force to replace it"
         )
+
+
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Make the folder, to write into it. Raises TraceanaError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise TraceanaError(f"{folder}: cannot be written ({error.strerror}); name another folder with -o") from error
 
 
 @contextlib.contextmanager

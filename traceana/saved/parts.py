@@ -17,11 +17,12 @@ from traceana.plain import plain as words
 from traceana.report import PerfDump
 from traceana.saved import measured
 from traceana.saved.mapped import MappedRanks, Place
+from traceana.saved.part_index import INDEX
+from traceana.saved.version import version
 from traceana.trace.discover import Discovery, RankFile, RunFiles
 from traceana.trace.paired import PairedCalls
 from traceana.trace.remote import RemotePath, path_of
 
-INDEX = "part.json"
 _COLUMNS = "ranks.measured"
 
 
@@ -46,11 +47,6 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
     paired: dict[str, PairedCalls]
 
 
-def is_part(path: Path) -> bool:
-    """Whether `path` is a folder that `write` made."""
-    return (path / INDEX).is_file()
-
-
 def write(folder: Path, part: Measured) -> None:
     """Write the part; its index comes last, so that a part that was cut off is none. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +63,7 @@ def write(folder: Path, part: Measured) -> None:
                 file.write(measured.encode(result))
                 columns[words(path)] = begin, file.tell()
     index = _Index(
-        version=measured.version(),
+        version=version(),
         found=part.found,
         columns=columns,
         failed=failed,
@@ -112,7 +108,7 @@ def _index(folder: Path) -> _Index:
         raise TraceanaError(f"{folder}: cannot be read ({error.strerror}); measure its traces again") from error
     except DECODE_ERRORS as error:
         raise TraceanaError(f"{folder}: no part of this version ({error}); measure its traces again") from error
-    if index.version != measured.version():
+    if index.version != version():
         raise TraceanaError(f"{folder}: another version of traceana measured it; measure its traces again")
     return index
 

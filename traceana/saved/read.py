@@ -13,6 +13,7 @@ from traceana.analyze.run import AnalyzedRun
 from traceana.errors import TraceanaError
 from traceana.report import Report
 from traceana.saved import calls
+from traceana.saved.output import CALLS
 
 
 def runs_of_report(path: Path) -> list[AnalyzedRun]:
@@ -26,12 +27,12 @@ def runs_of_report(path: Path) -> list[AnalyzedRun]:
             f"{path}: another version of traceana wrote it ({error}); analyze its traces again"
         ) from error
     try:
-        with open_regular(path.parent / calls.FILE) as file:
+        with open_regular(path.parent / CALLS) as file:
             table = calls.checked(parquet.read_table(file))
         return [AnalyzedRun(report=run, calls=calls.calls(table, run.label)) for run in report.runs]
     except (OSError, pa.ArrowException, KeyError, *DECODE_ERRORS) as error:
         raise TraceanaError(
-            f"{path}: needs the {calls.FILE} that analyze wrote beside it; keep both in one folder, or analyze again"
+            f"{path}: needs the {CALLS} that analyze wrote beside it; keep both in one folder, or analyze again"
         ) from error
 
 

@@ -127,7 +127,8 @@ def trace_name(turn: Turn) -> str:
 
 def read_trace(folder: Path) -> RunReport:
     """The one run in a folder. Raises NoValue where there is none that can be read."""
-    from traceana.pipeline import Settings, read_runs
+    from traceana.pipeline import read_runs
+    from traceana.settings import Settings
 
     try:
         return read_runs([folder], Settings(workers=1), lambda _done, _total, _name: None)[0][0].report

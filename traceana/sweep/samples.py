@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from traceana.comparing.estimate import FEWEST_REPEATS, Difference, Estimate, difference, estimate, middle_ns, sample
+from traceana.comparing.estimate import Difference, Estimate, difference, estimate, middle_ns, sample
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.comparing.student import two_sided_bound
 from traceana.comparing.verdict import Case, Judgement
 from traceana.sweep.journal import Record

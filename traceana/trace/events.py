@@ -12,7 +12,6 @@ from math import floor, isnan
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 # Beyond 2**43 µs a double no longer tells neighbouring nanoseconds apart: read such time stamps digit by digit.
 _DOUBLE_LIMIT_US = float(1 << 43)
@@ -84,6 +83,9 @@ def nanoseconds(microseconds: list[float]) -> list[int]:
     """Microseconds below 2**43 to ns. The whole part is split off first, so that the rest rounds to the true digit."""
     if len(microseconds) < _FEW:
         return [floor(time) * 1000 + round((time - floor(time)) * 1000) for time in microseconds]
+    # What only looks at the head of a file, as discovery does, needs no numpy, whose import takes longer.
+    import numpy as np
+
     times = np.array(microseconds, dtype=np.float64)
     whole = np.floor(times)
     rounded: list[int] = (whole.astype(np.int64) * 1000 + np.rint((times - whole) * 1000).astype(np.int64)).tolist()

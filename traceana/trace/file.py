@@ -4,16 +4,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.errors import TraceanaError
 from traceana.trace.events import Chunk, Decode, decode_events
 from traceana.trace.header import Header, decode_header, split_object
-from traceana.trace.salvage import events_in, salvage
 from traceana.trace.stream import ByteStream
-from traceana.trace.stretches import Stretches
+
+if TYPE_CHECKING:
+    from traceana.trace.stretches import Stretches
 
 _LIMIT = 64 << 20
 _BARE_ARRAY_LIMIT = 1 << 10
@@ -89,6 +90,9 @@ class TraceFile:
 
     def chunks(self) -> Iterator[Chunk]:
         """All whole events in file order."""
+        # Whoever only peeks has no use for what cuts and mends events, which imports numpy.
+        from traceana.trace.stretches import Stretches
+
         stream = ByteStream(self.path)
         pending, blocks = self._read_head(stream)
         stretches = Stretches(pending, _LIMIT)
@@ -139,7 +143,7 @@ class TraceFile:
             f"{self.path}: holds no traceEvents; name a Chrome trace of torch.profiler (.json or .json.gz)"
         )
 
-    def _part(self, stretches: Stretches, block: bytes) -> _Part | None:
+    def _part(self, stretches: "Stretches", block: bytes) -> _Part | None:
         """The events that a block completes, or None where it completes none."""
         body = stretches.add(block)
         if body:
@@ -168,6 +172,8 @@ class TraceFile:
 
     def _salvage(self, body: bytes, rest: bytes) -> _Part:
         """What a damaged stretch holds, up to where another trace begins."""
+        from traceana.trace.salvage import salvage
+
         if _other_start(body) is not None:
             return self._salvage_last(body + b"," + rest)
         result = salvage(body, decode=self.decode)
@@ -177,6 +183,8 @@ class TraceFile:
 
     def _salvage_last(self, data: bytes) -> _Part:
         """The events of a damaged stretch before the end of the trace, and the top-level keys after them."""
+        from traceana.trace.salvage import events_in, salvage
+
         other = _other_start(data)
         data = data if other is None else data[: other + 1]
         self.damage.other_traces |= other is not None

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 
 from traceana.analyze.causes.idle import HOST_BEHIND, Gaps
-from traceana.analyze.frames import base_name, home_threads, innermost
+from traceana.analyze.frames import home_threads, innermost
 from traceana.analyze.intervals import Intervals, inside, touching, union
+from traceana.analyze.numbered import base_name
 from traceana.trace.columns import Bools, HostRows, Ints, RankTrace
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")

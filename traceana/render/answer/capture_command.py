@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from traceana_capture.agent.choices import CHOICES
 
-from traceana.comparing.estimate import FEWEST_REPEATS
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.render.page.host import on_host
 from traceana.report import RunReport, Setup
 

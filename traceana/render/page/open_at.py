@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from traceana.analyze.frames import base_name
+from traceana.analyze.numbered import base_name
 from traceana.report import RunReport
 from traceana.trace.remote import RemotePath, path_of
 

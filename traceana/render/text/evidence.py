@@ -6,9 +6,9 @@ from statistics import mean, median
 import msgspec
 
 from traceana import units
-from traceana.comparing.estimate import FEWEST_REPEATS
 from traceana.comparing.perf_changes import PerfSide
 from traceana.comparing.perf_dumps import PerfComparison
+from traceana.comparing.repeats import FEWEST_REPEATS
 from traceana.comparing.sentence import METRIC_NAMES
 from traceana.render.text.tables import TextTable
 from traceana.report import Comparison, PerfDump, RunReport, StepComparison, StepTime
