@@ -64,6 +64,35 @@ def test_on_the_host_alone_a_step_is_its_span(tmp_path: Path) -> None:
     assert [int(result.spans.compute_ns[row]) for row in own] == [3 * MS, 3 * MS]
 
 
+def test_control_traffic_on_the_host_is_told_apart_from_payload(tmp_path: Path) -> None:
+    """A broadcast of eight bytes waits for work around an all-reduce, and a product covers a part of each."""
+    told = {"Collective name": "broadcast", "In msg nelems": 1, "Out msg nelems": 1, "dtype": "Long", "Group size": 2}
+    reduced = {**told, "Collective name": "allreduce", "In msg nelems": 256, "Out msg nelems": 256}
+
+    def rank(*calls: tuple[str, int, int, Event]) -> EventWriter:
+        writer = EventWriter(rank=0)
+        writer.host_span("cpu_op", "aten::mm", START_NS + 3 * MS, 4 * MS)
+        for name, start_ms, lasted_ms, args in calls:
+            writer.host_span("user_annotation", name, START_NS + start_ms * MS, lasted_ms * MS, args)
+        return writer
+
+    idle, payload = ("gloo:broadcast", 0, 5, told), ("gloo:all_reduce", 4, 6, reduced)
+    result = measured(tmp_path, rank(idle, payload))
+    split, control = result.split, result.control
+    assert (split.comm_ns, split.exposed_comm_ns) == (10 * MS, 6 * MS)
+    assert (control.comm_ns, control.exposed_ns) == (4 * MS, 3 * MS)
+    run = analyze(tmp_path, tmp_path / "rank0.json").run
+    first = run["ranks"][0]
+    assert (first["exposed_comm_ns"], first["control_comm_ns"], first["control_exposed_comm_ns"]) == (
+        6 * MS,
+        4 * MS,
+        3 * MS,
+    )
+    write_document(tmp_path / "rank0.json", finish(rank(idle)))
+    alone = analyze(tmp_path, tmp_path / "rank0.json").run["ranks"][0]
+    assert (alone["exposed_comm_ns"], alone["control_exposed_comm_ns"]) == (3 * MS, 0)
+
+
 @pytest.mark.parametrize(("stop_ms", "end_ms", "cut"), [(10, 10, True), (30, 18, False), (None, 18, False)])
 def test_a_span_open_at_the_windows_end_is_cut_there(
     tmp_path: Path, stop_ms: int | None, end_ms: int, cut: bool

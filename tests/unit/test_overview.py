@@ -9,6 +9,7 @@ from traceana.render.answer.capture_command import of_a_comparison, of_repeats
 from traceana.render.answer.causes import EXPOSED_IS, explained
 from traceana.render.answer.glance import MOST_SIDES
 from traceana.render.answer.late import late_of, late_rank
+from traceana.render.answer.of_run import run_answer
 from traceana.render.answer.overview import costly
 from traceana.render.answer.top import top_of_run
 from traceana.render.answer.typical_step import typical_step
@@ -81,6 +82,32 @@ def test_what_a_scheduler_says_while_it_waits_comes_behind_payload() -> None:
     assert [one.message_bytes for one in costly([alone])] == [8]
     on_gpu = replace(run, operations=(replace(idle, library="nccl"), *run.operations))
     assert costly([on_gpu])[0].message_bytes == 8
+
+
+def test_the_exposed_share_leaves_out_what_a_scheduler_waits_and_says_so() -> None:
+    run = reports.run("serve")
+    ranks = tuple(
+        replace(
+            rank,
+            span_ns=1_000,
+            compute_ns=100,
+            comm_ns=900,
+            overlapped_comm_ns=100,
+            exposed_comm_ns=800,
+            control_comm_ns=750,
+            control_exposed_comm_ns=700,
+        )
+        for rank in run.ranks
+    )
+    answer = run_answer(replace(run, ranks=ranks))
+    exposed = answer.figures[0]
+    assert answer.sentence.replace("\xa0", " ").startswith("serve communicates for 15 % of its window; 33.3 % of")
+    assert (exposed.value, exposed.detail.replace("\xa0", " ").rpartition("; ")[2]) == (
+        "10\xa0%",
+        "not counted: 70 % in control traffic, calls of at most 16 bytes on the host",
+    )
+    without = run_answer(run).figures[0]
+    assert "control" not in without.detail
 
 
 def test_a_rank_is_late_only_where_the_clocks_can_tell() -> None:

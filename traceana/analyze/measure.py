@@ -13,6 +13,7 @@ from traceana.analyze.causes.host import Stretches
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.causes.spent import Spent, spent
 from traceana.analyze.collectives import Collectives, device_collectives
+from traceana.analyze.control import ControlTime, control_time
 from traceana.analyze.devices import activity_kinds, own_devices
 from traceana.analyze.host_collectives import host_collectives
 from traceana.analyze.launches import Launches
@@ -62,6 +63,7 @@ class RankResult(msgspec.Struct, frozen=True, kw_only=True):
     """None where there is no GPU."""
     covered: CoveredCompute | None = None
     """None where there is no GPU, or more than one."""
+    control: ControlTime = ControlTime()
 
     @property
     def times(self) -> RankTimes | None:
@@ -173,6 +175,7 @@ def _measure_host(trace: RankTrace) -> RankResult:
     kind = np.repeat([int(Kind.COMPUTE), int(Kind.COMMUNICATION)], [int(computes.sum()), len(calls.key)])
     occupied = occupation(start, end, kind)
     exposed_ns = exposed(calls.start_ns, calls.end_ns, occupied.compute)
+    collectives = host_collectives(trace, exposed_ns)
     return RankResult(
         path=trace.path,
         header=trace.header,
@@ -186,7 +189,8 @@ def _measure_host(trace: RankTrace) -> RankResult:
         kernels=0,
         comm_kernels=0,
         foreign=trace.foreign,
-        collectives=host_collectives(trace, exposed_ns),
+        collectives=collectives,
         spans=host_span_times(trace, exposed_ns, occupied.compute),
         notes=(),
+        control=control_time(collectives, occupied),
     )

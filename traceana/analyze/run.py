@@ -16,6 +16,7 @@ from traceana.analyze.causes.of_steps import LostOfSteps, with_causes
 from traceana.analyze.causes.spent import places
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.control import ControlTime, control
 from traceana.analyze.coverage import coverage
 from traceana.analyze.each_rank import EachRank
 from traceana.analyze.gather import gather
@@ -80,6 +81,7 @@ def analyze_run(
     why = causes(calls, collectives, lost, world_size, (lost_of_steps, lost_of_requests))
     drawn = timelines(ranks, matching.clocks, steps if len(steps) else requests)
     strips = tuple(with_calls(strip, calls) for strip in drawn)
+    operations = summarize.operations(calls, why)
     report = RunReport(
         label=files.label,
         side=files.side,
@@ -93,9 +95,10 @@ def analyze_run(
         versions=_versions(files, ranks),
         setup=files.manifest.setup,
         ranks=tuple(
-            _rank_report(rank, result, hosts, matching, why.ranks.get(rank)) for rank, result in sorted(ranks.items())
+            _rank_report(rank, result, hosts, matching, why.ranks.get(rank), has_payload=bool(control(operations)))
+            for rank, result in sorted(ranks.items())
         ),
-        operations=summarize.operations(calls, why),
+        operations=operations,
         buckets=summarize.buckets(calls, edges),
         stragglers=rank_waits.stragglers(matching, calls, list(ranks)),
         waits=rank_waits.waits(calls),
@@ -186,9 +189,15 @@ def _versions(files: RunFiles, ranks: Mapping[int, RankResult]) -> tuple[tuple[s
 
 
 def _rank_report(
-    rank: int, result: RankResult, hosts: Mapping[int, str | None], matching: Matching, why: RankCauses | None
+    rank: int,
+    result: RankResult,
+    hosts: Mapping[int, str | None],
+    matching: Matching,
+    why: RankCauses | None,
+    *,
+    has_payload: bool,
 ) -> RankReport:
-    split = result.split
+    split, beside = result.split, result.control if has_payload else ControlTime()
     return RankReport(
         rank=rank,
         file=plain(result.path.name),
@@ -210,4 +219,6 @@ def _rank_report(
         uncovered_by=why.uncovered_by if why else None,
         idle_by=why.idle_by if why else None,
         host_behind_in=places(result.spent.host) if result.spent else (),
+        control_comm_ns=beside.comm_ns,
+        control_exposed_comm_ns=beside.exposed_ns,
     )

@@ -40,6 +40,10 @@ class RankReport(msgspec.Struct, frozen=True, kw_only=True):
     """Causes are None where there is no GPU."""
     host_behind_in: tuple[HostPlace, ...] = ()
     """Together `idle_by.host_behind_ns`: the ten places with the most of it, the largest first, then the rest."""
+    control_comm_ns: int = 0
+    control_exposed_comm_ns: int = 0
+    """What of comm_ns and of exposed_comm_ns only control traffic was: calls of at most 16 bytes on the host, as of a
+    scheduler that waits for work. 0 where the numbers are the GPU's, and where there is no other communication."""
 
 
 class Straggler(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from traceana import units
 from traceana.render.answer.causes import Explained
-from traceana.render.answer.figures import exposed_share
+from traceana.render.answer.figures import exposed_share, left_out
 from traceana.render.answer.late import late_of
 from traceana.render.answer.overview import MOST_COSTLY, Overview, overview
 from traceana.render.answer.step_change import step_changes
@@ -54,7 +54,8 @@ def _exposed(one: Overview) -> str:
     if not one.times.comm_ns:
         return units.UNKNOWN
     mean = one.times.exposed_comm_ns / max(1, one.ranks)
-    return f"{exposed_share(one.times)} of the window, {units.duration(mean)}"
+    beside = left_out(one.times)
+    return f"{exposed_share(one.times)} of the window, {units.duration(mean)}{f' ({beside})' if beside else ''}"
 
 
 def _largest(parts: tuple[Explained, ...]) -> str:

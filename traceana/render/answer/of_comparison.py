@@ -6,11 +6,12 @@ from traceana import units
 from traceana.comparing.sentence import opening, row_name, share_in_words
 from traceana.render.answer import capture_command
 from traceana.render.answer.causes import EXPOSED_IS, explained
-from traceana.render.answer.figures import Figure, Headline, exposed_share, window
+from traceana.render.answer.figures import Figure, Headline, exposed_share, left_out, window
 from traceana.render.answer.late import late_of, late_unknown
 from traceana.report import Comparison, ComparisonRow, Report, RunReport, StepComparison
 
 UNDECIDED = "cannot tell"
+OF_THE_WINDOW = "of the window is exposed communication"
 
 
 def standing(comparison: Comparison) -> tuple[bool, float]:
@@ -80,13 +81,15 @@ def exposed_change(
         change = f"{units.duration(times.baseline_p50_ns)} → {units.duration(times.candidate_p50_ns)}"
         return change, "exposed communication a step"
     change = " → ".join(exposed_share(window(runs)) for runs in (baseline, candidate))
-    return change, "of the window is exposed communication"
+    return change, OF_THE_WINDOW
 
 
 def _exposed_figure(comparison: Comparison, baseline: Sequence[RunReport], candidate: Sequence[RunReport]) -> Figure:
     value, caption = exposed_change(comparison, baseline, candidate)
     sides = ((comparison.baseline, baseline), (comparison.candidate, candidate))
     causes = [f"{side}: {part}" for side, runs in sides if (part := most_exposed_is(runs))]
+    if caption == OF_THE_WINDOW:
+        causes += [f"{side}: {part}" for side, runs in sides if (part := left_out(window(runs)))]
     return Figure(question="Exposed", value=value, caption=caption, detail="; ".join(causes), term="exposed")
 
 

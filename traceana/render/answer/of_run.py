@@ -3,7 +3,7 @@
 from traceana import units
 from traceana.render.answer import capture_command
 from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, explained
-from traceana.render.answer.figures import Figure, Headline, Window, exposed_share, window
+from traceana.render.answer.figures import Figure, Headline, Window, exposed_share, left_out, window
 from traceana.render.answer.late import late_of, late_unknown
 from traceana.render.answer.top import top_of_run
 from traceana.report import RunReport
@@ -34,6 +34,7 @@ def _exposed_figure(run: RunReport, times: Window) -> Figure:
     )
     causes = [f"{units.percent(part.share, 1)} {part.name}" for part in is_[:2]]
     why = [f"not covered because {by[0].name} ({units.percent(by[0].share, 1)})"] if by else []
+    why += [left_out(times)] if left_out(times) else []
     return Figure(
         question="Exposed",
         value=exposed_share(times),

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from traceana.analyze.control import control
 from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, Explained, explained
 from traceana.render.answer.figures import Window, window
-from traceana.render.answer.payload import control
 from traceana.render.answer.typical_step import TypicalStep, typical_step
 from traceana.report import Operation, RunReport
 
@@ -14,7 +14,10 @@ MOST_COSTLY = 3
 
 
 class Costly(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation at one size; its exposed time on a mean rank, in ns, and as a share of all that is in calls."""
+    """An operation at one size; its exposed time on a mean rank, in ns, and as a share of all that is in calls.
+
+    That of payload is a share of payload's.
+    """
 
     op: str
     message_bytes: int | None
@@ -52,11 +55,17 @@ def costly(runs: Sequence[RunReport]) -> tuple[Costly, ...]:
     for operation in (operation for run in runs for operation in run.operations):
         key = _key(operation)
         sums[key] = sums.get(key, 0) + operation.exposed_ns
-    whole, ranks = sum(sums.values()), max(1, sum(len(run.ranks) for run in runs))
+    ranks = max(1, sum(len(run.ranks) for run in runs))
     behind = control(operation for run in runs for operation in run.operations)
+    whole, payload = sum(sums.values()), sum(ns for key, ns in sums.items() if key not in behind)
     first = sorted(sums, key=lambda key: (key in behind, -sums[key]))[:MOST_COSTLY]
     return tuple(
-        Costly(op=op, message_bytes=size, exposed_ns=sums[op, size] / ranks, share=sums[op, size] / whole)
+        Costly(
+            op=op,
+            message_bytes=size,
+            exposed_ns=sums[op, size] / ranks,
+            share=sums[op, size] / (whole if (op, size) in behind else payload),
+        )
         for op, size in first
         if sums[op, size]
     )

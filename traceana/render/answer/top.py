@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from traceana.render.answer.payload import control
+from traceana.analyze.control import control
 from traceana.render.page.layer_names import layer_name
 from traceana.report import CallSite, Comparison, ComparisonRow, RunReport
 
@@ -52,10 +52,10 @@ def top_of_run(run: RunReport) -> tuple[TopRow, ...]:
     for operation in run.operations:
         key = operation.op, operation.message_bytes
         sums[key] = sums.get(key, 0) + operation.exposed_ns
-    whole = sum(sums.values())
     behind = control(run.operations)
+    whole, payload = sum(sums.values()), sum(ns for key, ns in sums.items() if key not in behind)
     first = sorted(sums, key=lambda key: (key in behind, -sums[key]))[:MOST_ROWS]
-    return tuple(_of_key(run, key, sums[key], whole) for key in first if sums[key])
+    return tuple(_of_key(run, key, sums[key], whole if key in behind else payload) for key in first if sums[key])
 
 
 def _of_key(run: RunReport, key: tuple[str, int | None], exposed_ns: int, whole_ns: int) -> TopRow:
