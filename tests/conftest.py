@@ -13,6 +13,8 @@ _RUN = pytest.StashKey[contextlib.ExitStack]()
 def pytest_configure(config: pytest.Config) -> None:
     """Start the node, which pytest-xdist's workers find by the environment that they inherit."""
     config.stash[_RUN] = contextlib.ExitStack()
+    # Idle threads of torch's arithmetic spin for work, at the cost of all other processes.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if warm_node.VARIABLE not in os.environ:
         config.stash[_RUN].enter_context(warm_node.running())
         # What is forked later counts no lines that were run before, as pytest-cov does.
