@@ -23,7 +23,7 @@ def text_of(file: Path) -> bytes:
 def write_copies(file: Path, target: Path, copies: int) -> int:
     """Write `file` with its events `copies` times; returns the bytes of its JSON."""
     text = text_of(file)
-    start, end = _events_range(text)
+    start, end = events_range(text)
     events = text[start:end]
     shift_us, numbers = _shifts(events)
     parts = [_later(events, copy * shift_us, copy * numbers) for copy in range(copies)]
@@ -40,7 +40,7 @@ def write_damaged(file: Path, target: Path, damage: bytes) -> None:
 def write_grown(file: Path, target: Path, least: int) -> int:
     """Write `file` with its events as often as make at least so many bytes, a copy at a time; returns the bytes."""
     text = text_of(file)
-    start, end = _events_range(text)
+    start, end = events_range(text)
     events = text[start:end]
     shift_us, numbers = _shifts(events)
     packer, size, copy = zlib_ng.compressobj(1, wbits=31), 0, 0
@@ -63,7 +63,7 @@ def _shifts(events: bytes) -> tuple[int, int]:
     return max(times) - min(times) + _PAUSE_US, max(int(match[2]) for match in _NUMBER.finditer(events)) + 1
 
 
-def _events_range(text: bytes) -> tuple[int, int]:
+def events_range(text: bytes) -> tuple[int, int]:
     """Where the array's inside begins and ends."""
     start, end = _ARRAY_START.search(text), _ARRAY_END.search(text)
     if start is None or end is None:

@@ -162,7 +162,7 @@ class Reader:
     def _operator(self, batch: Batch) -> None:
         self._on_host(self.operators, batch.of(np.flatnonzero(~self._enclosed(batch)).tolist()))
         if self.stacks:
-            self._each(self._sequence, batch)
+            self._sequences(batch)
         calls = [place for place, event in enumerate(batch.events) if event.name == "record_param_comms"]
         self._each(self._recorded_call, batch.of(calls))
 
@@ -176,12 +176,14 @@ class Reader:
         rows = self.host_calls if args.collective else self.bare_calls
         rows.add(start, duration, self._thread(event), self._call(args))
 
-    def _sequence(self, event: Event, start: int, duration: int) -> None:
-        args = decode_arguments(event.args)
-        if args.sequence >= 0 and event.name.startswith(_AUTOGRAD_PREFIX):
-            self.backward.add(start, duration, self._thread(event), args.sequence)
-        elif args.sequence >= 0 and args.forward_thread == 0:
-            self.forward.add(start, duration, self._thread(event), args.sequence)
+    def _sequences(self, batch: Batch) -> None:
+        batch, arguments = self._with_arguments(batch)
+        rows = zip(batch.events, arguments, batch.start.tolist(), batch.duration.tolist(), strict=True)
+        for event, args, start, duration in rows:
+            if args.sequence >= 0 and event.name.startswith(_AUTOGRAD_PREFIX):
+                self.backward.add(start, duration, self._thread(event), args.sequence)
+            elif args.sequence >= 0 and args.forward_thread == 0:
+                self.forward.add(start, duration, self._thread(event), args.sequence)
 
     def _annotation(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
@@ -226,7 +228,8 @@ class Reader:
         rows.extend(batch.start, batch.duration, self._threads(batch), keys)
 
     def _threads(self, batch: Batch) -> list[int]:
-        return [self._thread(event) for event in batch.events]
+        threads = self.threads
+        return [threads.setdefault(event.tid, len(threads)) for event in batch.events]
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))

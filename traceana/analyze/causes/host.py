@@ -51,10 +51,9 @@ def _on_thread(
     trace: RankTrace, thread: int, idle: Intervals, codes: dict[Place, int]
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
     """Starts, ends and codes of what the thread was in during `idle`, its outermost operators first."""
-    operators = _outermost(trace.operators, thread)
-    operators = _picked(operators, touching(operators.start_ns, operators.end_ns, idle))
+    operators = _during(idle, _outermost(trace.operators, thread))
     stacks = len(trace.frames.key) > 0
-    around = _of_thread(trace.frames if stacks else trace.spans, thread)
+    around = _during(idle, _of_thread(trace.frames if stacks else trace.spans, thread))
     begin, finish = _cut(idle, operators, around)
     middle = (begin + finish) // 2
     within = np.searchsorted(operators.start_ns, middle, side="right") - 1
@@ -93,6 +92,10 @@ def _outermost(rows: HostRows, thread: int) -> HostRows:
 def _of_thread(rows: HostRows, thread: int) -> HostRows:
     """The rows that count for a thread."""
     return _picked(rows, rows.thread == home_threads(rows, np.array([thread]))[0])
+
+
+def _during(idle: Intervals, rows: HostRows) -> HostRows:
+    return _picked(rows, touching(rows.start_ns, rows.end_ns, idle))
 
 
 def _picked(rows: HostRows, index: Ints | Bools) -> HostRows:
