@@ -1,6 +1,7 @@
 """Fails unless the rank that late_rank.py made late is named as such, with its reason, and by as much as it spun.
 
-Usage: check_late.py TRACES SPIN.JSON RANK. Steps are compared one by one, without the first ones.
+Usage: check_late.py TRACES SPIN.JSON RANK [NEAR], where NEAR is the share that the median step may be off, 0.05 unless
+told otherwise. Steps are compared one by one, without the first ones.
 """
 
 import json
@@ -10,11 +11,10 @@ from pathlib import Path
 
 import traceana
 
-NEAR = 0.05
 WARM_UP = 2
 
 
-def main(traces: str, spin: Path, planted: int) -> int:
+def main(traces: str, spin: Path, planted: int, near: float = 0.05) -> int:
     """Print each step's lateness beside its spin, and count what is wrong."""
     run = traceana.read(traces).report
     spun_ns = json.loads(spin.read_text())
@@ -32,8 +32,8 @@ def main(traces: str, spin: Path, planted: int) -> int:
             print(f"{step.step}: late {step.late_ns / 1e6:.3f} ms, spun {spun_ns[number] / 1e6:.3f} ms, {kernel}")
     off = statistics.median(shares) - 1
     print(f"{len(shares)} steps, median {100 * off:+.2f} %, from {100 * min(shares):.1f} to {100 * max(shares):.1f} %")
-    return int(abs(off) > NEAR)
+    return int(abs(off) > near)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), *map(float, sys.argv[4:])))

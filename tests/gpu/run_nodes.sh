@@ -32,11 +32,17 @@ bench() {
   "$PYTHON" "$here/check_bench.py" beside "$output" || status=1
 }
 
-late() {
-  timeout 90 "$PYTHON" -m traceana capture -o "$output" --label late --force -- \
-    bash "$here/two_nodes.sh" "$here/late_rank.py" "$output/spins" 3 4 >"$output/late.log" 2>&1 || failed late "$output/late.log"
-  "$PYTHON" -m traceana analyze "$output/late" -o "$output/late-report" || status=1
-  "$PYTHON" "$here/check_late.py" "$output/late" "$output/spins/spin.json" 3 || status=1
+late() { # with a GPU each, and on GPUs that two ranks share: there a spin holds up the neighbour's kernels too, and more
+  local ranks near start
+  for ranks in 2 4; do
+    [ $ranks = 2 ] && near=0.05 start=("$PYTHON" -m torch.distributed.run --nproc-per-node 2)
+    [ $ranks = 4 ] && near=0.5 start=(bash "$here/two_nodes.sh")
+    timeout 90 "$PYTHON" -m traceana capture -o "$output" --label late-$ranks --force -- \
+      "${start[@]}" "$here/late_rank.py" "$output/spins-$ranks" $((ranks - 1)) 4 >"$output/late-$ranks.log" 2>&1 ||
+      failed "late, $ranks ranks" "$output/late-$ranks.log"
+    "$PYTHON" -m traceana analyze "$output/late-$ranks" -o "$output/late-$ranks-report" || status=1
+    "$PYTHON" "$here/check_late.py" "$output/late-$ranks" "$output/spins-$ranks/spin.json" $((ranks - 1)) $near || status=1
+  done
 }
 
 cost() {
