@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "Compare runs, reports or sglang's perf dumps, with an exit code for a gate.",
     "capture": "Run a command unchanged and keep one trace per rank.",
     "window": "Open and close windows on a program that runs under capture.",
+    "rescue": "Publish the traces of a run that was killed before it could.",
     "whatif": "Replay a run with something changed: how long would its step take?",
     "bench": "Measure collectives by operation, size and backend.",
     "sweep": "Run a command under many settings, in random turns, and rank them.",
@@ -32,7 +33,7 @@ COMMANDS = {
 
 
 # They run programs under capture, which is made of Linux's sessions, signals and /proc.
-NEED_LINUX = ("capture", "window", "sweep", "tune")
+NEED_LINUX = ("capture", "window", "rescue", "sweep", "tune")
 
 
 class LazyGroup(click.Group):

@@ -144,7 +144,6 @@ def _run(folder: Path, options: Options, *, force: bool) -> Iterator[_Run]:
             options=options,
             label=folder.name,
             repeat=None,
-            folder=str(folder),
             started=now(),
             environment=recorded(os.environ, claim.scratch),
             job=job,

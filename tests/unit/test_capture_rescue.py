@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 from traceana_capture.launcher.options import Options
-from traceana_capture.launcher.record import PLAN, Plan
+from traceana_capture.launcher.record import Plan
 from traceana_capture.launcher.rescue import rescue
+from traceana_capture.leftover import PLAN
 
 
 def test_a_window_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
@@ -14,7 +15,7 @@ def test_a_window_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
     scratch.mkdir()
     (folder / "window3").mkdir(parents=True)
     options = Options(argv=("serve",), nccl={}, every_s=1.0, keep=1)
-    plan = Plan(options=options, label="run", repeat=None, folder=str(folder), started="", environment={})
+    plan = Plan(options=options, label="run", repeat=None, started="", environment={})
     (scratch / PLAN).write_bytes(msgspec.json.encode(plan))
     about = {"rank": 0, "world_size": 1, "host": "h", "backend": "gloo", "versions": {}}
     messages = [{"event": "hello", "pid": 7, **about}]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
+from traceana_capture import leftover
 
 from traceana.errors import TraceanaError
 from traceana.plain import plain
@@ -83,7 +84,8 @@ def discover(paths: Sequence[Path]) -> Discovery:
     several = frozenset(part.folder.parent for part in parts if part.manifest.window > 1)
     of_groups = [_runs(group, found, lone.get(group.parts[0].folder), several) for group in joined(parts)]
     runs = [_with_named(run, named) for group in of_groups for run in group]
-    passed_over = [reason for inside in found.values() for reason in _passed_over(inside)]
+    passed_over = [plain(note) for note in leftover.notes(paths, folders)]
+    passed_over += [reason for inside in found.values() for reason in _passed_over(inside)]
     if not runs:
         reason = f" ({passed_over[0]})" if passed_over else ""
         listed = ", ".join(str(path) for path in paths)

@@ -64,7 +64,6 @@ def capture(
                 options=options,
                 label=label,
                 repeat=repeat,
-                folder=str(claim.folder),
                 started=now(),
                 environment=recorded(environment, claim.scratch),
                 job=job,

@@ -1,8 +1,6 @@
 """The other launchers of a run that several start together: seen by their scratch folders beside the run's own."""
 
 import contextlib
-import fcntl
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from traceana.errors import TraceanaError
 from traceana.plain import say
 from traceana_capture import runfile
 from traceana_capture.launcher.job import Job
+from traceana_capture.leftover import beside, is_held
 
-LOCK, LAUNCH = "lock", "launch"
+LAUNCH = "launch"
 ADVICE = "give another --label; if this is another node of that run, give --nodes N on each of its N nodes"
 # Nodes are started by hand too.
 PATIENCE_S = 600.0
@@ -43,24 +42,24 @@ def write_launch(scratch: Path, job: Job) -> None:
 
 def refuse_strangers(folder: Path, own: Path, job: Job | None) -> None:
     """Raises TraceanaError where the folder belongs to a run that goes on, and this launcher does not to that run."""
-    for scratch in (folder.parent / scratch_name(folder.name, None), *_of_jobs(folder)):
+    for scratch in beside(folder):
         if scratch == own:
             continue
         other = _settled(scratch)
         if job is not None and other is not None and _belong_together(job, other):
             continue
-        if _is_held(scratch):
+        if is_held(scratch):
             where = f" on {other.node}" if other is not None else ""
             raise TraceanaError(f"{folder} belongs to a run that goes on{where}; {ADVICE}")
 
 
 def _of_jobs(folder: Path) -> Iterator[Path]:
-    return folder.parent.glob(f".{folder.name}@*.scratch")
+    return (path for path in beside(folder) if "@" in path.name)
 
 
 def scratches(folder: Path) -> list[Path]:
     """Scratch folders of all launchers that may be at this run."""
-    return [path for path in (folder.parent / scratch_name(folder.name, None), *_of_jobs(folder)) if path.is_dir()]
+    return [path for path in beside(folder) if path.is_dir()]
 
 
 def of_job(folder: Path, own: Path, job: Job | None) -> list[Path]:
@@ -85,27 +84,10 @@ def _settled(scratch: Path) -> Job | None:
     """Whose it is; one who has just come, or is about to go, holds it for a moment without saying so."""
     other = _launch(scratch)
     end = time.monotonic() + SETTLE_S
-    while other is None and "@" in scratch.name and _is_held(scratch) and time.monotonic() < end:
+    while other is None and "@" in scratch.name and is_held(scratch) and time.monotonic() < end:
         time.sleep(SETTLE_LOOK_S)
         other = _launch(scratch)
     return other
-
-
-def _is_held(scratch: Path) -> bool:
-    """Whether a launcher lives there; where hosts do not see each other's locks, nothing tells."""
-    try:
-        lock = os.open(scratch / LOCK, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return False
 
 
 def wait_for_all(folder: Path, own: Path, job: Job, turn: Turn, asked: Sequence[int]) -> None:

@@ -20,8 +20,7 @@ from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.run_folder import Claim, remove_window
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Worker
-
-PLAN = "plan.json"
+from traceana_capture.leftover import PLAN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,6 @@ class Plan:
     options: Options
     label: str
     repeat: int | None
-    folder: str
     started: str
     environment: dict[str, str]
     job: Job | None = None

@@ -1,17 +1,28 @@
-"""`python -m traceana_capture.launcher.rescue SCRATCH`: publishes a run whose launcher was killed."""
+"""Publishes a run whose launcher was killed.
+
+The guard does so at once, by `python -m traceana_capture.launcher.rescue SCRATCH`, and `traceana rescue` where the
+guard was killed too.
+"""
 
 import contextlib
+import fcntl
+import os
+import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from traceana.errors import TraceanaError
+from traceana_capture import leftover
 from traceana_capture.launcher.captured_run import settle
 from traceana_capture.launcher.collect import remember
-from traceana_capture.launcher.record import PLAN, Plan, Record
-from traceana_capture.launcher.run_folder import Claim, window_name
+from traceana_capture.launcher.record import Plan, Record
+from traceana_capture.launcher.run_folder import Claim, run_name, window_name
 from traceana_capture.launcher.workers import Roster
+from traceana_capture.leftover import LOCK, PLAN
 
 EXIT_CODE = 128 + signal.SIGKILL
 
@@ -31,12 +42,38 @@ def rescue(scratch: Path) -> None:
         if worker.trace is None and trace.with_suffix(".calls").exists():
             worker.trace, worker.reason = str(trace), "traceana was killed"
         remember(worker, scratch)
-    claim = Claim(folder=Path(plan.folder), scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
+    # A container may have seen it in another place.
+    folder = scratch.parent / run_name(plan.label, plan.repeat)
+    claim = Claim(folder=folder, scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
     record = Record(plan, claim)
     # A window's folder is made before it is ordered, and gone when newer ones are kept.
     later = roster.windows.keys() - {1}
     record.removed |= {number for number in later if not (claim.folder / window_name(number)).is_dir()}
     settle(record, roster.windows, EXIT_CODE, (), "was ended, because traceana was killed")
+
+
+def rescue_all(folder: Path) -> None:
+    """Publish what is left of the run in `folder`; raises TraceanaError where there is nothing."""
+    left = leftover.of_run(folder)
+    if not left:
+        raise TraceanaError(f"{folder}: no trace is left there to be published; name the folder of a run")
+    for scratch in left:
+        with _held(scratch):
+            rescue(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held(scratch: Path) -> Iterator[None]:
+    """No launcher takes it meanwhile, and no other rescue."""
+    lock = os.open(scratch / LOCK, os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise TraceanaError(f"{scratch.parent}: somebody publishes it already") from error
+    finally:
+        os.close(lock)
 
 
 if __name__ == "__main__":

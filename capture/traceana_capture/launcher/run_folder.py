@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from traceana.errors import TraceanaError
-from traceana_capture import runfile
+from traceana_capture import leftover, runfile
 from traceana_capture.launcher.job import Job
-from traceana_capture.launcher.others import ADVICE, LOCK, refuse_strangers, scratch_name, write_launch
+from traceana_capture.launcher.others import ADVICE, refuse_strangers, scratch_name, write_launch
+from traceana_capture.leftover import LOCK
 
 # Another launcher tries the lock for a moment, to see whether somebody lives here.
 _TRIES, _TRY_S = 5, 0.05
@@ -86,6 +87,12 @@ def refuse_earlier(folders: Sequence[Path], force: bool, job: Job | None = None)
             raise TraceanaError(
                 f"{folder} holds a run already; name another one, or replace it by --force (force=True in Python)"
             )
+        _refuse_left(folder, force)
+
+
+def _refuse_left(folder: Path, force: bool) -> None:
+    if not force and leftover.of_run(folder):
+        raise TraceanaError(f"{folder}: {leftover.advice(folder)}, and --force forgets them")
 
 
 @contextlib.contextmanager
@@ -97,6 +104,7 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label):
         raise TraceanaError(f"{label!r} is no plain name for a run, of letters, digits, '.', '_', '+' and '-'")
     folder, scratch = (output / label).absolute(), (output / scratch_name(label, job)).absolute()
+    _refuse_left(folder, force)
     with contextlib.ExitStack() as stack:
         try:
             output.mkdir(parents=True, exist_ok=True)
