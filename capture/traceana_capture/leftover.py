@@ -25,7 +25,8 @@ def beside(folder: Path) -> list[Path]:
 
 def of_run(folder: Path) -> list[Path]:
     """Scratch folders with unpublished traces of the run in `folder`, whose launchers are not seen to live."""
-    return [scratch for scratch in beside(folder.absolute()) if _is_left(scratch)]
+    here = folder.absolute()
+    return [scratch for scratch in beside(here) if _is_left(scratch)] if here.name else []
 
 
 def notes(paths: Iterable[Path], folders: Iterable[Path]) -> list[str]:

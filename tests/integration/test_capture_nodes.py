@@ -54,6 +54,12 @@ def report(traces: Path) -> dict[str, Any]:
 def test_two_launchers_leave_one_run(traces: Path) -> None:
     ended = [finish(launched, traces) for launched in [start(traces, rank) for rank in (0, 1)]]
     assert [(code, complaints(stderr)) for code, _, stderr in ended] == [(0, []), (0, [])]
+    there, following = (
+        f"traceana: the traces are in {traces / 'run'}",
+        f"traceana: next: traceana analyze {traces / 'run'}",
+    )
+    said = [[line for line in stderr.splitlines() if line.startswith("traceana: ")] for _, _, stderr in ended]
+    assert said == [[f"{there}: rank 0 of 2", following], [f"{there}: rank 1 of 2"]]
     assert sorted(path.name for path in traces.iterdir()) == ["run"]
     names = ["rank0.json.gz", "rank1.json.gz", "run.gpu-0.0.json", "run.gpu-1.1.json"]
     assert sorted(path.name for path in (traces / "run").iterdir()) == names

@@ -230,9 +230,12 @@ def command(
         shared=shared,
     )
     chosen = repeats.sides(options, label, versus, nccl)
-    code = repeats.capture(chosen, output, repeat, force=force, job=job_of(argv, os.environ, nodes))
+    job = job_of(argv, os.environ, nodes)
+    code = repeats.capture(chosen, output, repeat, force=force, job=job)
     folders = [output / run_name(side.label, 1 if repeat > 1 else None) for side in chosen]
-    _say_next(folders, output, repeat)
+    # Of launchers that may write to one terminal one is enough.
+    if job is None or job.seat in ("", "0"):
+        _say_next(folders, output, repeat)
     if open_traces and any(path for folder in folders for path in folder.glob("rank*.json.gz")):
         subprocess.call([sys.executable, "-m", "traceana", "open", *map(str, folders)])
     sys.exit(code)

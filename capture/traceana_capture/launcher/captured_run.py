@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from traceana import units
@@ -135,13 +135,20 @@ def settle(
     if code:
         # Ours are the last lines, and must not hide that the command's own error stands above them.
         above = "; its own words are above" if why == "failed" else ""
-        say(f"traceana: the command {why} (exit code {code}){above}", err=True)
+        where = f" on {record.plan.job.node}" if record.plan.job else ""
+        say(f"traceana: the command {why}{where} (exit code {code}){above}", err=True)
     unknown = [rank for rank in record.plan.options.ranks if rank >= runs[0].world_size > 0]
     if unknown:
         known = units.number_ranges(range(runs[0].world_size))
         say(f"traceana: --ranks: no rank {units.number_ranges(unknown)}; the ranks are {known}", err=True)
-    if any(rank.file for run in runs for rank in run.ranks):
-        say(f"traceana: the traces are in {record.claim.folder}", err=True)
+    if published := {rank.rank for run in runs for rank in run.ranks if rank.file}:
+        # Launchers of several nodes may write to one terminal.
+        whose = f": {_numbered(published)} of {runs[0].world_size}" if record.plan.job else ""
+        say(f"traceana: the traces are in {record.claim.folder}{whose}", err=True)
+
+
+def _numbered(ranks: Collection[int]) -> str:
+    return f"rank{'' if len(ranks) == 1 else 's'} {units.number_ranges(ranks)}"
 
 
 def recorded(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:

@@ -1,0 +1,78 @@
+"""A launcher and its guard that were killed together: what their ranks exported is not lost."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from traceana_capture import leftover, runfile
+from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.record import Plan
+from traceana_capture.launcher.rescue import rescue_all
+from traceana_capture.launcher.run_folder import Claim, claimed, refuse_earlier
+from traceana_capture.leftover import LOCK, PLAN
+
+from tests.traces.base import good, pretty
+from tests.unit.test_capture_collect import worker
+from traceana.errors import TraceanaError
+from traceana.trace.discover import discover
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The scratch folder of a second node, with an exported trace, beside the run's empty folder."""
+    scratch = tmp_path / ".run@gpu-1.1.scratch"
+    scratch.mkdir()
+    (tmp_path / "run").mkdir()
+    (scratch / LOCK).touch()
+    options = Options(argv=("train",), nccl={})
+    plan = Plan(options=options, label="run", repeat=None, started="", environment={})
+    (scratch / PLAN).write_bytes(msgspec.json.encode(plan))
+    about = {"rank": 0, "world_size": 1, "host": "h", "backend": "gloo", "versions": {}}
+    messages = ({"event": "hello", "pid": 7, **about}, {"event": "recording", "pid": 7, "window": 1})
+    (scratch / "messages").write_text("".join(json.dumps(message) + "\n" for message in messages))
+    worker(Claim(folder=tmp_path / "run", scratch=scratch, lock=-1), 7, 0)
+    return scratch
+
+
+def test_it_is_published_wherever_the_folder_is_mounted_now(left: Path, tmp_path: Path) -> None:
+    rescue_all(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["rank0.json.gz", "run.json"]
+    (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
+    assert (part.exit_code, [rank.outcome for rank in part.ranks]) == (137, ["complete"])
+    with pytest.raises(TraceanaError, match="no trace is left there"):
+        rescue_all(tmp_path / "run")
+
+
+@pytest.mark.parametrize("named", ["", "run"])
+def test_who_looks_for_traces_is_told(named: str, left: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = f"{run}: traceana was killed before it published all traces: `traceana rescue {run}`"
+    with pytest.raises(TraceanaError, match="no trace found") as refused:
+        discover([tmp_path / named])
+    assert said in str(refused.value)
+    (run / "rank0.json").write_bytes(pretty(good()))
+    assert [note.startswith(said) for note in discover([tmp_path / named]).passed_over] == [True]
+
+
+def test_a_launcher_that_lives_left_nothing(left: Path, tmp_path: Path) -> None:
+    lock = os.open(left / LOCK, os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert leftover.of_run(tmp_path / "run") == []
+    os.close(lock)
+    assert leftover.of_run(tmp_path / "run") == [left]
+    (left / PLAN).unlink()
+    assert leftover.of_run(tmp_path / "run") == []
+
+
+def test_the_next_run_does_not_throw_it_away_unless_it_is_forced(left: Path, tmp_path: Path) -> None:
+    with pytest.raises(TraceanaError, match=r"traceana rescue .* --force forgets them"):
+        refuse_earlier([tmp_path / "run"], False)
+    with pytest.raises(TraceanaError, match="traceana rescue"), claimed(tmp_path, "run", False):
+        pass
+    assert (left / "7.1.json").exists()
+    with claimed(tmp_path, "run", True):
+        pass
