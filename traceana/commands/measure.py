@@ -14,7 +14,7 @@ from traceana.plain import say
 _EXAMPLES = """
 \b
 Examples:
-  traceana measure traces/ -o parts/$SLURM_ARRAY_TASK_ID --share 2/8
+  traceana measure traces/ -o parts/2 --share 2/8
   traceana measure /local/traces -o /shared/parts/$(hostname)
   traceana analyze parts/*
 """
