@@ -2,8 +2,9 @@
 # Windows of a program that goes on, blocks of a program's own, backends by name, and pairs of them, on two GPUs with
 # NCCL, or on two CPUs with gloo, where only torch.distributed can be chosen.
 # Usage: run_servers.sh OUTPUT, with traceana importable by the python that PYTHON names. SGLANG is a PYTHONPATH with
-# sglang 0.5.23; without it the backends and pairs are left out. PARTS="windows rotation blocks backends pairs" are what
-# to run. No part begins after LIMIT seconds. Each line that begins with PASS or FAIL is a claim that was tried.
+# sglang 0.5.23; without it the backends and pairs are left out. PARTS are what to run of "windows rotation blocks
+# symmetric backends pairs", and CARRIED the backends, such as "custom/srt ipc/diffusion". No part begins after LIMIT
+# seconds. Each line that begins with PASS or FAIL is a claim that was tried.
 set -u
 output=$1 here=$(cd "$(dirname "$0")" && pwd) python=${PYTHON:-python3} limit=${LIMIT:-3600} status=0 port=29600
 mkdir -p "$output"
@@ -110,18 +111,21 @@ P
 }
 
 backends() {
-  local batch
-  for batch in "torch srt custom srt symm_mem srt" "pynccl srt custom diffusion ipc diffusion" "torch diffusion pynccl diffusion symm_mem diffusion"; do
-    set -- $batch
-    while (($#)); do
-      carried "$1" "$2" $((port += 1)) >"$output/part.$2-$1.txt" 2>&1 &
-      shift 2
+  local one many=(${CARRIED:-torch/srt pynccl/srt symm_mem/srt custom/srt custom/diffusion ipc/diffusion torch/diffusion
+    pynccl/diffusion symm_mem/diffusion})
+  while ((${#many[@]})); do
+    # Three at a time: most of a run is sglang's import.
+    for one in "${many[@]:0:3}"; do
+      carried "${one%/*}" "${one#*/}" $((port += 1)) >"$output/part.${one/\//-}.txt" 2>&1 &
     done
     wait
-    set -- $batch
-    while (($#)); do cat "$output/part.$2-$1.txt"; shift 2; done
-    ((SECONDS < limit)) || { echo "the other backends are left out: $limit s are over"; return; }
+    for one in "${many[@]:0:3}"; do cat "$output/part.${one/\//-}.txt"; done
+    many=("${many[@]:3}")
+    ((SECONDS < limit)) || { echo "left out, because $limit s are over: ${many[*]}"; return; }
   done
+}
+
+symmetric() {
   capture symmetric --duration 20 --timeout 60 -- "$python" "$here/direct_block.py" symmetric >"$output/symmetric.log" 2>&1
   claim "symmetric memory of torch alone has its kernels and sizes" "$python" "$here/sizes.py" "$output/traces/symmetric"
 }
@@ -153,15 +157,18 @@ pairs() {
   line=$(PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$SGLANG capture refused --backend torch --paired all_to_all:custom,ipc -- true 2>&1)
   echo "$line"
   claim "what cannot alternate is refused before anything runs" grep -q "custom carries all_reduce alone" <<<"$line"
-  paired 1 torch,custom torch,ipc
-  paired 2 custom,symm_mem pynccl,ipc
-  ((SECONDS < limit)) || { echo "the other pairs are left out: $limit s are over"; return; }
-  paired 3 torch,symm_mem torch,pynccl
-  paired 4 pynccl,custom pynccl,ipc
+  local number=0 pair
+  for pair in torch,custom/torch,ipc custom,symm_mem/pynccl,ipc torch,symm_mem/torch,pynccl pynccl,custom/pynccl,ipc \
+    pynccl,symm_mem/torch,ipc torch,pynccl/torch,pynccl; do
+    ((SECONDS < limit)) || { echo "the other pairs are left out: $limit s are over"; return; }
+    paired $((number += 1)) "${pair%/*}" "${pair#*/}"
+  done
 }
 
-for part in ${PARTS:-windows rotation blocks backends pairs}; do
-  if [[ $part =~ backends|pairs ]] && { [ -z "${SGLANG:-}" ] || ((gpus < 2)); }; then
+for part in ${PARTS:-windows rotation blocks symmetric backends pairs}; do
+  if [[ $part = symmetric ]] && ((gpus < 2)); then
+    echo "$part: left out, because it needs two GPUs"
+  elif [[ $part =~ backends|pairs ]] && { [ -z "${SGLANG:-}" ] || ((gpus < 2)); }; then
     echo "$part: left out, because they need two GPUs and sglang"
   elif ((SECONDS >= limit)); then
     echo "$part: left out, because $limit s are over"
