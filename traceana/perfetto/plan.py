@@ -99,7 +99,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def survey_rank(path: Path, *, python: bool) -> Surveyed:
     """Measure and survey one file; runs in any process. Raises TraceanaError where nothing can be read of it."""
-    return Surveyed(result=measure_rank(path), layout=survey(path, python=python))
+    return Surveyed(result=_of_calls(measure_rank(path)), layout=survey(path, python=python))
+
+
+def _of_calls(result: RankResult) -> RankResult:
+    """Without what a merge does not look at, which for many ranks is most of what was measured."""
+    return msgspec.structs.replace(result, lost=None, spent=None, work=None, covered=None)
 
 
 def plan(paths: Sequence[Path], *, python: bool, workers: int, progress: Progress) -> Plan:
