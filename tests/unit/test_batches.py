@@ -64,6 +64,17 @@ def test_rows_take_as_many_bytes_as_their_values_need(values: list[int], width: 
     assert (column.tolist(), column.dtype) == ([0, *values], np.dtype(f"i{width}"))
 
 
+def test_a_kernel_takes_no_more_bytes_than_its_values_need() -> None:
+    kernel = (
+        b'{"ph":"X","cat":"kernel","name":"k","ts":3743411222578.748,"dur":2000.5,"args":{"device":7,"stream":40,'
+        b'"correlation":%d,"External id":%d,"grid":[1,1,1],"block":[%d,1,1],"Collective name":"broadcast"}}'
+    )
+    found = reader.Reader()
+    for place in range(300):
+        found.add(decode_events(kernel % (place << 20, place << 20, place)))
+    assert sum(column.itemsize for column in found.gpu.take()) <= 8 + 4 + 1 + 1 + 1 + 1 + 4 + 2 + 4 + 2
+
+
 def test_times_are_counted_from_the_base_however_narrow_they_were() -> None:
     rows = SpanRows()
     rows.add(1, 2, 0, 7)
