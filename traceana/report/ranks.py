@@ -45,6 +45,11 @@ class RankReport(msgspec.Struct, frozen=True, kw_only=True):
     """What of comm_ns and of exposed_comm_ns only control traffic was: calls of at most 16 bytes on the host, as of a
     scheduler that waits for work. 0 where the numbers are the GPU's, and where there is no other communication."""
 
+    @property
+    def exposed_payload_ns(self) -> int:
+        """Exposed communication without control traffic."""
+        return self.exposed_comm_ns - self.control_exposed_comm_ns
+
 
 class Straggler(msgspec.Struct, frozen=True, kw_only=True):
     """How often a rank was the last to arrive, and how long all its peers together waited for it then.

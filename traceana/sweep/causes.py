@@ -27,7 +27,7 @@ def _of_steps(run: RunReport, steps: Sequence[StepTime]) -> Cause:
 
 def _of_window(run: RunReport) -> Cause:
     count = max(1, len(run.ranks))
-    sums = [(rank.span_ns, rank.compute_ns, rank.exposed_comm_ns, rank.idle_ns) for rank in run.ranks]
+    sums = [(rank.span_ns, rank.compute_ns, rank.exposed_payload_ns, rank.idle_ns) for rank in run.ranks]
     whole, compute, exposed, idle = (
         (sum(column) // count for column in zip(*sums, strict=True)) if sums else (0, 0, 0, 0)
     )

@@ -92,7 +92,7 @@ def ceiling(run: RunReport) -> float | None:
     if steps:
         return sum(step.exposed_comm_ns for step in steps) / max(1, sum(step.duration_ns for step in steps))
     spans = sum(rank.span_ns for rank in run.ranks)
-    return sum(rank.exposed_comm_ns for rank in run.ranks) / spans if spans else None
+    return sum(rank.exposed_payload_ns for rank in run.ranks) / spans if spans else None
 
 
 def candidates(cells: Sequence[Cell], most: int, seed: int) -> tuple[Cell, ...]:
