@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tests.oracle
-from tests.analysis import analyze
+from tests.analysis import figures
 from tests.oracle.check import check
 from tests.oracle.figures import read_run, wait_cells
 from tests.synthetic import Call, Run, write_run
@@ -50,21 +50,21 @@ PLAIN = {
 }
 
 
-def differences(folder: Path, traces: Path) -> list[tuple[str, object, object]]:
-    findings = check(analyze(folder, traces).run, sorted(traces.glob("*.json.gz")))
+def differences(traces: Path) -> list[tuple[str, object, object]]:
+    findings = check(figures(traces), sorted(traces.glob("*.json.gz")))
     assert findings.compared > 50
     return findings.differing
 
 
 @pytest.mark.parametrize("traces", REAL, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
-def test_real_traces(traces: Path, tmp_path: Path) -> None:
-    assert differences(tmp_path, traces) == []
+def test_real_traces(traces: Path) -> None:
+    assert differences(traces) == []
 
 
 @pytest.mark.parametrize("run", PLAIN.values(), ids=PLAIN)
 def test_synthetic_runs(run: Run, tmp_path: Path) -> None:
     write_run(tmp_path / "traces", run)
-    assert differences(tmp_path / "report", tmp_path / "traces") == []
+    assert differences(tmp_path / "traces") == []
 
 
 @pytest.mark.parametrize("run", PLAIN.values(), ids=PLAIN)
@@ -88,7 +88,7 @@ def test_clocks_that_drift(tmp_path: Path) -> None:
         told = at - run.clock_ns(rank)
         return told - run.drift_ns(rank, told - BASE_TIME_NS - FIRST_NS)
 
-    found = analyze(tmp_path / "report", tmp_path / "traces").run
+    found = figures(tmp_path / "traces")
     assert check(found, sorted((tmp_path / "traces").iterdir()), true_time, slack=0.02).differing == []
     assert abs(found["clock"]["drift_ppm"] - DRIFT_PPM) < 0.05 * DRIFT_PPM
 
@@ -102,7 +102,7 @@ def test_clocks_that_drift(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_figure_that_is_off_by_one_is_found(path: tuple[Any, ...], tmp_path: Path) -> None:
     write_run(tmp_path / "traces", PLAIN["one host"])
-    changed: Any = copy.deepcopy(analyze(tmp_path / "report", tmp_path / "traces").run)
+    changed: Any = copy.deepcopy(figures(tmp_path / "traces"))
     place = changed
     for key in path[:-1]:
         place = place[key]
