@@ -41,7 +41,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder / "traces", report(folder / "report", folder / "traces", workers=1)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_report_is_the_same_for_every_hash_seed(first: tuple[Path, str], tmp_path: Path, seed: int) -> None:
     traces, expected = first
     command = [sys.executable, "-m", "traceana", "analyze", str(traces), "-o", str(tmp_path), "--workers", "1"]
