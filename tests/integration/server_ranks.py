@@ -15,7 +15,7 @@ def serve(rank: int, stop: Path, port: str) -> None:
     while not told[0]:
         told[:] = stop.exists()
         dist.all_reduce(told, op=dist.ReduceOp.MIN)
-        time.sleep(0.002)
+        time.sleep(0.02)
     dist.destroy_process_group()
 
 

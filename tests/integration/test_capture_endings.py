@@ -68,7 +68,7 @@ ENDINGS = {
         command=lambda: ranks("hang"), code=TIMED_OUT, capture=("--timeout", "5", "--all-threads")
     ),
     "killed after the window": Ending(
-        command=lambda: workload("--start=fork", "--die=sigkill", "--delay-rank=0", "--delay-ms=2000"),
+        command=lambda: workload("--start=fork", "--die=sigkill", "--delay-rank=0", "--delay-ms=1000"),
         code=9,
         capture=("--duration", "0.5"),
     ),
