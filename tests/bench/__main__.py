@@ -12,7 +12,14 @@ from tests.bench.grow import text_of, write_copies, write_damaged
 from tests.bench.process import Cost, cost_of
 
 _COPIES = (1, 2, 4)
-_DAMAGE = {"every event has NaN": b'"odd": NaN, ', "every event has a bare quote": b'"odd": "a"b", '}
+_KINDS = (b'"odd": NaN, ', b'"odd": "a"b", ', b'"odd": "\xe9", ', b'"odd" 1, ', b'"odd": {, ', b'"odd": 1,5, ')
+_GOOD = (b"",) * len(_KINDS)
+_DAMAGE = {
+    "every event has NaN": _KINDS[:1],
+    "every event has a bare quote": _KINDS[1:2],
+    "every event has one of six kinds": _KINDS,
+    "every second event has one": tuple(kind for pair in zip(_KINDS, _GOOD, strict=True) for kind in pair),
+}
 _STARTS = {
     "python -c pass": ["-c", "pass"],
     "import traceana": ["-c", "import traceana"],

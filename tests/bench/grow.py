@@ -1,7 +1,9 @@
 """Traces out of real ones: bigger, with all events again, later and with launch numbers of their own, or damaged."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from zlib_ng import zlib_ng
@@ -32,9 +34,10 @@ def write_copies(file: Path, target: Path, copies: int) -> int:
     return len(content)
 
 
-def write_damaged(file: Path, target: Path, damage: bytes) -> None:
-    """Write `file` with damage at the beginning of each event's args."""
-    target.write_bytes(zlib_ng.compress(_ARGS.sub(lambda args: args[0] + damage, text_of(file)), 1, 31))
+def write_damaged(file: Path, target: Path, kinds: Sequence[bytes]) -> None:
+    """Write `file` with damage at the beginning of each event's args, one kind after another."""
+    kind = cycle(kinds)
+    target.write_bytes(zlib_ng.compress(_ARGS.sub(lambda args: args[0] + next(kind), text_of(file)), 1, 31))
 
 
 def write_grown(file: Path, target: Path, least: int) -> int:

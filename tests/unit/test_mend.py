@@ -3,7 +3,7 @@
 import pytest
 
 from traceana.trace.events import Chunk, decode_events
-from traceana.trace.mend import Piece, depth, mend
+from traceana.trace.mend import Piece, mend
 from traceana.trace.salvage import salvage
 
 EVENT = b'{"ph":"X","cat":"kernel","name":"nvjet","ts":1.5,"dur":2.0,"args":{"a b":3}}'
@@ -22,37 +22,40 @@ GOOD = (
     b'{"name":"\\\\\\"NaN,","ts":1}',
     '{"name":"größer"}'.encode(),
     b'{"name":"nv"j"et"}',
+    b'{"name":"\\\\\\" NaN","x":"\\\\"}',
 )
 
 
 @pytest.mark.parametrize(("damaged", "whole"), DAMAGED.items())
 def test_known_damage_is_mended(damaged: bytes, whole: bytes) -> None:
-    pieces = [Piece(EVENT), Piece(damaged), Piece(EVENT)]
-    expected = whole.replace(b"\n", b" ") if b"\n" in damaged else whole
-    assert mend(pieces) == [Piece(EVENT), Piece(expected, mended=True), Piece(EVENT)]
+    assert mend([EVENT, damaged, EVENT]) == [Piece(EVENT), Piece(whole, mended=True), Piece(EVENT)]
 
 
 @pytest.mark.parametrize("text", GOOD)
 def test_what_has_no_such_damage_is_left_as_it_is(text: bytes) -> None:
-    assert mend([Piece(text), Piece(EVENT)]) == [Piece(text), Piece(EVENT)]
+    assert mend([text, EVENT]) == [Piece(text), Piece(EVENT)]
 
 
 def test_a_quote_too_few_touches_no_other_event() -> None:
-    pieces = [Piece(b'{"name":"nvjet,"ts":NaN}'), Piece(b'{"name":"[NaN, nan]"}'), Piece(b'{"ts":NaN}')]
-    assert mend(pieces) == [*pieces[:2], Piece(b'{"ts":null}', mended=True)]
+    torn = b'{"name":"nvjet,"ts":NaN}'
+    names = b'{"name":"[NaN, nan]"}'
+    mended = mend([torn, names, b'{"ts":NaN}'])
+    assert (mended[0].text, mended[0].mended, mended[0].torn) == (torn, False, True)
+    assert mended[1:] == [Piece(names), Piece(b'{"ts":null}', mended=True)]
 
 
 def test_batches_join_to_all_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("traceana.trace.mend._BATCH_BYTES", 3 * len(EVENT))
-    long = Piece(EVENT.replace(b"nvjet", b"nvjet" * 90 + b"\x01"))
-    damaged = [Piece(EVENT.replace(b"1.5", b"NaN")) for _ in range(10)]
+    long = EVENT.replace(b"nvjet", b"nvjet" * 90 + b"\x01")
+    damaged = [EVENT.replace(b"1.5", b"NaN")] * 10
     mended = mend([*damaged, long, *damaged])
     assert [piece.mended for piece in mended] == [True] * 10 + [False] + [True] * 10
-    assert {piece.text for piece in mended} == {EVENT.replace(b"1.5", b"null"), long.text}
+    assert {piece.text for piece in mended} == {EVENT.replace(b"1.5", b"null"), long}
 
 
-def test_depth_leaves_strings_out() -> None:
-    assert [depth(text) for text in (EVENT, b'{"a":[{"b":"}}]"}', b'],"c":"\\"{"}}')] == [0, 2, -3]
+def test_brackets_in_strings_are_none() -> None:
+    texts = [EVENT, b'{"a":[{"b":"}}]"}', b'],"c":"\\"{"}}', b'{"a\\\\":"[\\\\\\"{"}']
+    assert [piece.depth for piece in mend(texts)] == [0, 2, -3, 0]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_copies_need_kinetos_layout(tmp_path: Path) -> None:
 def test_damage_is_in_every_event_with_arguments(tmp_path: Path) -> None:
     source, target = tmp_path / "rank0.json", tmp_path / "damaged.json.gz"
     source.write_bytes(base.pretty(base.good()))
-    write_damaged(source, target, b'"odd": NaN, ')
+    write_damaged(source, target, [b'"odd": NaN, ', b'"odd": 1,5, '])
     read = TraceFile(target)
     events = [event for chunk in read.chunks() for event in chunk.events]
     whole = [event for chunk in TraceFile(source).chunks() for event in chunk.events]

@@ -25,8 +25,7 @@ _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|ar
 # objects inside args look alike, so several are tried.
 _EVENTS_END = re.compile(rb'\}(?=\s*(?:,\s*)?\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*(?:\}\s*)?(?:$|[^\s,}\]])))')
 _MOST_ENDS = 16
-# Two patterns, each of which begins with what is searched fast: as alternatives they would be tried at every byte.
-_OTHER_STARTS = (_EVENTS_START, re.compile(rb'[\]}]\s*\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"'))
+_OBJECTS_START = re.compile(rb'\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
 _WHITE = b"\0 \t\r\n"
 _BAD_CHECKSUM = "what gzip unpacked is not what its checksum is of: some values may be damaged"
 _LONG_TAIL = f"more than {_LIMIT >> 20} MiB follow its events, and were left out"
@@ -221,7 +220,22 @@ def _may_begin_trace(head: bytes) -> bool:
 
 
 def _other_start(data: bytes) -> int | None:
-    """Where another trace begins, or None."""
-    patterns = _OTHER_STARTS if _EVENTS_KEY in data else _OTHER_STARTS[1:]
-    found = [match.start() for pattern in patterns if (match := pattern.search(data))]
-    return min(found, default=None)
+    """Where another trace begins, or None: by its key, or by a list of events that follows a bracket's end.
+
+    Each pattern begins with what is searched fast: with brackets' ends, or as alternatives, they would be tried at
+    every byte.
+    """
+    key = _EVENTS_START.search(data) if _EVENTS_KEY in data else None
+    for start in _OBJECTS_START.finditer(data, 0, key.start() if key else len(data)):
+        end = _last_before(data, start.start())
+        if data[end : end + 1] in (b"]", b"}"):
+            return end
+    return key.start() if key else None
+
+
+def _last_before(data: bytes, place: int) -> int:
+    """Where the last byte before `place` is that is no blank, or -1."""
+    width = 64
+    while not (text := data[max(place - width, 0) : place].rstrip()) and width < place:
+        width *= 8
+    return max(place - width, 0) + len(text) - 1
