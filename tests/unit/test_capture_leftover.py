@@ -22,10 +22,9 @@ from traceana.trace.discover import discover
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    """The scratch folder of a second node, with an exported trace, beside the run's empty folder."""
+    """The scratch folder of a second node, with an exported trace."""
     scratch = tmp_path / ".run@gpu-1.1.scratch"
     scratch.mkdir()
-    (tmp_path / "run").mkdir()
     (scratch / LOCK).touch()
     options = Options(argv=("train",), nccl={})
     plan = Plan(options=options, label="run", repeat=None, started="", environment={})
@@ -37,7 +36,7 @@ def left(tmp_path: Path) -> Path:
     return scratch
 
 
-def test_it_is_published_wherever_the_folder_is_mounted_now(left: Path, tmp_path: Path) -> None:
+def test_it_is_published_also_where_the_runs_folder_is_gone(left: Path, tmp_path: Path) -> None:
     rescue_all(tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["rank0.json.gz", "run.json"]
@@ -50,6 +49,7 @@ def test_it_is_published_wherever_the_folder_is_mounted_now(left: Path, tmp_path
 @pytest.mark.parametrize("named", ["", "run"])
 def test_who_looks_for_traces_is_told(named: str, left: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
+    run.mkdir()
     said = f"{run}: traceana was killed before it published all traces: `traceana rescue {run}`"
     with pytest.raises(TraceanaError, match="no trace found") as refused:
         discover([tmp_path / named])

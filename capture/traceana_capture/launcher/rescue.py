@@ -20,7 +20,7 @@ from traceana_capture import leftover
 from traceana_capture.launcher.captured_run import settle
 from traceana_capture.launcher.collect import remember
 from traceana_capture.launcher.record import Plan, Record
-from traceana_capture.launcher.run_folder import Claim, run_name, window_name
+from traceana_capture.launcher.run_folder import Claim, make_folder, run_name, window_name
 from traceana_capture.launcher.workers import Roster
 from traceana_capture.leftover import LOCK, PLAN
 
@@ -44,6 +44,7 @@ def rescue(scratch: Path) -> None:
         remember(worker, scratch)
     # A container may have seen it in another place.
     folder = scratch.parent / run_name(plan.label, plan.repeat)
+    make_folder(folder, plan.options.shared)
     claim = Claim(folder=folder, scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
     record = Record(plan, claim)
     # A window's folder is made before it is ordered, and gone when newer ones are kept.

@@ -44,7 +44,7 @@ class Claim:
         if number == 1:
             return self
         folder = self.folder / window_name(number)
-        _make_folder(folder, self.shared)
+        make_folder(folder, self.shared)
         return dataclasses.replace(self, folder=folder)
 
     def take_order(self) -> bool:
@@ -117,7 +117,7 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
             if job is not None:
                 write_launch(scratch, job)
             refuse_strangers(folder, scratch, job)
-            _make_folder(folder, shared)
+            make_folder(folder, shared)
             _remove_earlier(folder, force, job)
         except OSError as error:
             raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
@@ -130,7 +130,7 @@ def _remove(scratch: Path, owner: int) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _make_folder(folder: Path, shared: bool) -> None:
+def make_folder(folder: Path, shared: bool) -> None:
     """Open to its owner alone, unless it is to be shared; one of somebody else stays as it is."""
     if folder.is_symlink():
         raise TraceanaError(f"{folder} leads elsewhere; remove the link, or name another run")
