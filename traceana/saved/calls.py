@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.collectives import Signature
@@ -81,6 +80,9 @@ def checked(table: pa.Table) -> pa.Table:
 
 def calls(table: pa.Table, label: str) -> Calls:
     """The calls of the run of that label. Raises KeyError where a column is missing."""
+    # Only what reads a table computes with it, and the import takes as long as that of numpy.
+    import pyarrow.compute
+
     mine = _completed(table.filter(pyarrow.compute.equal(table["run"], label)))
     signature, signatures = _signatures(mine)
     site = mine["site"].combine_chunks().dictionary_encode()
