@@ -1,8 +1,8 @@
-"""From paths to a Report: ranks are measured in a pool, one task a file, and joined here."""
+"""From paths to a Report: measured ranks are joined here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -19,20 +19,14 @@ from traceana.comparing.paired import paired_rows
 from traceana.comparing.pairs import pairs
 from traceana.comparing.sides import sides
 from traceana.errors import TraceanaError
-from traceana.plug_ins import added_patterns
-from traceana.pool import Progress, each
+from traceana.measuring import measure_inputs, measured_or_parts
+from traceana.pool import Progress
 from traceana.replay.helps import what_helps
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
-from traceana.saved import parts
-from traceana.saved.cache import cached, measure_and_keep
-from traceana.saved.contents import Content
-from traceana.saved.inputs import Inputs, inputs
-from traceana.saved.part_index import is_part
+from traceana.saved.inputs import inputs
 from traceana.saved.parts import Measured
 from traceana.settings import Settings
-from traceana.trace.discover import Discovery, RunFiles, named_together
-
-_ALL = (1, 1)
+from traceana.trace.discover import RunFiles, named_together
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,61 +36,28 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[AnalyzedRun, ...]
 
 
-def analyze(
-    paths: Sequence[Path],
-    settings: Settings,
-    progress: Progress,
-    meanwhile: Callable[[], None] = lambda: None,
-    looked_at: Inputs | None = None,
-) -> Analysis:
-    """Analyze everything below `paths`, or what was `looked_at` there; `meanwhile` runs while other processes read.
+def analyze(paths: Sequence[Path], settings: Settings, progress: Progress) -> Analysis:
+    """Analyze everything below `paths`. Raises TraceanaError where no rank of a run could be read."""
+    return analyze_measured(measured_or_parts(paths, settings, progress), settings)
 
-    Raises TraceanaError where no rank of a run could be read.
-    """
-    runs, passed_over = read_runs(paths, settings, progress, meanwhile, looked_at)
+
+def analyze_measured(part: Measured, settings: Settings) -> Analysis:
+    """Analyze what was measured. Raises TraceanaError as `analyze` does."""
+    runs, passed_over = _joined(part, settings)
     return conclude(runs, settings.baseline, passed_over)
 
 
 def read_runs(
-    paths: Sequence[Path],
-    settings: Settings,
-    progress: Progress,
-    meanwhile: Callable[[], None] = lambda: None,
-    looked_at: Inputs | None = None,
+    paths: Sequence[Path], settings: Settings, progress: Progress
 ) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
     """The runs below `paths`, and which files were passed over. Raises TraceanaError as `analyze` does."""
-    if all(is_part(path) for path in paths):
-        if settings.own_patterns:
-            raise TraceanaError(f"{paths[0]} is measured already; give --comm-kernel to `traceana measure`")
-        part = parts.read(paths)
-        _check_baseline(part.found, settings.baseline)
-    else:
-        part = _measured(looked_at or inputs(paths, cache=settings.cache), settings, progress, meanwhile)
+    return _joined(measured_or_parts(paths, settings, progress), settings)
+
+
+def _joined(part: Measured, settings: Settings) -> tuple[list[AnalyzedRun], tuple[str, ...]]:
     found = part.found
     read = [_join(files, part, settings) for files in found.runs]
     return in_order(found.runs, read, part.results), found.passed_over
-
-
-def measure(
-    paths: Sequence[Path],
-    settings: Settings,
-    progress: Progress,
-    meanwhile: Callable[[], None] = lambda: None,
-    share: tuple[int, int] = _ALL,
-) -> Measured:
-    """Measure the traces below `paths`, or the n-th of m shares of them. Raises TraceanaError where there are none."""
-    return _measured(inputs(paths, cache=settings.cache, share=share), settings, progress, meanwhile)
-
-
-def _measured(seen: Inputs, settings: Settings, progress: Progress, meanwhile: Callable[[], None]) -> Measured:
-    _check_baseline(seen.found, settings.baseline)
-    settings = replace(settings, own_patterns=(*settings.own_patterns, *added_patterns()))
-    return Measured(
-        found=seen.found,
-        results=_measure(seen, settings, progress, meanwhile),
-        perf_dumps=seen.perf_dumps,
-        paired=seen.paired,
-    )
 
 
 def read_one(path: Path, workers: int, progress: Progress) -> tuple[AnalyzedRun, dict[int, RankResult]]:
@@ -107,7 +68,7 @@ def read_one(path: Path, workers: int, progress: Progress) -> tuple[AnalyzedRun,
         labels = ", ".join(run.label for run in found.runs)
         raise TraceanaError(f"{path}: holds {len(found.runs)} runs ({labels}); name the folder of one of them")
     settings = Settings(workers=workers)
-    part = _measured(seen, settings, progress, lambda: None)
+    part = measure_inputs(seen, settings, progress)
     (files,) = found.runs
     ranks = {file.rank: result for file in files.ranks if isinstance(result := part.results[file.path], RankResult)}
     return _join(files, part, settings), ranks
@@ -144,30 +105,6 @@ def in_order(
 def _read(files: RunFiles, results: Mapping[Path, RankResult | TraceanaError]) -> list[RankResult]:
     found = (results[file.path] for file in files.ranks)
     return [result for result in found if not isinstance(result, TraceanaError)]
-
-
-def _check_baseline(found: Discovery, baseline: str | None) -> None:
-    labels = list(dict.fromkeys(run.side for run in found.runs))
-    if baseline is not None and baseline not in [*labels, *(run.label for run in found.runs)]:
-        raise TraceanaError(f"--baseline {baseline}: no such run; the runs are {', '.join(labels)}")
-
-
-def _measure(
-    seen: Inputs, settings: Settings, progress: Progress, meanwhile: Callable[[], None]
-) -> dict[Path, RankResult | TraceanaError]:
-    known = _known(seen.contents, settings)
-    measure = partial(measure_and_keep, own_patterns=settings.own_patterns)
-    new = [(file, seen.contents.get(file)) for file in seen.files if file not in known]
-    results = each(
-        measure, new, settings.workers, progress, name=itemgetter(0), meanwhile=meanwhile, engine=settings.engine
-    )
-    return {**known, **dict(zip((file for file, _ in new), results, strict=True))}
-
-
-def _known(contents: Mapping[Path, Content], settings: Settings) -> dict[Path, RankResult]:
-    """Ranks that were measured before."""
-    found = {path: cached(path, content, settings.own_patterns) for path, content in contents.items()}
-    return {path: result for path, result in found.items() if result is not None}
 
 
 def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:

@@ -31,6 +31,7 @@ NOT_NEEDED = {
     "pandas",
     "pyarrow",
     "traceana.analyze.measure",
+    "traceana.measuring",
     "traceana.pipeline",
     "traceana.pool",
 }
@@ -60,13 +61,13 @@ def run(analyzed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An entry for each analysis that was made."""
     calls: list[str] = []
-    real = pipeline.analyze
+    real = pipeline.analyze_measured
 
     def counted(*arguments: Any) -> pipeline.Analysis:
         calls.append("analyzed")
         return real(*arguments)
 
-    monkeypatch.setattr(pipeline, "analyze", counted)
+    monkeypatch.setattr(pipeline, "analyze_measured", counted)
     return calls
 
 
@@ -190,7 +191,9 @@ def test_other_code_other_packages_and_other_plug_ins_are_another_analysis(
     assert made == ["analyzed"]
     with monkeypatch.context() as patched:
         patched.setattr(version, "_MAKE_BYTES", (*version._MAKE_BYTES, "click"))
+        version.version_of_reports.cache_clear()
         analyze("second")
+        version.version_of_reports.cache_clear()
     assert made == ["analyzed"] * 2
     sources = Path(shutil.copytree(Path(pipeline.__file__).parent, run.parent / "copy" / "traceana"))
     digest = version._digest(sources.rglob("*.py"))
@@ -209,7 +212,7 @@ def test_a_report_that_lacks_a_rank_is_not_kept(run: Path, monkeypatch: pytest.M
             raise TraceanaError(f"{file[0]}: the process that read it was killed")
         return cache.measure_and_keep(file, **options)
 
-    monkeypatch.setattr("traceana.pipeline.measure_and_keep", killed_once)
+    monkeypatch.setattr("traceana.measuring.measure_and_keep", killed_once)
     analyze("second")
     assert [file.name[:10] for file in (run / beside.FOLDER).iterdir()] == ["rank0.json"]
 
@@ -221,7 +224,7 @@ def test_a_file_that_changes_while_it_is_read_leaves_nothing(run: Path, monkeypa
         change_a_duration(run)
         return cache.measure_and_keep(file, **options)
 
-    monkeypatch.setattr("traceana.pipeline.measure_and_keep", changed_meanwhile)
+    monkeypatch.setattr("traceana.measuring.measure_and_keep", changed_meanwhile)
     analyze("second")
     assert [file.name[:10] for file in (run / beside.FOLDER).iterdir()] == ["rank0.json"]
 

@@ -13,7 +13,7 @@ from traceana.analyze.causes.host import Stretches
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.causes.spent import Spent, spent
 from traceana.analyze.collectives import Collectives, device_collectives
-from traceana.analyze.control import ControlTime, control_time
+from traceana.analyze.control_time import ControlTime, control_time
 from traceana.analyze.devices import activity_kinds, own_devices
 from traceana.analyze.host_collectives import host_collectives
 from traceana.analyze.launches import Launches

@@ -16,7 +16,8 @@ from traceana.analyze.causes.of_steps import LostOfSteps, with_causes
 from traceana.analyze.causes.spent import places
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
-from traceana.analyze.control import ControlTime, control
+from traceana.analyze.control import control
+from traceana.analyze.control_time import ControlTime
 from traceana.analyze.coverage import coverage
 from traceana.analyze.each_rank import EachRank
 from traceana.analyze.gather import gather

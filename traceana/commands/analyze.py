@@ -169,11 +169,17 @@ def _made(
     """Analyze, write the report and keep it."""
     # Where a report is kept, none of this is needed, and its import takes longer than all the rest.
     from traceana.commands.progress import progress_bar
-    from traceana.pipeline import analyze
+    from traceana.measuring import measure_inputs, read_parts
     from traceana.saved.finished import keep
 
-    with progress_bar("reading traces") as progress:
-        analysis = analyze(paths, settings, progress, _load_renderers, looked_at)
+    if looked_at is None:
+        part = read_parts(paths, settings)
+    else:
+        with progress_bar("reading traces") as progress:
+            part = measure_inputs(looked_at, settings, progress, _load_the_rest)
+    from traceana.pipeline import analyze_measured
+
+    analysis = analyze_measured(part, settings)
     _write(analysis, folder, force=force)
     if looked_at is not None:
         keep(looked_at, settings, analysis.report, folder)
@@ -195,10 +201,10 @@ def _show(report: Report, form: str, output: Path) -> None:
         say_json((output / "report.json").read_bytes())
 
 
-def _load_renderers() -> None:
-    """jinja2 and pyarrow take a tenth of the time in which a large trace is read."""
-    importlib.import_module("traceana.saved.write")
-    importlib.import_module("traceana.render.html")
+def _load_the_rest() -> None:
+    """What joins ranks, jinja2 and pyarrow take a third of the time in which a large trace is read."""
+    for name in ("pipeline", "saved.write", "render.html", "render.text.overview"):
+        importlib.import_module(f"traceana.{name}")
 
 
 def _write(analysis: "Analysis", folder: Path, *, force: bool) -> None:

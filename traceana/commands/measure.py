@@ -42,7 +42,7 @@ def command(
 
     One node's ranks, or a share of a large run. The report of all parts is that of all traces.
     """
-    from traceana.pipeline import measure
+    from traceana.measuring import measure
     from traceana.saved.parts import write
     from traceana.settings import Settings
 

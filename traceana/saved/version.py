@@ -29,6 +29,7 @@ def digest_of(folder: Path) -> str:
     return _digest([*folder.glob("*.py"), *rooms])
 
 
+@functools.cache
 def version_of_reports() -> str:
     """Of all that a report is made by: sources, templates, Python and the packages that write. Raises OSError."""
     homes = [Path(str(importlib.import_module(name).__file__)).parent for name in _MAKE_REPORTS]

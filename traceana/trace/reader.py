@@ -4,6 +4,7 @@ import re
 from array import array
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from traceana_capture.reading import DECODE_ERRORS
@@ -106,7 +107,7 @@ class Reader:
         self.gpu.extend(
             batch.start,
             np.maximum(batch.duration, 0),
-            [self._name(event.name) for event in batch.events],
+            _numbers(self.names, [event.name for event in batch.events]),
             [category] * len(arguments),
             [args.device for args in arguments],
             [self._stream(args.stream) for args in arguments],
@@ -133,7 +134,9 @@ class Reader:
 
     def _runtime(self, batch: Batch) -> None:
         # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
-        kinds = np.array([self._runtime_call(event.name) for event in batch.events], dtype=np.int64)
+        names = [event.name for event in batch.events]
+        kind_of = {name: self._runtime_call(name) for name in dict.fromkeys(names)}
+        kinds = np.array([*map(kind_of.__getitem__, names)], dtype=np.int64)
         launches, arguments = self._with_arguments(batch.of(np.flatnonzero(kinds == _LAUNCHES).tolist()))
         correlations = [args.correlation for args in arguments]
         self.launches.extend(launches.start, launches.duration, self._threads(launches), correlations)
@@ -167,7 +170,9 @@ class Reader:
         self._each(self._recorded_call, batch.of(calls))
 
     def _enclosed(self, batch: Batch) -> Bools:
-        aten = np.array([event.name.startswith("aten::") for event in batch.events], dtype=np.bool_)
+        names = [event.name for event in batch.events]
+        is_aten = {name: name.startswith("aten::") for name in dict.fromkeys(names)}
+        aten = np.array([*map(is_aten.__getitem__, names)], dtype=np.bool_)
         threads = np.array(self._threads(batch), dtype=np.int64)
         return self.enclosed.found(batch.start, batch.start + batch.duration, threads, aten)
 
@@ -223,13 +228,18 @@ class Reader:
 
     def _on_host(self, rows: SpanRows, batch: Batch) -> None:
         # Names of what runs on a device are apart, since each is classified.
-        names = self.host_names
-        keys = [names.setdefault(event.name, len(names)) for event in batch.events]
+        keys = _numbers(self.host_names, [event.name for event in batch.events])
         rows.extend(batch.start, batch.duration, self._threads(batch), keys)
 
     def _threads(self, batch: Batch) -> list[int]:
-        threads = self.threads
-        return [threads.setdefault(event.tid, len(threads)) for event in batch.events]
+        return _numbers(self.threads, [event.tid for event in batch.events])
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))
+
+
+def _numbers(known: dict[Any, int], values: list[Any]) -> list[int]:
+    """The number of each value, new ones counted on. Few values make up all, so that each costs a look-up, no call."""
+    for value in dict.fromkeys(values):
+        known.setdefault(value, len(known))
+    return [*map(known.__getitem__, values)]
