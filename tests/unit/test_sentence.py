@@ -123,6 +123,14 @@ def test_the_opening_sentence(comparison: Comparison, expected: str) -> None:
     assert plain(opening(comparison)) == expected
 
 
+def test_control_traffic_is_no_answer() -> None:
+    found = compared("faster", "no difference", worths_ns=(1_000_000, 0))
+    told, payload = found.rows
+    control = replace(found, rows=(payload, replace(told, control=True)))
+    assert control.certain == ()
+    assert opening(control) == opening(replace(found, rows=(payload,)))
+
+
 def test_a_step_is_told_once() -> None:
     for rows in (compared(), compared("faster")):
         assert sentence(replace(rows, end_to_end=(STEP,))).count("Step: ") == 1

@@ -23,7 +23,7 @@ def sentence(comparison: Comparison) -> str:
 
 def opening(comparison: Comparison) -> str:
     """The answer in a sentence: where the candidate is faster or slower, and what that saves."""
-    a, b, rows = comparison.baseline, comparison.candidate, comparison.rows
+    a, b, rows = comparison.baseline, comparison.candidate, comparison.payload
     if not rows:
         return " ".join([f"{a} and {b} have no operation in common.", *map(_describe, _decided(comparison)[:1])])
     if comparison.certain:
@@ -43,7 +43,7 @@ def opening(comparison: Comparison) -> str:
 
 def qualification(comparison: Comparison) -> str:
     """What is not said by the answer: shares, where these runs cannot tell, end to end, and what intervals cover."""
-    said = not comparison.rows and _decided(comparison)
+    said = not comparison.payload and _decided(comparison)
     times = "" if said else _end_to_end(comparison)
     parts = (share_in_words(comparison), _unsure(comparison), times, _basis(comparison))
     return " ".join(part for part in parts if part)
@@ -70,9 +70,9 @@ def row_name(comparison: Comparison, row: ComparisonRow) -> str:
 
 def _differences(comparison: Comparison) -> str:
     """ "faster than torch at 2 of 6 sizes: … and …, and slower at 1: …"."""
-    found = [(word, _with(comparison.rows, word)) for word in ("faster", "slower")]
+    found = [(word, _with(comparison.payload, word)) for word in ("faster", "slower")]
     (word, chosen), *others = [(word, rows) for word, rows in found if rows]
-    where = _count(len(chosen), comparison.rows)
+    where = _count(len(chosen), comparison.payload)
     first = f"{word} than {comparison.baseline} at {where}: {_named(comparison, chosen)}"
     return ", and ".join([first, *(f"{word} at {len(rows)}: {_named(comparison, rows)}" for word, rows in others)])
 
@@ -113,7 +113,7 @@ def worth_in_words(worth_ns: int | None, worth_per: str) -> str:
 
 def share_in_words(comparison: Comparison) -> str:
     """What the certain differences are of the baseline's exposed communication; empty where that is not known."""
-    before = sum(row.baseline_exposed_ns for row in comparison.rows)
+    before = sum(row.baseline_exposed_ns for row in comparison.payload)
     worth = abs(comparison.certain_worth_ns or 0)
     if not worth or not before:
         return ""
@@ -121,8 +121,8 @@ def share_in_words(comparison: Comparison) -> str:
 
 
 def _unsure(comparison: Comparison) -> str:
-    unsure = len(_with(comparison.rows, "cannot tell"))
-    return f"At {_count(unsure, comparison.rows)} these runs cannot tell." if unsure and comparison.certain else ""
+    unsure = len(_with(comparison.payload, "cannot tell"))
+    return f"At {_count(unsure, comparison.payload)} these runs cannot tell." if unsure and comparison.certain else ""
 
 
 def _end_to_end(comparison: Comparison) -> str:

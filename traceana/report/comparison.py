@@ -51,6 +51,8 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
     group_size: int | None = None
     worth_reason: str | None = None
     """Why the worth is not known."""
+    control: bool = False
+    """Whether it is control traffic: calls of at most 16 bytes on the host, beside larger ones."""
 
 
 class StepComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two sides, each of one or more runs; `baseline` and `candidate` are the sides' names.
 
     `reasons` say why a comparison is not fair, `noise` what makes its times unsteady. `rows` are ordered by the size
-    of their worth, the largest first, those whose worth is not known last.
+    of their worth, the largest first, those whose worth is not known last, and control traffic behind all.
     """
 
     baseline: str
@@ -107,9 +109,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Whether what overlap costs compute is known on both sides, be it nothing, and so counted in each worth."""
 
     @property
+    def payload(self) -> tuple[ComparisonRow, ...]:
+        """The rows that answers speak of: all but control traffic."""
+        return tuple(row for row in self.rows if not row.control)
+
+    @property
     def certain(self) -> tuple[ComparisonRow, ...]:
-        """The rows that are faster or slower."""
-        return tuple(row for row in self.rows if row.verdict in ("faster", "slower"))
+        """The rows of payload that are faster or slower."""
+        return tuple(row for row in self.payload if row.verdict in ("faster", "slower"))
 
     @property
     def certain_worth_ns(self) -> int | None:

@@ -25,15 +25,15 @@ def mix_speedup(comparison: Comparison) -> float | None:
     Rows that cannot tell count only where all cannot: too few calls make a median of little worth. One run a side can
     tell of no difference that it sees, so there all rows count that have calls enough for an interval.
     """
-    seen = [row for row in comparison.rows if row.ci_low is not None] if comparison.one_run_a_side else []
-    rows = seen or _decided(comparison) or comparison.rows
+    seen = [row for row in comparison.payload if row.ci_low is not None] if comparison.one_run_a_side else []
+    rows = seen or _decided(comparison) or comparison.payload
     baseline = sum(row.baseline_count * row.baseline_p50_ns for row in rows)
     candidate = sum(row.baseline_count * row.candidate_p50_ns for row in rows)
     return baseline / candidate if candidate else None
 
 
 def _decided(comparison: Comparison) -> list[ComparisonRow]:
-    return [row for row in comparison.rows if row.verdict != "cannot tell"]
+    return [row for row in comparison.payload if row.verdict != "cannot tell"]
 
 
 def comparison_answer(report: Report, comparison: Comparison) -> Headline:
@@ -60,7 +60,7 @@ def runs_of(report: Report, side: str) -> list[RunReport]:
 
 def verdicts_in_words(comparison: Comparison) -> str:
     """How many rows have which verdict: "faster at 2, not certain at 1 of 3 rows"."""
-    verdicts = [row.verdict for row in comparison.rows]
+    verdicts = [row.verdict for row in comparison.payload]
     kinds = (("faster",) * 2, ("slower",) * 2, ("no difference",) * 2, (UNDECIDED, "not certain"))
     counted = [f"{words} at {verdicts.count(kind)}" for kind, words in kinds if kind in verdicts]
     return f"{', '.join(counted)} of {units.plural(len(verdicts), 'row')}"
@@ -101,14 +101,14 @@ def most_exposed_is(runs: Sequence[RunReport]) -> str:
 
 def _transfer_figure(comparison: Comparison) -> Figure:
     certain = bool(comparison.certain)
-    of_transfer = all(row.basis == "transfer" for row in comparison.rows)
+    of_transfer = all(row.basis == "transfer" for row in comparison.payload)
     return Figure(
         question="Transfer itself" if of_transfer else "Calls, waiting included",
         value=units.ratio(mix_speedup(comparison)),
         caption="speed-up of communication" if certain else "speed-up of communication seen",
         detail=verdicts_in_words(comparison),
         term="mix",
-        certain=certain or not _undecided(comparison.rows),
+        certain=certain or not _undecided(comparison.payload),
     )
 
 
@@ -161,14 +161,16 @@ def undecided_names(comparison: Comparison) -> list[str]:
     """What has no verdict: the step first, then operations; of more than three two, and how many others."""
     step = whole_time(comparison)
     names = [step.metric] if step and step.verdict == UNDECIDED else []
-    names += [row_name(comparison, row) for row in _undecided(comparison.rows)]
+    names += [row_name(comparison, row) for row in _undecided(comparison.payload)]
     return names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
 
 
 def runs_needed(comparison: Comparison) -> int | None:
     """Runs a side that settle the step, or else the undecided row with most exposed time; None without an estimate."""
     step = whole_time(comparison)
-    rows = sorted(_undecided(comparison.rows), key=lambda row: -max(row.baseline_exposed_ns, row.candidate_exposed_ns))
+    rows = sorted(
+        _undecided(comparison.payload), key=lambda row: -max(row.baseline_exposed_ns, row.candidate_exposed_ns)
+    )
     of_step = [step.runs_needed] if step and step.verdict == UNDECIDED else []
     return next((runs for runs in (*of_step, *(row.runs_needed for row in rows)) if runs), None)
 

@@ -30,7 +30,9 @@ class TopRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def top_of_comparison(comparison: Comparison, runs: Sequence[RunReport]) -> tuple[TopRow, ...]:
     """Rows of a comparison, those with most exposed time on either side first; `runs` tell who issues them."""
-    rows = sorted(comparison.rows, key=lambda row: -max(row.baseline_exposed_ns, row.candidate_exposed_ns))
+    rows = sorted(
+        comparison.rows, key=lambda row: (row.control, -max(row.baseline_exposed_ns, row.candidate_exposed_ns))
+    )
     return tuple(_of_row(row, runs) for row in rows[:MOST_ROWS] if row.baseline_exposed_ns or row.candidate_exposed_ns)
 
 
