@@ -19,6 +19,8 @@ def prepare(config: pytest.Config) -> None:
         for module in _modules(config):
             with contextlib.suppress(Exception, pytest.skip.Exception):
                 importlib.import_module(module)
+    # The profiler's first start imports it, in each worker.
+    importlib.import_module("torch._inductor.config")
     warm_python.fork_instead()
     os.environ[warm_python.GENERATIONS] = "1"
 
