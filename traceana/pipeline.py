@@ -1,6 +1,6 @@
 """From paths to a Report: measured ranks are joined here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -102,9 +102,9 @@ def in_order(
     return ordered
 
 
-def _read(files: RunFiles, results: Mapping[Path, RankResult | TraceanaError]) -> list[RankResult]:
+def _read(files: RunFiles, results: Mapping[Path, RankResult | TraceanaError]) -> Iterator[RankResult]:
     found = (results[file.path] for file in files.ranks)
-    return [result for result in found if not isinstance(result, TraceanaError)]
+    return (result for result in found if not isinstance(result, TraceanaError))
 
 
 def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:

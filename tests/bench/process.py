@@ -1,4 +1,4 @@
-"""One command as a whole process tree: wall time, CPU time and the peak of its resident memory (Linux)."""
+"""One command as a whole process tree: wall time, CPU time and the peaks of its memory (Linux)."""
 
 import contextlib
 import resource
@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _SAMPLE_S = 0.02
+_SHARE_OF_TIME = 0.1
+"""Of the time, in which memory is looked at: of gigabytes a look takes a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +22,19 @@ class Cost:
     wall_s: float
     cpu_s: float
     peak_bytes: int
+    """Of resident memory: what the processes allocated, and pages of files that are in memory now."""
+    peak_anonymous_bytes: int
+    """Of what they allocated alone, which no system can take back."""
 
     @property
     def peak_mib(self) -> float:
         """Peak memory in MiB."""
         return self.peak_bytes / (1 << 20)
+
+    @property
+    def peak_anonymous_mib(self) -> float:
+        """Peak of allocated memory in MiB."""
+        return self.peak_anonymous_bytes / (1 << 20)
 
 
 def cost_of(arguments: list[str], *, repeats: int = 3) -> Cost:
@@ -34,6 +44,7 @@ def cost_of(arguments: list[str], *, repeats: int = 3) -> Cost:
         wall_s=statistics.median(cost.wall_s for cost in costs),
         cpu_s=statistics.median(cost.cpu_s for cost in costs),
         peak_bytes=round(statistics.median(cost.peak_bytes for cost in costs)),
+        peak_anonymous_bytes=round(statistics.median(cost.peak_anonymous_bytes for cost in costs)),
     )
 
 
@@ -41,13 +52,17 @@ def _run(command: list[str]) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    peak = 0
+    peak = anonymous = 0
+    pause = _SAMPLE_S
     errors = ""
     while True:
         try:
-            _, errors = process.communicate(timeout=_SAMPLE_S)
+            _, errors = process.communicate(timeout=pause)
         except subprocess.TimeoutExpired:
-            peak = max(peak, _tree_bytes(process.pid))
+            looked = time.perf_counter()
+            peak = max(peak, _tree_bytes(process.pid, "Pss:"))
+            anonymous = max(anonymous, _tree_bytes(process.pid, "Pss_Anon:"))
+            pause = max(_SAMPLE_S, (time.perf_counter() - looked) / _SHARE_OF_TIME)
         else:
             break
     wall = time.perf_counter() - started
@@ -56,15 +71,15 @@ def _run(command: list[str]) -> Cost:
         sys.exit(f"{' '.join(command)} failed:\n{errors}")
     # Reaped descendants count too, so this is the whole tree's.
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(wall_s=wall, cpu_s=cpu, peak_bytes=peak)
+    return Cost(wall_s=wall, cpu_s=cpu, peak_bytes=peak, peak_anonymous_bytes=anonymous)
 
 
-def _tree_bytes(pid: int) -> int:
+def _tree_bytes(pid: int, kind: str) -> int:
     """Resident bytes of a process and all below it; a page that several share counts once, in parts (PSS)."""
     total = 0
     with contextlib.suppress(OSError):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total = 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        total = 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(kind))
         for task in Path(f"/proc/{pid}/task").iterdir():
-            total += sum(_tree_bytes(int(child)) for child in (task / "children").read_text().split())
+            total += sum(_tree_bytes(int(child), kind) for child in (task / "children").read_text().split())
     return total

@@ -9,8 +9,14 @@ import numpy as np
 from traceana.analyze.collectives import Signature
 from traceana.trace.columns import Bools, Ints, ModuleName
 
-_AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 20
 """Rows that are looked at together, which bounds the memory that it takes."""
+
+
+def in_pieces(chosen: Bools) -> Iterator[Ints]:
+    """The places where it holds, so many rows at a time."""
+    for begin in range(0, len(chosen), _AT_ONCE):
+        yield begin + np.flatnonzero(chosen[begin : begin + _AT_ONCE])
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +62,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         chosen = rows & self.matched
         many = int(self.collective.max(initial=-1)) + 1
         first, longest = np.full(many, len(self), dtype=np.int64), np.full(many, -1, dtype=np.int64)
-        for begin in range(0, len(self), _AT_ONCE):
-            part = begin + np.flatnonzero(chosen[begin : begin + _AT_ONCE])
+        for part in in_pieces(chosen):
             of = self.collective[part]
             np.minimum.at(first, of, part)
             np.maximum.at(longest, of, self.transfer_ns[part].astype(np.int64))

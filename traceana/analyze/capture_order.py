@@ -1,6 +1,6 @@
 """Which run was captured before which, by the times in their traces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from traceana.analyze.measure import RankResult
@@ -9,13 +9,16 @@ Window = tuple[int, int]
 """First start and last end of what the devices did, in ns since the epoch."""
 
 
-def window_of(ranks: Sequence[RankResult]) -> Window | None:
+def window_of(ranks: Iterable[RankResult]) -> Window | None:
     """The window of a run; None where a file does not say from when its times count, or nothing ran."""
-    busy = [rank.occupation.busy for rank in ranks]
-    if any(rank.header.base_time_ns is None for rank in ranks) or not any(len(one.start) for one in busy):
-        return None
-    ends = [(int(one.start[0]), int(one.end[-1])) for one in busy if len(one.start)]
-    return min(start for start, _ in ends), max(end for _, end in ends)
+    ends = []
+    for rank in ranks:
+        if rank.header.base_time_ns is None:
+            return None
+        its = rank.occupation
+        kinds = [kind for kind in (its.compute, its.communication, its.memory) if len(kind.start)]
+        ends += [(int(kind.start[0]), int(kind.end[-1])) for kind in kinds]
+    return (min(start for start, _ in ends), max(end for _, end in ends)) if ends else None
 
 
 def capture_order(windows: Sequence[Window | None]) -> list[int]:

@@ -14,7 +14,7 @@ from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.matched import Matching
 from traceana.analyze.steps import Executions, step_of_calls, warm_up
 from traceana.trace.columns import Bools, Ints, ModuleName
-from traceana.trace.narrow import Column
+from traceana.trace.narrow import Column, narrow
 
 _Name = TypeVar("_Name", str, ModuleName, Signature)
 _IN_PARTS = ("all_gather", "reduce_scatter")
@@ -35,7 +35,7 @@ def gather(ranks: Mapping[int, Collectives], matching: Matching, steps: Executio
         start_ns=own.start_ns,
         duration_ns=own.duration_ns.values,
         exposed_ns=own.exposed_ns.values,
-        slowed_ns=np.zeros(ends[-1], dtype=np.int64),
+        slowed_ns=Column(ends[-1]).values,
         wait_ns=found.wait_ns,
         transfer_ns=found.transfer_ns,
         matched=found.compared,
@@ -104,11 +104,11 @@ def _own(
         exposed_ns=Column(many, least=4),
         seq=Column(many),
         step=Column(many),
-        signature=Column(many),
+        signature=Column(many, least=1),
         signatures={},
-        site=Column(many),
+        site=Column(many, least=1),
         sites={},
-        module=Column(many),
+        module=Column(many, least=1),
         modules={},
     )
     for rank, mine in rows.items():
@@ -136,7 +136,7 @@ def _kinds(signatures: Iterable[Signature]) -> Ints:
     """Equal numbers for calls of one kind; where splits are told, sizes change from call to call and are no kinds."""
     kinds: dict[object, int] = {}
     keys = [(s.op, s.dtype, s.group, s.backend, None if s.sent_by_rank else s.message_bytes) for s in signatures]
-    return np.array([kinds.setdefault(key, len(kinds)) for key in keys], dtype=np.int64)
+    return narrow(np.array([kinds.setdefault(key, len(kinds)) for key in keys], dtype=np.int64))
 
 
 def _with_whole_messages(

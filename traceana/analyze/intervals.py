@@ -65,31 +65,50 @@ def _parts(many: int) -> Iterator[slice]:
     return (slice(at, at + _AT_ONCE) for at in range(0, many, _AT_ONCE))
 
 
+def divided(whole: Intervals, by: Intervals) -> tuple[Intervals, Intervals]:
+    """What of `whole` is in `by` too, and the rest of it."""
+    if not len(by.start):
+        return by, whole
+    cuts = np.concatenate((*whole, *by))
+    # Of equal cuts starts come first, and make empty pieces, which vanish. All four are in order: a stable sort merges.
+    order = np.argsort(cuts, kind="stable")
+    # In each set up to two intervals are open at once, where one begins as another ends.
+    steps = np.repeat(np.array([1, -1, 4, -4], dtype=np.int8), [len(times) for times in (*whole, *by)])
+    state = np.cumsum(steps[order], dtype=np.int8)[:-1]
+    cuts = cuts[order]
+    begin, finish, of_whole = cuts[:-1], cuts[1:], (state & 3) > 0
+    both, rest = of_whole & (state >= 4), of_whole & (state < 4)
+    return _pieces(begin[both], finish[both]), _pieces(begin[rest], finish[rest])
+
+
+def _pieces(start: Ints, end: Ints) -> Intervals:
+    """The union of disjoint intervals in order, some of them empty."""
+    kept = end > start
+    start, end = start[kept], end[kept]
+    apart = start[1:] > end[:-1]
+    ends = np.ones(min(len(start), 1), dtype=np.bool_)
+    return Intervals(start[np.concatenate((ends, apart))], end[np.concatenate((apart, ends))])
+
+
 def subtract(whole: Intervals, taken: Intervals) -> Intervals:
     """What is in `whole` and not in `taken`."""
-    # Equal cuts make empty pieces, which vanish. Both sets are in order, and a stable sort merges what is.
-    cuts = np.sort(np.concatenate((*whole, *taken)), kind="stable")
-    begin, finish = cuts[:-1], cuts[1:]
-    kept = inside(begin, whole) & ~inside(begin, taken)
-    return union(begin[kept], finish[kept])
+    return divided(whole, taken)[1]
 
 
 def covered(start: Ints, end: Ints, by: Intervals) -> Ints:
     """For each interval [start, end), how many ns of it the set covers."""
     found = np.zeros(len(start), dtype=np.int64)
+    if not len(by.start):
+        return found
     before = np.concatenate(([0], np.cumsum(by.end - by.start)))
-    for part in _parts(len(start)) if len(by.start) else ():
-        found[part] = _covered_before(end[part], by, before) - _covered_before(start[part], by, before)
+    earliest = min(int(times.min(initial=by.start[0])) for times in (start, end))
+    # Before the first interval nothing is left out that is counted.
+    ends = np.concatenate(([earliest], by.end))
+    for part in _parts(len(start)):
+        of_end, of_start = (np.searchsorted(by.start, times[part], side="right") for times in (end, start))
+        found[part] = before[of_end] - np.maximum(ends[of_end] - end[part], 0)
+        found[part] -= before[of_start] - np.maximum(ends[of_start] - start[part], 0)
     return found
-
-
-def _covered_before(times: Ints, by: Intervals, before: Ints) -> Ints:
-    """The ns that the set covers before each time; `before` are those before each of its intervals."""
-    index = np.searchsorted(by.start, times, side="right")
-    previous = np.maximum(index - 1, 0)
-    length = by.end[previous] - by.start[previous]
-    inside = np.minimum(np.maximum(times - by.start[previous], 0), length)
-    return np.where(index > 0, before[previous] + inside, 0)
 
 
 def overlap(a: Intervals, b: Intervals) -> int:

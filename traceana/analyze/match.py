@@ -137,10 +137,8 @@ def _joint_calls(one: _Aligned) -> JointCalls:
 def _matched(one: _Aligned) -> MatchedCalls:
     """Rows of the group's calls as indexes among all calls of each rank."""
     ranks = tuple(sorted(one.sequences))
-    calls = narrow(one.rows)
-    for column, rank in enumerate(ranks):
-        calls[:, column] = one.group.calls[rank][one.rows[:, column]]
-    return MatchedCalls(ranks=ranks, calls=calls)
+    calls = np.stack([one.group.calls[rank][one.rows[:, column]] for column, rank in enumerate(ranks)], axis=1)
+    return MatchedCalls(ranks=ranks, calls=narrow(calls, 2))
 
 
 def _notes(aligned: Iterable[_Aligned]) -> list[str]:

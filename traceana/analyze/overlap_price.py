@@ -8,7 +8,7 @@ One kernel with one grid may do unlike work at different places of a program, an
 those that also have the same neighbours on their stream must say the same, where there are enough of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -156,19 +156,22 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         return np.asarray(covered.usual_ns * share, dtype=np.float64)
 
 
-def price(ranks: Sequence[CoveredCompute]) -> Price | None:
-    """None where no kernel could be compared."""
-    kernels = sum(one.all.kernels for one in ranks)
-    if not kernels:
+def price(ranks: Iterable[CoveredCompute]) -> Price | None:
+    """None where no kernel could be compared; of the ranks only sums are kept."""
+    usual_ns, everywhere, same_place = 0, _Sums(), _Sums()
+    for one in ranks:
+        usual_ns += int(one.usual_ns.sum())
+        everywhere.add(one.all)
+        same_place.add(one.same_place)
+    if not everywhere.kernels:
         return None
-    extra, by_chance = _together([one.all for one in ranks])
-    low, high = np.quantile(by_chance, (CERTAIN, 1 - CERTAIN)).tolist()
-    p_value, mean = _p_value(extra, by_chance), float(by_chance.mean())
-    same_place = [one.same_place for one in ranks]
-    agrees = not sum(one.kernels for one in same_place) or _p_value(*_together(same_place)) <= 2 * CERTAIN
+    low, high = np.quantile(everywhere.by_chance_ns, (CERTAIN, 1 - CERTAIN)).tolist()
+    extra, p_value = everywhere.extra_ns, everywhere.p_value
+    agrees = not same_place.kernels or same_place.p_value <= 2 * CERTAIN
+    mean = float(everywhere.by_chance_ns.mean())
     return Price(
-        kernels=kernels,
-        usual_ns=sum(int(one.usual_ns.sum()) for one in ranks),
+        kernels=everywhere.kernels,
+        usual_ns=usual_ns,
         extra_ns=round(extra - mean),
         low_ns=round(extra - high),
         high_ns=round(extra - low),
@@ -177,10 +180,20 @@ def price(ranks: Sequence[CoveredCompute]) -> Price | None:
     )
 
 
-def _together(parts: Sequence[Shuffled]) -> tuple[float, Floats]:
-    by_chance: Floats = np.sum([one.by_chance_ns for one in parts], axis=0)
-    return sum(one.extra_ns for one in parts), by_chance
+class _Sums:
+    """What ranks paid together."""
 
+    def __init__(self) -> None:
+        self.kernels = 0
+        self.extra_ns = 0.0
+        self.by_chance_ns: Floats = np.zeros(SHUFFLES)
 
-def _p_value(extra: float, by_chance: Floats) -> float:
-    return float((1 + (by_chance >= extra).sum()) / (1 + len(by_chance)))
+    def add(self, one: Shuffled) -> None:
+        self.kernels += one.kernels
+        self.extra_ns += one.extra_ns
+        self.by_chance_ns += one.by_chance_ns
+
+    @property
+    def p_value(self) -> float:
+        """How often chance costs as much."""
+        return float((1 + (self.by_chance_ns >= self.extra_ns).sum()) / (1 + len(self.by_chance_ns)))

@@ -11,6 +11,7 @@ from traceana.analyze.overlap_price import CoveredCompute, Price
 from traceana.analyze.steps import Executions
 from traceana.report import OverlapPrice, RankReport, RunReport, StepTime
 from traceana.trace.columns import Ints
+from traceana.trace.narrow import Column
 
 
 def with_overlap_price(
@@ -65,14 +66,15 @@ def with_slowed_compute(
     """The calls with what each made compute beside it slower; `own` are the ranks' calls by their own clocks."""
     if paid is None or not paid.certain:
         return calls
-    slowed = np.zeros(len(calls))
-    of_rank = calls.rows_of_ranks
-    for rank, its in covered.items():
-        first = of_rank[rank].start if rank in of_rank else 0
+    slowed = Column(len(calls), least=4)
+    for rank, rows in calls.rows_of_ranks.items():
+        its = covered[rank]
         beside = _beside(own[rank], (its.start_ns + its.end_ns) // 2)
         known = beside >= 0
-        np.add.at(slowed, first + beside[known], paid.of(its)[known])
-    return replace(calls, slowed_ns=np.rint(slowed).astype(np.int64))
+        ns = np.zeros(rows.stop - rows.start)
+        np.add.at(ns, beside[known], paid.of(its)[known])
+        slowed.put(rows, np.rint(ns).astype(np.int64))
+    return replace(calls, slowed_ns=slowed.values)
 
 
 def _beside(calls: Collectives, at_ns: Ints) -> Ints:

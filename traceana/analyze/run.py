@@ -76,7 +76,7 @@ def analyze_run(
     timed, may_have_paid = ([rank for rank, one in ranks.items() if has(one)] for has in (_is_timed, _may_have_paid))
     times: Mapping[int, RankTimes] = EachRank(ranks, attrgetter("times"), timed)
     covered: Mapping[int, CoveredCompute] = EachRank(ranks, attrgetter("covered"), may_have_paid)
-    paid = price(list(covered.values())) if len(covered) == len(ranks) else None
+    paid = price(covered.values()) if len(covered) == len(ranks) else None
     lost_of_steps, lost_of_requests = LostOfSteps(steps), LostOfSteps(requests)
     lost = EachRank(ranks, attrgetter("lost"))
     why = causes(calls, collectives, lost, world_size, (lost_of_steps, lost_of_requests))
@@ -96,17 +96,17 @@ def analyze_run(
         versions=_versions(files, ranks),
         setup=files.manifest.setup,
         ranks=tuple(
-            _rank_report(rank, result, hosts, matching, why.ranks.get(rank), has_payload=bool(control(operations)))
-            for rank, result in sorted(ranks.items())
+            _rank_report(rank, ranks[rank], hosts, matching, why.ranks.get(rank), has_payload=bool(control(operations)))
+            for rank in sorted(ranks)
         ),
         operations=operations,
         buckets=summarize.buckets(calls, edges),
         stragglers=rank_waits.stragglers(matching, calls, list(ranks)),
         waits=rank_waits.waits(calls),
-        spans=user_spans([spans[rank] for rank in sorted(ranks)]),
+        spans=user_spans(spans[rank] for rank in sorted(ranks)),
         call_sites=summarize.call_sites(calls),
         clock=matching.clocks.clock,
-        host_calls=summarize.host_calls(result.host_calls for _, result in sorted(ranks.items()) if result.host_calls),
+        host_calls=summarize.host_calls(ranks[rank].host_calls for rank in sorted(ranks)),
         uneven=uneven_sizes(collectives, matching),
         late=late_ranks(matching, calls, collectives, times, steps.names),
         axes=axes(calls),
@@ -135,7 +135,7 @@ def analyze_run(
 
 def steps_of_run(ranks: Mapping[int, RankResult], clocks: ClockOffsets) -> tuple[Executions, tuple[str, ...]]:
     """The steps that spans mark, or repetitions where none does, and what is to be said of them."""
-    marked = run_steps.steps({rank: result.spans for rank, result in ranks.items()})
+    marked = run_steps.steps(EachRank(ranks, attrgetter("spans")))
     return (marked, ()) if len(marked) else repeated_steps(ranks, clocks)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from traceana.analyze.calls import Calls
+from traceana.analyze.calls import Calls, in_pieces
 from traceana.analyze.causes.join import Causes
 from traceana.analyze.collectives import Collectives, Signature
 from traceana.analyze.guide import EDGES
@@ -22,6 +22,7 @@ from traceana.report import (
     UncoveredBy,
 )
 from traceana.trace.columns import Bools, Ints
+from traceana.trace.narrow import Column
 
 MOST_SITES = 200
 
@@ -141,18 +142,23 @@ def _bucket(calls: Calls, rows: Bools, op: str, scheme: str, low: int, high: int
 
 def _middle_busbw(calls: Calls, rows: Bools, op: str) -> float | None:
     """The median over calls of several sizes, in GB/s; None where no call's group is known."""
-    group_sizes = [s.group_size or 0 for s in calls.signatures]
-    signature, cost = calls.signature[rows], calls.cost_of(rows)
-    usable = (np.array(group_sizes)[signature] > 0) & (cost > 0)
-    factors = np.array([bus_factor(op, size) if size else 0.0 for size in group_sizes])[signature[usable]]
-    busbw = calls.sizes_of(rows)[usable] / cost[usable] * factors
-    return float(np.median(busbw)) if len(busbw) else None
+    group_sizes = np.array([s.group_size or 0 for s in calls.signatures])
+    factors = np.array([bus_factor(op, size) if size else 0.0 for size in group_sizes.tolist()])
+    busbw = np.empty(int(rows.sum()))
+    many = 0
+    for piece in in_pieces(rows):
+        signature, cost = calls.signature[piece], calls.cost_of(piece)
+        usable = (group_sizes[signature] > 0) & (cost > 0)
+        found = calls.sizes_of(piece[usable]) / cost[usable] * factors[signature[usable]]
+        busbw[many : many + len(found)] = found
+        many += len(found)
+    return float(np.median(busbw[:many], overwrite_input=True)) if many else None
 
 
-def host_calls(ranks: Iterable[Collectives]) -> tuple[HostCalls, ...]:
+def host_calls(ranks: Iterable[Collectives | None]) -> tuple[HostCalls, ...]:
     """One row a kind of call that ran on the host beside a device, the most expensive first."""
     times: dict[tuple[str, str | None, int | None, int | None], list[Ints]] = defaultdict(list)
-    for calls in ranks:
+    for calls in filter(None, ranks):
         for code, s in enumerate(calls.signatures):
             duration = (calls.end_ns - calls.start_ns)[calls.signature == code]
             times[s.op, s.dtype, s.message_bytes, s.group_size].append(duration)
@@ -173,13 +179,13 @@ def host_calls(ranks: Iterable[Collectives]) -> tuple[HostCalls, ...]:
 def call_sites(calls: Calls) -> tuple[CallSite, ...]:
     """One row a site, operation and size, those with the most exposed time first; at most MOST_SITES."""
     kinds: dict[tuple[str, int | None], int] = {}
-    kind_of = [kinds.setdefault((s.op, s.message_bytes), len(kinds)) for s in calls.signatures]
-    # A site of -1 becomes 0, so that site and kind make one number.
-    code = calls.site.astype(np.int64) + 1
-    code *= len(kinds)
-    code += np.array(kind_of, dtype=np.int64)[calls.signature]
-    rows = [_call_site(calls, code == one) for one in np.unique(code).tolist()]
-    return tuple(sorted(rows, key=lambda row: (-row.exposed_ns, -row.sum_ns))[:MOST_SITES])
+    kind_of = np.array([kinds.setdefault((s.op, s.message_bytes), len(kinds)) for s in calls.signatures])
+    code = Column(len(calls))
+    for rows in calls.rows_of_ranks.values():
+        # A site of -1 becomes 0, so that site and kind make one number.
+        code.put(rows, (calls.site[rows].astype(np.int64) + 1) * len(kinds) + kind_of[calls.signature[rows]])
+    found = [_call_site(calls, code.values == one) for one in np.unique(code.values).tolist()]
+    return tuple(sorted(found, key=lambda row: (-row.exposed_ns, -row.sum_ns))[:MOST_SITES])
 
 
 def _call_site(calls: Calls, rows: Bools) -> CallSite:

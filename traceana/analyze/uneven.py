@@ -21,15 +21,17 @@ def uneven_sizes(ranks: Mapping[int, Collectives], matching: Matching) -> tuple[
 
 def _of_group(ranks: Mapping[int, Collectives], group: MatchedGroup) -> list[UnevenSizes]:
     first = ranks[group.ranks[0]]
-    ops = np.array([s.op for s in first.signatures], dtype=object)[first.signature[group.calls[:, 0]]]
+    code = first.signature[group.calls[:, 0]]
+    ops = {first.signatures[one].op for one in np.unique(code).tolist()}
     found = []
-    for op in sorted({op for op in ops.tolist() if operation_named(op).uneven}):
-        calls = group.calls[ops == op]
+    for op in sorted(op for op in ops if operation_named(op).uneven):
+        mine = np.array([s.op == op for s in first.signatures], dtype=np.bool_)[code]
+        calls = group.calls[mine]
         sent = _column(ranks, group.ranks, calls, [_sent(ranks[rank].signatures) for rank in group.ranks])
         received = _column(ranks, group.ranks, calls, [_received(ranks[rank].signatures) for rank in group.ranks])
         unlike = _unlike(op, sent, received)
         if unlike.any():
-            calls, transfer_ns = calls[unlike], group.transfer_ns[ops == op][unlike]
+            calls, transfer_ns = calls[unlike], group.transfer_ns[mine][unlike]
             sent, received = _whole(op, sent[unlike], received[unlike])
             found.append(
                 UnevenSizes(

@@ -36,20 +36,20 @@ class RankWork(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.start_ns)
 
     def until(self, end_ns: int) -> "RankWork":
-        """What began before a time."""
+        """What began before a time, in columns of its own: those of all of a rank may lie in a file."""
         many, host = (int(np.searchsorted(one, end_ns)) for one in (self.start_ns, self.host_start_ns))
         launch = self.launch[:many]
         return RankWork(
-            start_ns=self.start_ns[:many],
-            end_ns=self.end_ns[:many],
-            stream=self.stream[:many],
+            start_ns=self.start_ns[:many].copy(),
+            end_ns=self.end_ns[:many].copy(),
+            stream=self.stream[:many].copy(),
             launch=np.where(launch < host, launch, -1),
-            call=self.call[:many],
-            graph=self.graph[:many],
-            communicates=self.communicates[:many],
-            host_start_ns=self.host_start_ns[:host],
-            host_end_ns=self.host_end_ns[:host],
-            host_does=self.host_does[:host],
+            call=self.call[:many].copy(),
+            graph=self.graph[:many].copy(),
+            communicates=self.communicates[:many].copy(),
+            host_start_ns=self.host_start_ns[:host].copy(),
+            host_end_ns=self.host_end_ns[:host].copy(),
+            host_does=self.host_does[:host].copy(),
         )
 
 

@@ -55,8 +55,7 @@ def mean_ns(times_ns: Ints) -> float:
 
 def recorded(run: AnalyzedRun, works: Mapping[int, RankWork | None], most_steps: int | None = None) -> Recorded:
     """The run's first steps, all of them if `most_steps` is None. Raises NotKnownError with the reason."""
-    present = {rank: work for rank, work in works.items() if work is not None}
-    if len(present) < len(works):
+    if any(work is None for work in works.values()):
         raise NotKnownError("its recording holds no GPU's work, so what waited for what is not known")
     if run.report.missing_ranks:
         missing = units.number_ranges(run.report.missing_ranks)
@@ -68,8 +67,12 @@ def recorded(run: AnalyzedRun, works: Mapping[int, RankWork | None], most_steps:
     steady = np.array([one.steady for one in run.report.steps[:count]], dtype=np.bool_)
     if not steady.any():
         raise NotKnownError("it has no step but the first one, which is warm-up; record more")
-    if count < len(steps):
-        present = {rank: work.until(int(steps.end_ns[rank][count])) for rank, work in present.items()}
+    cut = count < len(steps)
+    present = {
+        rank: work.until(int(steps.end_ns[rank][count])) if cut else work
+        for rank, work in works.items()
+        if work is not None
+    }
     graph = build(present, run.calls, clocks)
     found = steps_of_graph(graph, steps, clocks, first_moment(present, clocks), count)
     if found is None:

@@ -50,9 +50,12 @@ SCHEMA = pa.schema(
 )
 
 
+# Few values of these are equal: a dictionary of them costs time and saves nothing.
+_UNLIKE = ("collective", "start_ns")
+REPEATING = [name for name in SCHEMA.names if name not in _UNLIKE]
 _FROM_0 = ("seq", "collective", "step")
 _TIMES = ("start_ns", "duration_ns", "exposed_ns", "slowed_ns")
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 18
 """Rows of a piece."""
 # What earlier versions did not write.
 _ADDED = ("axis", *_OF_MODULE.names)

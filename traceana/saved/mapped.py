@@ -1,12 +1,11 @@
 """Measured ranks that stay in the files of their parts: their columns are mapped into memory, and let go again.
 
 Columns of thousands of ranks are more than memory holds. What was mapped is read from the file when it is looked at,
-and what a part has in memory is given back once several other parts were looked at since.
+and once ranks of so many bytes were looked at, what is in memory of any rank is given back.
 """
 
 import contextlib
 import mmap
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from traceana.errors import TraceanaError
 from traceana.saved import measured
 from traceana.trace.header import Header
 
-_MOST_IN_MEMORY = 192 << 20
-"""Bytes of the files that were looked at last."""
+_MOST_IN_MEMORY = 64 << 20
+"""Bytes of the ranks that were looked at since memory was given back."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,18 +38,20 @@ class MappedRanks(Mapping[Path, RankResult | TraceanaError]):
 
     def __init__(self, places: Mapping[Path, Place], failed: Mapping[Path, TraceanaError]) -> None:
         self._maps: dict[Path, mmap.mmap] = {}
-        self._recent: OrderedDict[int, mmap.mmap] = OrderedDict()
+        self._seen: set[int] = set()
         self._in_memory = 0
         self._shared = _Shared()
-        self._map_of: dict[Path, mmap.mmap] = {}
-        self._results: dict[Path, RankResult | TraceanaError] = dict(failed)
+        self._results: dict[Path, tuple[RankResult | TraceanaError, Place | None]] = {
+            path: (reason, None) for path, reason in failed.items()
+        }
         for path, place in places.items():
-            self._results[path] = self._read(path, place)
+            self._results[path] = self._read(place), place
 
     def __getitem__(self, path: Path) -> RankResult | TraceanaError:
-        if path in self._map_of:
-            self._look_at(self._map_of[path])
-        return self._results[path]
+        result, place = self._results[path]
+        if place:
+            self._look_at(place)
+        return result
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self._results)
@@ -61,39 +62,42 @@ class MappedRanks(Mapping[Path, RankResult | TraceanaError]):
     def __contains__(self, path: object) -> bool:
         return path in self._results
 
-    def _read(self, path: Path, place: Place) -> RankResult:
+    def _read(self, place: Place) -> RankResult:
         try:
             if place.file not in self._maps:
                 with place.file.open("rb") as file:
                     self._maps[place.file] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._map_of[path] = self._maps[place.file]
-            self._look_at(self._map_of[path])
-            content = memoryview(self._map_of[path])[place.begin : place.end]
+            self._look_at(place)
+            content = memoryview(self._maps[place.file])[place.begin : place.end]
             return self._shared.result(measured.decode(content))
         except (OSError, ValueError, TraceanaError) as error:
             raise TraceanaError(f"{place.file}: cannot be read ({error}); measure its traces again") from error
 
-    def _look_at(self, file: mmap.mmap) -> None:
-        key = id(file)
-        if key in self._recent:
-            self._recent.move_to_end(key)
+    def _look_at(self, place: Place) -> None:
+        if id(place) in self._seen:
             return
-        self._recent[key] = file
-        self._in_memory += len(file)
-        while len(self._recent) > 1 and self._in_memory > _MOST_IN_MEMORY:
-            _, oldest = self._recent.popitem(last=False)
-            self._in_memory -= len(oldest)
+        if self._in_memory + place.end - place.begin > _MOST_IN_MEMORY:
+            self._give_back()
+        self._seen.add(id(place))
+        self._in_memory += place.end - place.begin
+
+    def _give_back(self) -> None:
+        """Of all files: columns that somebody kept may have come back into memory since they were looked up."""
+        self._seen.clear()
+        self._in_memory = 0
+        for file in self._maps.values():
             # Where a system cannot be told, it takes pages back by itself.
             with contextlib.suppress(AttributeError, OSError):
-                oldest.madvise(mmap.MADV_DONTNEED)
+                file.madvise(mmap.MADV_DONTNEED)
 
 
 class _Shared:
-    """What ranks say alike, kept once: each names the ranks of all its groups."""
+    """What ranks say alike, kept once: each names the ranks of all its groups, and its steps."""
 
     def __init__(self) -> None:
         self._signatures: dict[Signature, Signature] = {}
         self._ranks: dict[tuple[int, ...], list[int]] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def result(self, result: RankResult) -> RankResult:
         signatures = tuple(self._signature(one) for one in result.collectives.signatures)
@@ -101,6 +105,7 @@ class _Shared:
             result,
             header=self._header(result.header),
             collectives=replace(result.collectives, signatures=signatures),
+            spans=replace(result.spans, names=self._names.setdefault(result.spans.names, result.spans.names)),
         )
 
     def _signature(self, one: Signature) -> Signature:

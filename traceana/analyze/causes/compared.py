@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from traceana.analyze.calls import Calls
 from traceana.analyze.causes.lost import LostTime
 from traceana.analyze.causes.parts import within
 from traceana.analyze.causes.spent import Spent
@@ -38,25 +39,28 @@ class RankTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Collectives of one group: `last` is the column of the rank that came last, `start_ns` when by the common clock.
+    """Collectives of one group, which are kept for all groups: `last` is the column of the rank that came last.
 
-    Ranks are compared in the `apart_ns` before their arrivals, by each rank's own clock. `caused_ns` is what all peers
-    together waited, by the fields of LateBy in `by_ns`. Shapes (collectives,), (collectives, ranks), (collectives,
-    fields).
+    Ranks are compared in the `apart_ns` before their arrivals, by each rank's own clock. Shapes (collectives,) and
+    (collectives, ranks).
     """
 
     ranks: tuple[int, ...]
     calls: Ints
+    first: Ints
+    """Where the calls of each rank begin in the table."""
+    table: Calls
+    """All of the run."""
     last: Ints
-    start_ns: Ints
-    wait_ns: Ints
     apart_ns: Ints
-    caused_ns: Ints
-    by_ns: Floats
 
     def waited(self, rows: Ints) -> Bools:
         """For some collectives, which ranks waited."""
-        return np.asarray(self.wait_ns[rows] > 0)
+        return np.asarray(self.table.wait_ns[self.first + self.calls[rows]] > 0)
+
+    def wait_ns(self, column: int, rows: Ints) -> Ints:
+        """How long one rank waited in some collectives."""
+        return np.asarray(self.table.wait_ns[self.first[column] + self.calls[rows, column]])
 
     def of_rank(self, column: int, rows: Ints, own: Mapping[int, Collectives]) -> tuple[Ints, Ints]:
         """From when to when one rank is compared in some collectives, the latter its arrival."""
@@ -64,11 +68,24 @@ class ComparedGroup(msgspec.Struct, frozen=True, kw_only=True):
         return arrived - self.apart_ns[rows, column], arrived
 
 
+class CausedWaits(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the collectives of a group what all peers together waited, by the fields of LateBy in `by_ns`.
+
+    `start_ns` is when the last one came by the common clock. Shapes (collectives,) and (collectives, fields).
+    """
+
+    group: ComparedGroup
+    start_ns: Ints
+    caused_ns: Ints
+    by_ns: Floats
+
+
 def compared(
-    matching: Matching, own: Mapping[int, Collectives], times: Mapping[int, RankTimes]
-) -> Iterator[ComparedGroup]:
+    matching: Matching, own: Mapping[int, Collectives], calls: Calls, times: Mapping[int, RankTimes]
+) -> Iterator[CausedWaits]:
     """All groups in which somebody waited and the times of every rank are known, one at a time."""
     clocks = matching.clocks
+    first = {rank: rows.start for rank, rows in calls.rows_of_ranks.items()}
     opened = {rank: one.spent.opened_ns for rank, one in times.items()}
     of_rank: dict[int, list[MatchedCalls]] = {}
     for matched in matching.found:
@@ -86,13 +103,16 @@ def compared(
                 for block in blocks
                 for done in (_doings(group.ranks, since[block], arrived[block], opening[block], times, clocks),)
             ]
-            yield ComparedGroup(
-                ranks=group.ranks,
-                calls=group.calls,
-                last=last,
+            yield CausedWaits(
+                group=ComparedGroup(
+                    ranks=group.ranks,
+                    calls=group.calls,
+                    first=np.array([first[rank] for rank in group.ranks]),
+                    table=calls,
+                    last=narrow(last),
+                    apart_ns=narrow(arrived - since),
+                ),
                 start_ns=group.start_ns.max(axis=1),
-                wait_ns=narrow(group.wait_ns),
-                apart_ns=narrow(arrived - since),
                 caused_ns=group.wait_ns.sum(axis=1),
                 by_ns=np.concatenate(by),
             )

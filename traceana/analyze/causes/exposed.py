@@ -5,7 +5,7 @@ import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.parts import Parts
-from traceana.analyze.intervals import Intervals, subtract, union
+from traceana.analyze.intervals import Intervals, divided, union
 from traceana.trace.columns import Bools, Ints
 
 _REPEATS = 3
@@ -61,8 +61,7 @@ def exposed_parts(exposed: Intervals, calls: Calls, usual: Usual, rows: slice, s
     )
     left, found = exposed, []
     for claim in claims:
-        rest = subtract(left, claim)
-        found.append(subtract(left, rest))
-        left = rest
+        claimed, left = divided(left, claim)
+        found.append(claimed)
     transfer, slow, peer, either = found
     return peer, transfer, slow, left, either

@@ -8,7 +8,7 @@ import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.arrivals import Arrivals, arrivals
-from traceana.analyze.causes.compared import ComparedGroup, Floats, RankTimes, compared
+from traceana.analyze.causes.compared import Floats, RankTimes, compared
 from traceana.analyze.causes.followed import followed
 from traceana.analyze.causes.host import Place
 from traceana.analyze.causes.longer import Excess, longer
@@ -30,7 +30,6 @@ class _Lates(msgspec.Struct, frozen=True, kw_only=True):
 
     found: Arrivals
     rooted_ns: Floats
-    groups: Sequence[ComparedGroup]
     own: Mapping[int, Collectives]
     spent: Mapping[int, Spent]
     steps: Sequence[str]
@@ -44,14 +43,12 @@ def late_ranks(
     steps: Sequence[str],
 ) -> tuple[LateRank, ...]:
     """The ranks that others waited for, those that caused most of it first; `steps` are the names of the run's."""
-    groups = tuple(compared(matching, own, times))
-    if not groups:
+    found = arrivals(compared(matching, own, calls, times), sum(len(one.calls) for one in matching.found), own)
+    if not found.groups:
         return ()
-    found = arrivals(groups, own, calls)
     lates = _Lates(
         found=found,
-        rooted_ns=followed(found, groups, own),
-        groups=groups,
+        rooted_ns=followed(found, own),
         own=own,
         spent=EachRank(times, attrgetter("spent")),
         steps=steps,
@@ -70,10 +67,7 @@ def _rooted(found: Arrivals, rooted_ns: Floats) -> dict[int, float]:
 def _late_rank(rank: int, lates: _Lates) -> LateRank:
     found = lates.found
     mine = np.flatnonzero(found.rank == rank)
-    kernels, host = (
-        longer(found, mine, lates.groups, lates.own, lates.spent, of)
-        for of in (attrgetter("kernels"), attrgetter("host"))
-    )
+    kernels, host = longer(found, mine, lates.own, lates.spent)
     steady = mine[~found.warm_up[mine]]
     return LateRank(
         rank=rank,
@@ -134,7 +128,7 @@ def _by(by_ns: Floats, rows: Ints, whole: int) -> LateBy:
 
 
 def _late_ns(found: Arrivals, rows: Ints) -> int:
-    return round(float(found.late_ns[rows].sum()))
+    return round(float(found.late_ns(rows).sum()))
 
 
 def _largest(excess: list[tuple[Place, float]], whole: int, most: int) -> list[tuple[Place, int]]:

@@ -1,13 +1,13 @@
 """Which kernels, and which places of the host, took a late rank longer than the peers that waited for it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import msgspec
 import numpy as np
 
 from traceana.analyze.causes.arrivals import Arrivals
-from traceana.analyze.causes.compared import ComparedGroup, Floats
+from traceana.analyze.causes.compared import Floats
 from traceana.analyze.causes.host import Place
 from traceana.analyze.causes.spent import Ledger, Spent
 from traceana.analyze.collectives import Collectives
@@ -39,46 +39,59 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def longer(
-    found: Arrivals,
-    rows: Ints,
-    groups: Sequence[ComparedGroup],
-    own: Mapping[int, Collectives],
-    spent: Mapping[int, Spent],
-    of: Callable[[Spent], Ledger],
-) -> Excess:
-    """The excess in `rows` of `found`, to which one rank came last: each peer that waited is set against it once."""
-    codes: dict[Place, int] = {}
-    parts = [_summed(*part) for part in _parts(found, rows, groups, own, spent, of, codes)]
-    row, name, ns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Excess(row=row, name=name, ns=ns, names=tuple(codes))
+    found: Arrivals, rows: Ints, own: Mapping[int, Collectives], spent: Mapping[int, Spent]
+) -> tuple[Excess, Excess]:
+    """The excess in `rows` of `found`, to which one rank came last: each peer that waited is set against it once.
+
+    Of kernels, and of places of the host.
+    """
+    kernels, host = _Sums(), _Sums()
+    for rank, count, mine, stretches in _stays(found, rows, own, spent):
+        kernels.add(spent[rank].kernels, count, mine, stretches)
+        host.add(spent[rank].host, count, mine, stretches)
+    return kernels.excess(), host.excess()
 
 
-def _parts(
-    found: Arrivals,
-    rows: Ints,
-    groups: Sequence[ComparedGroup],
-    own: Mapping[int, Collectives],
-    spent: Mapping[int, Spent],
-    of: Callable[[Spent], Ledger],
-    codes: dict[Place, int],
-) -> Iterator[tuple[Ints, Ints, Floats]]:
+def _stays(
+    found: Arrivals, rows: Ints, own: Mapping[int, Collectives], spent: Mapping[int, Spent]
+) -> Iterator[tuple[int, Ints, Ints, tuple[Ints, Ints]]]:
+    """For each group and rank how often its time counts in each of `rows`, and from which to which stretch it is.
+
+    Less than 0 are those who waited.
+    """
     for number in np.unique(found.of_group[rows]).tolist():
-        one, mine = groups[number], rows[found.of_group[rows] == number]
+        one, mine = found.groups[number], rows[found.of_group[rows] == number]
         at = found.row[mine]
         waited = one.waited(at)
         peers = waited.sum(axis=1)
         for j, rank in enumerate(one.ranks):
-            ledger, marks = of(spent[rank]), spent[rank].marks
             count = np.where(one.last[at] == j, peers, -waited[:, j].astype(np.int64))
-            first, stop = (
-                np.searchsorted(ledger.stretch, np.searchsorted(marks, times, side="right"))
-                for times in one.of_rank(j, at, own)
-            )
-            length = np.where(count != 0, stop - first, 0)
-            which = np.repeat(np.arange(len(at)), length)
-            place = first[which] + np.arange(len(which)) - (np.cumsum(length) - length)[which]
-            code = np.array([codes.setdefault(name, len(codes)) for name in ledger.names], dtype=np.int64)
-            yield mine[which], code[ledger.name[place]], (count[which] * ledger.ns[place]).astype(np.float64)
+            since, arrived = one.of_rank(j, at, own)
+            first, stop = (np.searchsorted(spent[rank].marks, times, side="right") for times in (since, arrived))
+            yield rank, count, mine, (first, stop)
+
+
+class _Sums:
+    """Time by row and name, rank after rank."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Place, int] = {}
+        self._parts: list[tuple[Ints, Ints, Floats]] = []
+
+    def add(self, ledger: Ledger, count: Ints, rows: Ints, stretches: tuple[Ints, Ints]) -> None:
+        """What a rank spent in stretches of some rows, so many times."""
+        first, stop = (np.searchsorted(ledger.stretch, one) for one in stretches)
+        length = np.where(count != 0, stop - first, 0)
+        which = np.repeat(np.arange(len(rows)), length)
+        place = first[which] + np.arange(len(which)) - (np.cumsum(length) - length)[which]
+        code = np.array([self._codes.setdefault(name, len(self._codes)) for name in ledger.names], dtype=np.int64)
+        ns = (count[which] * ledger.ns[place]).astype(np.float64)
+        self._parts.append(_summed(rows[which], code[ledger.name[place]], ns))
+
+    def excess(self) -> Excess:
+        """Of all that was added."""
+        row, name, ns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        return Excess(row=row, name=name, ns=ns, names=tuple(self._codes))
 
 
 def _summed(row: Ints, name: Ints, ns: Floats) -> tuple[Ints, Ints, Floats]:
