@@ -30,6 +30,8 @@ WORKER = RUNTIME + "managers.gpu_worker"
 COORDINATOR = RUNTIME + "distributed.group_coordinator"
 PYNCCL = RUNTIME + "distributed.device_communicators.pynccl"
 CHOSEN = (DIFFUSION_CUSTOM, DIFFUSION_PYNCCL)
+# What makes a custom all-reduce for pairs, and where it is then.
+LENT = ("_init_srt_custom_allreduce", "srt_custom_allreduce")
 # What a coordinator that was made must have.
 COORDINATORS = ("world_size", "ranks", "cpu_group", "device", "device_communicator")
 
@@ -67,6 +69,9 @@ NEEDS = (
     *(Need(module=COORDINATOR, path=f"GroupCoordinator.{name}") for name in (*COORDINATORS, "device_group")),
     *(Need(module=PYNCCL, path=f"PyNcclCommunicator.{name}", parameters=known) for name, known in _CALLS.items()),
     Need(module=PYNCCL, path="PyNcclCommunicator.disabled"),
+    *(Need(module=COORDINATOR, path=f"GroupCoordinator.{name}") for name in LENT),
+    Need(module=carriers.IPC, path="ipc_a2a_multi_ready", parameters=("group", "enabled")),
+    Need(module=carriers.IPC, path="IpcA2AMultiState.exchange", parameters=("send",)),
     *(Need(module=group_names.STATE, path=name) for name in group_names.COORDINATORS),
     *(Need(module=COORDINATOR, path=f"SequenceParallelGroupCoordinator.{name}") for name in group_names.PARTS),
 )
@@ -130,7 +135,7 @@ def _carriers(coordinator: Any, reduces: bool) -> dict[str, carriers.Carrier]:
 
 def _custom(coordinator: Any) -> Any:
     """Sglang's custom all-reduce for the group, which does not get it; raises RuntimeError where it cannot work."""
-    require_of(coordinator, ("_init_srt_custom_allreduce", "srt_custom_allreduce"), "custom")
+    require_of(coordinator, LENT, "custom")
     with CALLS.inside:
         coordinator._init_srt_custom_allreduce()
         made, coordinator.srt_custom_allreduce = coordinator.srt_custom_allreduce, None
