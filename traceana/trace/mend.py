@@ -77,9 +77,13 @@ def _readable(texts: Sequence[bytes]) -> Sequence[bytes]:
     try:
         b",".join(texts).decode()
     except UnicodeError:
-        readable = (text if text.isascii() else text.decode("utf-8", "replace").encode() for text in texts)
-        return [old if new == old else new for new, old in zip(readable, texts, strict=True)]
+        return [text if text.isascii() else _replaced(text) for text in texts]
     return texts
+
+
+def _replaced(text: bytes) -> bytes:
+    new = text.decode("utf-8", "replace").encode()
+    return text if new == text else new
 
 
 def _controls(codes: Codes, quotes: Quotes) -> Places:

@@ -36,20 +36,20 @@ class Decoded(NamedTuple):
 
 def decode_pieces(pieces: Sequence[Piece], decode: Decode, *, at_end: bool) -> Decoded:
     """Decode runs of events, which grow; where one fails, what follows the damaged event begins another one."""
-    lengths = _lengths(pieces)
+    lengths, texts = _lengths(pieces), [piece.text for piece in pieces]
     chunks: list[Chunk] = []
     kept: list[int] = []
     at, run = 0, _FIRST_RUN
     while True:
         firsts, end = _run(lengths, at, run)
-        chunk, good, is_lost = _decode_run([_text(pieces[first : first + lengths[first]]) for first in firsts], decode)
+        chunk, good, is_lost = _decode_run([_joined(texts, first, lengths[first]) for first in firsts], decode)
         chunks.append(chunk)
         kept += firsts[:good]
         if good < len(firsts):
             end, at, run = firsts[good], firsts[good] + is_lost, 2 * good + 1
             if at == len(pieces):
                 break
-        elif end == len(pieces) or (lengths[end] == _OPEN and _may_go_on(pieces[end:], decode, at_end=at_end)):
+        elif end == len(pieces) or (lengths[end] == _OPEN and _may_go_on(texts[end:], decode, at_end=at_end)):
             break
         else:
             # What is open and cannot go on is lost; all else before `end` is done with.
@@ -58,7 +58,7 @@ def decode_pieces(pieces: Sequence[Piece], decode: Decode, *, at_end: bool) -> D
 
 
 def _lengths(pieces: Sequence[Piece]) -> list[int]:
-    """Of how many pieces the event is that each would begin, as quotes and brackets tell."""
+    """Of how many pieces the event is that each would begin, as quotes and brackets tell; what is to come is open."""
     depths = np.array([piece.depth for piece in pieces], dtype=np.int64)
     torn = np.array([piece.torn for piece in pieces])
     after = np.cumsum(depths)
@@ -74,22 +74,21 @@ def _lengths(pieces: Sequence[Piece]) -> list[int]:
         begun = begun[opened > 0]
     if lengths[-1] == _NONE:
         lengths[-1] = _OPEN
-    found: list[int] = lengths.tolist()
-    return found
+    return [*lengths.tolist(), _OPEN]
 
 
 def _run(lengths: list[int], at: int, most: int) -> tuple[list[int], int]:
     """Where the next events begin, and where what follows them does."""
     firsts: list[int] = []
-    while at < len(lengths) and len(firsts) < most and lengths[at] != _OPEN:
-        if lengths[at] != _NONE:
+    while len(firsts) < most and (length := lengths[at]) != _OPEN:
+        if length:
             firsts.append(at)
-        at += lengths[at] or 1
+        at += length or 1
     return firsts, at
 
 
-def _text(pieces: Sequence[Piece]) -> bytes:
-    return pieces[0].text if len(pieces) == 1 else b",".join([piece.text for piece in pieces])
+def _joined(texts: list[bytes], first: int, length: int) -> bytes:
+    return texts[first] if length == 1 else b",".join(texts[first : first + length])
 
 
 def _decode_run(texts: list[bytes], decode: Decode) -> tuple[Chunk, int, bool]:
@@ -132,11 +131,11 @@ def _text_at(texts: list[bytes], place: int) -> int:
     return len(texts) - 1
 
 
-def _may_go_on(pieces: Sequence[Piece], decode: Decode, *, at_end: bool) -> bool:
+def _may_go_on(texts: list[bytes], decode: Decode, *, at_end: bool) -> bool:
     """Whether what follows may complete the event that begins with these last pieces."""
-    if len(pieces) == 1 or at_end:
-        return len(pieces) == 1
-    text = _text(pieces)
+    if len(texts) == 1 or at_end:
+        return len(texts) == 1
+    text = b",".join(texts)
     try:
         decode(text)
     except msgspec.ValidationError:
