@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import pytest
@@ -57,6 +58,24 @@ def test_a_rank_whose_part_is_missing_or_whose_file_failed_is_named(traces: Path
     assert "in none of these parts" in str(lost)
     again = shutil.copytree(tmp_path / "part", tmp_path / "again")
     assert "name each part once" in refused("analyze", tmp_path / "part", again, "-o", tmp_path / "report")
+
+
+def test_a_folder_that_two_tasks_were_given_holds_the_part_of_one(
+    traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / "part"
+    for _ in range(2):
+        traceana("measure", traces / "torch-2r", "-o", part, "--share", "1/2", "--workers", "1")
+    kept = {path.name: path.read_bytes() for path in part.iterdir()}
+    assert len(kept) == 2
+    other = ("measure", traces / "torch-2r", "-o", part, "--share", "2/2", "--workers", "1")
+    assert "holds a part of other traces; name another folder with -o" in refused(*other)
+    # The first look was before the other's index came.
+    looks = mock.Mock(side_effect=[None, TraceanaError("not alone")])
+    monkeypatch.setattr(parts, "_replaced", looks)
+    assert "not alone" in refused(*other)
+    assert looks.call_count == 2
+    assert {path.name: path.read_bytes() for path in part.iterdir()} == kept
 
 
 def test_a_part_of_another_version_or_damaged_is_refused(traces: Path, tmp_path: Path) -> None:

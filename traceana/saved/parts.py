@@ -4,6 +4,8 @@ A part holds `part.json`, which tells the runs as they were found and what becam
 columns of its ranks. Everything that an analysis needs is in it, so that the traces can stay where they are.
 """
 
+import re
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,13 +19,15 @@ from traceana.plain import plain as words
 from traceana.report import PerfDump
 from traceana.saved import measured
 from traceana.saved.mapped import MappedRanks, Place
-from traceana.saved.part_index import INDEX
+from traceana.saved.part_index import INDEX, is_part
 from traceana.saved.version import version
 from traceana.trace.discover import Discovery, RankFile, RunFiles
 from traceana.trace.paired import PairedCalls
 from traceana.trace.remote import RemotePath, path_of
 
-_COLUMNS = "ranks.measured"
+# Each writing has a file of its own: tasks of a job may be given one folder by mistake.
+_COLUMNS = "ranks.{}.measured"
+_OWN = re.compile(r"[0-9a-f]{32}")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +41,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Index(msgspec.Struct, frozen=True, kw_only=True):
-    """`part.json`. `version` is of what measured; `columns` (where they begin and end) and `failed` are by path."""
+    """`part.json`. `version` is of what measured; `columns` (where they begin and end) and `failed` are by path.
+
+    `own` is in the name of the file of columns.
+    """
 
     version: str
+    own: str
     found: Discovery
     columns: dict[str, tuple[int, int]]
     failed: dict[str, str]
@@ -48,13 +56,15 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(folder: Path, part: Measured) -> None:
-    """Write the part; its index comes last, so that a part that was cut off is none. Raises OSError."""
+    """Write the part; its index comes last, so that a part that was cut off is none.
+
+    Raises OSError, and TraceanaError where the folder holds a part of other traces.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / INDEX).unlink(missing_ok=True)
-    # Another analysis may read the old one, which it has open.
-    (folder / _COLUMNS).unlink(missing_ok=True)
+    earlier = _replaced(folder, part)
+    own = uuid.uuid4().hex
     columns, failed = {}, {}
-    with (folder / _COLUMNS).open("wb") as file:
+    with (folder / _COLUMNS.format(own)).open("xb") as file:
         for path, result in part.results.items():
             if isinstance(result, TraceanaError):
                 failed[words(path)] = str(result)
@@ -64,13 +74,42 @@ def write(folder: Path, part: Measured) -> None:
                 columns[words(path)] = begin, file.tell()
     index = _Index(
         version=version(),
+        own=own,
         found=part.found,
         columns=columns,
         failed=failed,
         perf_dumps={words(path): dump for path, dump in part.perf_dumps.items()},
         paired={words(path): calls for path, calls in part.paired.items()},
     )
-    (folder / INDEX).write_bytes(msgspec.json.encode(index, enc_hook=measured.plain))
+    partial = folder / f".{own}.json"
+    partial.write_bytes(msgspec.json.encode(index, enc_hook=measured.plain))
+    try:
+        # Another task may have been quicker.
+        _replaced(folder, part)
+    except TraceanaError:
+        partial.unlink()
+        (folder / _COLUMNS.format(own)).unlink()
+        raise
+    partial.replace(folder / INDEX)
+    # Another analysis may read the old one, which it has open.
+    if earlier is not None:
+        (folder / _COLUMNS.format(earlier.own)).unlink(missing_ok=True)
+
+
+def _replaced(folder: Path, part: Measured) -> _Index | None:
+    """The part that is there, of the same traces. Raises TraceanaError where it is of others."""
+    if not is_part(folder):
+        return None
+    try:
+        earlier = _index(folder)
+    except TraceanaError:
+        # Of another version, or damaged.
+        return None
+    if {*earlier.columns, *earlier.failed} != set(map(words, part.results)):
+        raise TraceanaError(
+            f"{folder}: holds a part of other traces; name another folder with -o, one for each task or node"
+        )
+    return earlier
 
 
 def read(folders: Sequence[Path]) -> Measured:
@@ -83,7 +122,7 @@ def read(folders: Sequence[Path]) -> Measured:
             if path_of(path) in places or path_of(path) in failed:
                 raise TraceanaError(f"{folder}: {path} is in another part too; name each part once")
         places.update(
-            (path_of(path), Place(file=folder / _COLUMNS, begin=begin, end=end))
+            (path_of(path), Place(file=folder / _COLUMNS.format(index.own), begin=begin, end=end))
             for path, (begin, end) in index.columns.items()
         )
         failed.update((path_of(path), TraceanaError(reason)) for path, reason in index.failed.items())
@@ -108,6 +147,8 @@ def _index(folder: Path) -> _Index:
         raise TraceanaError(f"{folder}: cannot be read ({error.strerror}); measure its traces again") from error
     except DECODE_ERRORS as error:
         raise TraceanaError(f"{folder}: no part of this version ({error}); measure its traces again") from error
+    if not _OWN.fullmatch(index.own):
+        raise TraceanaError(f"{folder}: no part of this version; measure its traces again")
     if index.version != version():
         raise TraceanaError(f"{folder}: another version of traceana measured it; measure its traces again")
     return index

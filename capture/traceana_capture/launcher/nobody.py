@@ -21,6 +21,7 @@ ELSEWHERE = {
     "ray": RAY,
     "ssh": "what ssh starts elsewhere inherits nothing from here: capture on each host, into one folder that all share",
     "srun": "Slurm starts the tasks: put capture behind srun, as in srun traceana capture -- CMD",
+    "sbatch": "Slurm starts the job elsewhere: put capture into its script, as in srun traceana capture -- CMD",
     "docker": "the container inherits nothing from here: run traceana in it",
     "podman": "the container inherits nothing from here: run traceana in it",
     "kubectl": "the pods inherit nothing from here: run traceana in them",
