@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 
 import pytest
 
@@ -13,6 +14,9 @@ _RUN = pytest.StashKey[contextlib.ExitStack]()
 def pytest_configure(config: pytest.Config) -> None:
     """Start the node, which pytest-xdist's workers find by the environment that they inherit."""
     config.stash[_RUN] = contextlib.ExitStack()
+    # What a user keeps of their own is not this user's.
+    if "XDG_STATE_HOME" not in os.environ:
+        os.environ["XDG_STATE_HOME"] = config.stash[_RUN].enter_context(tempfile.TemporaryDirectory())
     # Idle threads of torch's arithmetic spin for work, at the cost of all other processes.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if warm_node.VARIABLE not in os.environ:

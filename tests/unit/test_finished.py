@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -164,6 +165,33 @@ def test_whatever_changed_is_analyzed_anew(run: Path, made: list[str], change: C
     assert same("second", "plain")
     if change not in (touch_what_is_kept, cut_what_is_kept):
         assert not same("first", "second")
+
+
+def test_what_another_user_kept_is_not_believed(
+    run: Path, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers = (run / KEPT).read_bytes()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    analyze("second")
+    assert made == ["analyzed"]
+    assert (run / KEPT).read_bytes() != strangers
+    key = tmp_path / "state" / "traceana" / "key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    analyze("second")
+    assert made == ["analyzed"]
+    key.chmod(0o644)
+    analyze("second")
+    assert made == ["analyzed"] * 2
+
+
+def test_without_a_place_for_a_key_nothing_is_kept(
+    run: Path, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").write_text("a file")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    analyze("second")
+    analyze("second")
+    assert made == ["analyzed"] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Finished reports kept beside their traces, so that the same analysis is not made twice.
 
 An entry's key is a digest of all that a report depends on: the runs as they were found this time, every byte of their
-traces, what lies beside them, the settings, and the code. A folder has one entry at most.
+traces, what lies beside them, the settings, and the code. A folder has one entry at most, which its user has signed.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from traceana.report import Report
 from traceana.saved import beside
 from traceana.saved.inputs import Inputs
 from traceana.saved.output import CALLS, PAGE, REPORT
-from traceana.saved.seal import sealed, unsealed
+from traceana.saved.signature import signed, verified
 from traceana.saved.version import version_of_reports
 from traceana.settings import Settings
 
@@ -47,7 +47,7 @@ def kept(inputs: Inputs, settings: Settings) -> Finished | None:
         return None
     try:
         content = (_folder(inputs) / beside.FOLDER / _FILE).read_bytes()
-        found = msgspec.msgpack.decode(unsealed(content), type=_Entry)
+        found = msgspec.msgpack.decode(verified(content), type=_Entry)
         if found.key != _key(inputs, settings) or found.files.keys() != set(_FILES):
             return None
         return Finished(report=msgspec.json.decode(found.files[REPORT], type=Report), files=found.files)
@@ -62,7 +62,7 @@ def keep(inputs: Inputs, settings: Settings, report: Report, folder: Path) -> No
         return
     with contextlib.suppress(OSError):
         files = {name: (folder / name).read_bytes() for name in _FILES}
-        content = sealed(msgspec.msgpack.encode(_Entry(key=_key(inputs, settings), files=files)))
+        content = signed(msgspec.msgpack.encode(_Entry(key=_key(inputs, settings), files=files)))
         if all(held.is_still_in(path) for path, held in inputs.contents.items()):
             beside.write(_folder(inputs), _FILE, content, instead_of=_FILE)
 
