@@ -8,6 +8,8 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
+# np.unique looks for masked arrays, and what a pool's processes import after it began, each imports by itself.
+import numpy.ma  # noqa: F401
 from msgspec.structs import replace
 
 from traceana.analyze.measure import RankResult
