@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.traces import base
+from traceana.analyze import intervals
 from traceana.analyze.frames import innermost
 from traceana.analyze.measure import measure_rank
 from traceana.analyze.numbered import base_name
@@ -21,6 +23,12 @@ def rows_at(found: HostRows, *at_ns: int, thread: int = 0) -> list[int]:
 
 
 def test_the_frame_opened_last_wins_and_its_end_gives_back_to_the_one_around_it() -> None:
+    nested = frames((0, 100, 0), (10, 40, 0), (20, 30, 0), (50, 60, 0))
+    assert rows_at(nested, 5, 15, 25, 35, 45, 55, 99) == [0, 1, 2, 1, 0, 3, 0]
+
+
+def test_frames_that_are_taken_in_parts_nest_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "_AT_ONCE", 2)
     nested = frames((0, 100, 0), (10, 40, 0), (20, 30, 0), (50, 60, 0))
     assert rows_at(nested, 5, 15, 25, 35, 45, 55, 99) == [0, 1, 2, 1, 0, 3, 0]
 

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceana.analyze import intervals
+from traceana.analyze.causes.host import Stretches
+from traceana.analyze.causes.spent import ledger
 from traceana.analyze.intervals import covered, inside, overlap, touching, union
 from traceana.analyze.overlap import mean_split, occupation
 
@@ -48,6 +50,17 @@ def test_many_times_are_looked_up_in_parts_with_the_same_result(monkeypatch: pyt
     monkeypatch.setattr(intervals, "_AT_ONCE", 4)
     in_parts = covered(start, end, by), inside(start, by), touching(start, end, by)
     assert [one.tolist() for one in in_parts] == [one.tolist() for one in at_once]
+
+
+def test_many_pieces_are_summed_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = np.arange(0, 100, 10)
+    pieces = Stretches(start_ns=start, end_ns=start + 8, name=start // 10 % 2, names=(("span", "a"), ("span", "b")))
+    at_once = ledger(np.array([35, 64]), pieces)
+    monkeypatch.setattr(intervals, "_AT_ONCE", 3)
+    in_parts = ledger(np.array([35, 64]), pieces)
+    assert in_parts.stretch.tolist() == at_once.stretch.tolist() == [0, 0, 1, 1, 2, 2]
+    assert in_parts.name.tolist() == at_once.name.tolist() == [0, 1, 0, 1, 0, 1]
+    assert in_parts.ns.tolist() == at_once.ns.tolist() == [16, 8 + 5, 8 + 4, 3 + 8, 4 + 8, 8 + 8]
 
 
 @given(rows, st.data())

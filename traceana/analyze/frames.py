@@ -6,6 +6,7 @@ Threads that open nothing of their own (autograd's, gloo's) count to the thread 
 import msgspec
 import numpy as np
 
+from traceana.analyze.intervals import in_parts
 from traceana.analyze.numbered import base_name
 from traceana.trace.columns import HostRows, Ints, RankTrace
 
@@ -80,14 +81,14 @@ def _last_open(begin: Ints, end: Ints, at_ns: Ints) -> Ints:
 def _outer(end: Ints) -> Ints:
     """For each frame in order of start the one that it was opened in, or -1."""
     outer = np.full(len(end), -1, dtype=np.int64)
-    open_: list[int] = []
-    ends: list[int] = end.tolist()
-    for row, last in enumerate(ends):
-        # Frames of a thread nest, so one that ends before this one does is no part of what is open around it.
-        while open_ and ends[open_[-1]] < last:
-            open_.pop()
-        outer[row] = open_[-1] if open_ else -1
-        open_.append(row)
+    open_: list[tuple[int, int]] = []
+    for part in in_parts(len(end)):
+        for row, last in enumerate(end[part].tolist(), start=part.start):
+            # Frames of a thread nest, so one that ends before this one does is no part of what is open around it.
+            while open_ and open_[-1][1] < last:
+                open_.pop()
+            outer[row] = open_[-1][0] if open_ else -1
+            open_.append((row, last))
     return outer
 
 

@@ -46,7 +46,7 @@ def merge(*sets: Intervals) -> Intervals:
 def inside(times: Ints, by: Intervals) -> Bools:
     """Whether each time lies in the set."""
     found = np.zeros(len(times), dtype=np.bool_)
-    for part in _parts(len(times)) if len(by.start) else ():
+    for part in in_parts(len(times)) if len(by.start) else ():
         index = np.maximum(np.searchsorted(by.start, times[part], side="right") - 1, 0)
         found[part] = (by.start[index] <= times[part]) & (times[part] < by.end[index])
     return found
@@ -55,13 +55,14 @@ def inside(times: Ints, by: Intervals) -> Bools:
 def touching(start: Ints, end: Ints, by: Intervals) -> Bools:
     """Whether each interval, its ends included, has a time in common with the set or with the ends of its intervals."""
     found = np.zeros(len(start), dtype=np.bool_)
-    for part in _parts(len(start)) if len(by.start) else ():
+    for part in in_parts(len(start)) if len(by.start) else ():
         index = np.searchsorted(by.end, start[part], side="left")
         found[part] = (index < len(by.end)) & (by.start[np.minimum(index, len(by.start) - 1)] <= end[part])
     return found
 
 
-def _parts(many: int) -> Iterator[slice]:
+def in_parts(many: int) -> Iterator[slice]:
+    """`many` rows in parts, so that what is made of each is bounded."""
     return (slice(at, at + _AT_ONCE) for at in range(0, many, _AT_ONCE))
 
 
@@ -104,7 +105,7 @@ def covered(start: Ints, end: Ints, by: Intervals) -> Ints:
     earliest = min(int(times.min(initial=by.start[0])) for times in (start, end))
     # Before the first interval nothing is left out that is counted.
     ends = np.concatenate(([earliest], by.end))
-    for part in _parts(len(start)):
+    for part in in_parts(len(start)):
         of_end, of_start = (np.searchsorted(by.start, times[part], side="right") for times in (end, start))
         found[part] = before[of_end] - np.maximum(ends[of_end] - end[part], 0)
         found[part] -= before[of_start] - np.maximum(ends[of_start] - start[part], 0)

@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from traceana.analyze.causes.host import Place, Stretches
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.intervals import in_parts
 from traceana.report import HostPlace
 from traceana.trace.columns import Ints, RankTrace
 
@@ -55,18 +56,30 @@ def _opened_ns(trace: RankTrace) -> int:
 
 def ledger(marks: Ints, what: Stretches) -> Ledger:
     """`what` summed by stretch and name; a piece over several stretches counts to each with its part."""
-    first = np.searchsorted(marks, what.start_ns, side="right")
-    last = np.searchsorted(marks, what.end_ns, side="left")
+    kinds = max(len(what.names), 1)
+    sums = [_rows(marks, what, part, kinds) for part in in_parts(len(what.name))]
+    place, ns = _summed(*(np.concatenate([np.zeros(0, dtype=np.int64), *(one[at] for one in sums)]) for at in (0, 1)))
+    return Ledger(stretch=place // kinds, name=place % kinds, ns=ns, names=what.names)
+
+
+def _rows(marks: Ints, what: Stretches, part: slice, kinds: int) -> tuple[Ints, Ints]:
+    """Of some pieces the numbers of stretch and name together, and the ns of each."""
+    start, end = what.start_ns[part], what.end_ns[part]
+    first = np.searchsorted(marks, start, side="right")
+    last = np.searchsorted(marks, end, side="left")
     count = np.maximum(last - first + 1, 1)
     row = np.repeat(np.arange(len(first)), count)
     stretch = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
     edges = np.concatenate(([np.iinfo(np.int64).min], marks, [np.iinfo(np.int64).max]))
-    ns = np.minimum(what.end_ns[row], edges[stretch + 1]) - np.maximum(what.start_ns[row], edges[stretch])
-    kinds = max(len(what.names), 1)
-    used, index = np.unique(stretch * kinds + what.name[row], return_inverse=True)
+    ns = np.minimum(end[row], edges[stretch + 1]) - np.maximum(start[row], edges[stretch])
+    return _summed(stretch * kinds + what.name[part][row], ns)
+
+
+def _summed(place: Ints, ns: Ints) -> tuple[Ints, Ints]:
+    used, index = np.unique(place, return_inverse=True)
     sums = np.zeros(len(used), dtype=np.int64)
     np.add.at(sums, index, ns)
-    return Ledger(stretch=used // kinds, name=used % kinds, ns=sums, names=what.names)
+    return used, sums
 
 
 def total(of: Ledger) -> npt.NDArray[np.float64]:
