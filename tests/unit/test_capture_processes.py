@@ -43,18 +43,37 @@ def test_what_publishes_a_trace_is_not_ended_with_the_command(tmp_path: Path, mo
     """A window's trace may be under way when the command ends; it has the run's variable for the guard."""
     publishers = collect.Publishers()
     monkeypatch.setattr(launch, "PUBLISHERS", publishers)
-    # Children of the tests' own process are no orphans of this run.
-    monkeypatch.setattr(launch, "_orphans", lambda _guard: frozenset())
+    others = launch._children()
     nothing: Any = SimpleNamespace(flush=lambda: None, busy=lambda: False)
     claim = Claim(folder=tmp_path, scratch=tmp_path, lock=-1)
     launched = launch.Launch(nothing, claim, nothing, [], nothing, ())
     with running("sleep 60 & echo -n $!", variable(tmp_path)) as (shell, (sleeper,)):
         publishers.pids |= {shell, sleeper}
-        launched._clear(-1, 0)
+        launched._clear(-1, others)
         assert of_run(tmp_path, None) == {shell, sleeper}
         publishers.pids.clear()
-        launched._clear(-1, 0)
+        launched._clear(-1, others)
         assert of_run(tmp_path, None) == set()
+
+
+def test_children_from_before_are_neither_ended_nor_waited_for(tmp_path: Path) -> None:
+    """A launcher within a process that has others to look after."""
+    sleeps = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    ended = subprocess.Popen(["sh", "-c", "exit 3"], start_new_session=True)
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    others = launch._children()
+    assert {sleeps.pid, ended.pid} <= others
+    orphan = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    assert orphan.pid in launch._orphans(others)
+    assert not {sleeps.pid, ended.pid} & launch._orphans(others)
+    orphan.kill()
+    os.waitid(os.P_PID, orphan.pid, os.WEXITED | os.WNOWAIT)
+    launch._reap(others)
+    assert orphan.pid not in launch._children()
+    assert (ended.wait(), sleeps.poll()) == (3, None)
+    sleeps.kill()
+    for process in (sleeps, orphan):
+        process.wait()
 
 
 def variable(scratch: Path) -> dict[str, str]:

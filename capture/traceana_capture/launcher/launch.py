@@ -90,6 +90,7 @@ class Launch:
     def run(self, environment: dict[str, str], guard: subprocess.Popen[bytes]) -> int:
         """Run to the end and return the exit code: the command's own, 128+n for a signal, 124 for a timeout."""
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        others = _children()
         try:
             process = subprocess.Popen(self.options.argv, env=environment, start_new_session=True)
         except OSError as error:
@@ -100,9 +101,9 @@ class Launch:
         try:
             code = self._watch(process)
         finally:
-            self._clear(process.pid, guard.pid)
+            self._clear(process.pid, others)
             process.wait()
-            _reap(guard.pid)
+            _reap(others)
         return 128 - code if code < 0 else code
 
     def _watch(self, process: subprocess.Popen[bytes]) -> int:
@@ -135,22 +136,30 @@ class Launch:
             self.status.show(self.ranks.now())
             time.sleep(0.02)
 
-    def _clear(self, session: int, guard: int) -> None:
+    def _clear(self, session: int, others: frozenset[int]) -> None:
         """End what is left of the command, with a flush first."""
 
         def left() -> set[int]:
-            return PUBLISHERS.left_out_of(processes.of_run(self.claim.scratch, session, _orphans(guard)))
+            return PUBLISHERS.left_out_of(processes.of_run(self.claim.scratch, session, _orphans(others)))
 
         if left():
             self._flush()
             processes.end(left)
 
 
-def _orphans(guard: int) -> frozenset[int]:
-    """The command's, which as a subreaper we inherit; helpers of ours are in our own session."""
-    text = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
-    children = (int(pid) for pid in text.split())
-    return frozenset(pid for pid in children if pid != guard and _session(pid) not in (None, os.getsid(0)))
+def _children() -> frozenset[int]:
+    """Of this process, those too that have ended and nobody waited for."""
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        # A thread that ended meanwhile has none.
+        with contextlib.suppress(OSError):
+            found.update(map(int, path.read_text().split()))
+    return frozenset(found)
+
+
+def _orphans(others: frozenset[int]) -> frozenset[int]:
+    """The command's, which as a subreaper we inherit; helpers of ours are in our own session, or were there before."""
+    return frozenset(pid for pid in _children() - others if _session(pid) not in (None, os.getsid(0)))
 
 
 def _session(pid: int) -> int | None:
@@ -160,13 +169,8 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def _reap(guard: int) -> None:
+def _reap(others: frozenset[int]) -> None:
     """Collect the command's orphans, which as a subreaper we inherit; all have ended."""
-    while True:
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if ended is None or ended.si_pid == guard or not PUBLISHERS.left_out_of({ended.si_pid}):
-            return
-        os.waitpid(ended.si_pid, 0)
+    for pid in PUBLISHERS.left_out_of(set(_children() - others)):
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
