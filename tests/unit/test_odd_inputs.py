@@ -11,7 +11,7 @@ from traceana_capture.launcher.nccl_log import read_log
 from tests.analysis import Outcome, analyze
 from tests.synthetic import Call, Run, write_run
 from tests.traces import base
-from traceana.commands.analyze import parse_edges
+from traceana.commands.edges import parse_edges
 from traceana.errors import TraceanaError
 from traceana.plain import plain
 from traceana.trace.header import decode_header

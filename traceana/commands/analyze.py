@@ -1,17 +1,16 @@
 """`traceana analyze`: traces in, report out."""
 
 import importlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from traceana.analyze.guide import EDGES
+from traceana.commands.edges import parse_edges
 from traceana.commands.kernel_options import kernel_options, own_patterns
 from traceana.commands.labels import Label
 from traceana.commands.paths import TRACES, DiskPath
-from traceana.errors import TraceanaError
 from traceana.needs import need
 from traceana.plain import say, say_json
 from traceana.report import Report
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from traceana.saved.finished import Finished
     from traceana.saved.inputs import Inputs
     from traceana.settings import Settings
-
-_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 _EXAMPLES = """
 \b
@@ -220,22 +217,6 @@ def _write(analysis: "Analysis", folder: Path, *, force: bool) -> None:
         with replacing(folder / PAGE) as partial:
             partial.write_bytes(html.encode("utf-8", "replace"))
         write(analysis.report, analysis.runs, folder)
-
-
-def parse_edges(text: str) -> tuple[int, ...]:
-    """ "1MiB,10MiB" to bytes, ascending. Raises TraceanaError for anything else."""
-    edges = tuple(_parse_size(part.strip()) for part in text.split(","))
-    if list(edges) != sorted(set(edges)) or edges[0] <= 0:
-        raise TraceanaError(f"--buckets {text}: sizes must rise, as in 1MiB,10MiB")
-    return edges
-
-
-def _parse_size(text: str) -> int:
-    number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    unit = text[len(number) :].lower()
-    if unit not in _UNITS or not re.fullmatch(r"\s*[0-9]{1,9}\s*", number):
-        raise TraceanaError(f"--buckets: {text or 'an empty size'} is no size; write for example 1MiB,10MiB")
-    return int(number) * _UNITS[unit]
 
 
 def _say(report: Report, *, aside: bool) -> None:

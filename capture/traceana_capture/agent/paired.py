@@ -10,7 +10,6 @@ a size is not measured, because backends set up connections, buffers and kernels
 import contextlib
 import functools
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import torch.distributed as dist
 
 from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.agent.carriers import Carrier, Values
+from traceana_capture.agent.paired_call import Call, agree, copied, message_bytes, nanoseconds, timed
 
 # Votes; the lowest counts.
 OVER, NOT_NOW, NEW, READY = -1, 0, 1, 2
@@ -33,8 +33,6 @@ FUNCTIONS = {
     "all_to_all": ("all_to_all_single",),
 }
 SPAN = "traceana paired"
-# Relative: sums in another order differ in the last bits of a short float.
-TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,7 @@ class Pairs:
             return
         _, names = self.operations[function.__name__]
         carriers = {name: peer.carriers[name] for name in names if name in peer.carriers}
-        call = _Call(function, values, received, ranks, carriers, peer.host_group)
+        call = Call(function, values, received, ranks, carriers, peer.host_group)
         vote, copies = self._prepared(call, len(names))
         with self.held(), torch.profiler.record_function(SPAN):
             try:
@@ -131,13 +129,13 @@ class Pairs:
             return (), None
         return ranks, self.peers.get(ranks)
 
-    def _prepared(self, call: "_Call", backends: int) -> tuple[int, list[Values]]:
+    def _prepared(self, call: Call, backends: int) -> tuple[int, list[Values]]:
         """This rank's vote, and the copies that it takes."""
         if self._over or CALLS.over:
             return OVER, []
         try:
             if CALLS.recording and len(call.carriers) == backends and call.is_carried():
-                return READY if call.kind in self._known else NEW, [_copied(call.values) for _ in call.carriers]
+                return READY if call.kind in self._known else NEW, [copied(call.values) for _ in call.carriers]
         except Exception as error:
             self._end(error)
             return OVER, []
@@ -147,7 +145,7 @@ class Pairs:
         self._over = True
         sys.stderr.write(f"traceana: --paired ended: {error!r}\n")
 
-    def _set_up(self, call: "_Call", copies: list[Values]) -> None:
+    def _set_up(self, call: Call, copies: list[Values]) -> None:
         """Have both backends run their first call of a kind, where all ranks can."""
         self._known.add(call.kind)
         vote = READY
@@ -161,20 +159,20 @@ class Pairs:
             for name, mine in zip(call.carriers, copies, strict=True):
                 call.issue(name, mine)
 
-    def _measure(self, call: "_Call", copies: list[Values]) -> None:
+    def _measure(self, call: Call, copies: list[Values]) -> None:
         operation, (baseline, candidate) = self.operations[call.function.__name__]
         number = self._calls[call.ranks]
         self._calls[call.ranks] += 1
         order = (baseline, candidate) if number % 2 == 0 else (candidate, baseline)
         near, group = call.values[call.received], call.values.get("group")
         ran = {
-            name: _timed(functools.partial(call.issue, name, mine), near, group)
+            name: timed(functools.partial(call.issue, name, mine), near, group)
             for name, mine in zip(order, copies, strict=True)
         }
         self.measured.append(
             Pair(
                 op=operation,
-                message_bytes=_message_bytes(call.values),
+                message_bytes=message_bytes(call.values),
                 dtype=str(near.dtype).removeprefix("torch."),
                 ranks=call.ranks,
                 number=number,
@@ -182,7 +180,7 @@ class Pairs:
                 baseline=baseline,
                 candidate=candidate,
                 times={name: times for name, (times, _) in ran.items()},
-                agree=_agree(ran[baseline][1], ran[candidate][1]),
+                agree=agree(ran[baseline][1], ran[candidate][1]),
             )
         )
 
@@ -200,8 +198,8 @@ class Pairs:
                 "first": pair.first,
                 "baseline": pair.baseline,
                 "candidate": pair.candidate,
-                "baseline_ns": _nanoseconds(pair.times[pair.baseline]),
-                "candidate_ns": _nanoseconds(pair.times[pair.candidate]),
+                "baseline_ns": nanoseconds(pair.times[pair.baseline]),
+                "candidate_ns": nanoseconds(pair.times[pair.candidate]),
                 "agree": bool(pair.agree),
             }
             for pair in self.measured
@@ -211,71 +209,8 @@ class Pairs:
 PAIRS = Pairs()
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A call of c10d, the ranks of its group, what may carry copies of it, and where these ranks vote."""
-
-    function: Callable[..., Any]
-    values: Values
-    received: str
-    ranks: tuple[int, ...]
-    carriers: dict[str, Carrier]
-    host_group: Any
-
-    @property
-    def kind(self) -> tuple[object, ...]:
-        """What calls have in common that need no further preparation."""
-        return self.ranks, self.function.__name__, self.values[self.received].dtype, _message_bytes(self.values)
-
-    def is_carried(self) -> bool:
-        """Whether each of the backends takes the call."""
-        return all(carrier.carries(self.function.__name__, self.values) for carrier in self.carriers.values())
-
-    def issue(self, name: str, copies: Values) -> torch.Tensor:
-        """Run it on this backend; the result."""
-        return self.carriers[name].issue(self.function, copies, self.received)
-
-
 def _agreed(vote: int, host_group: Any) -> int:
     """The lowest vote of all ranks."""
     votes = torch.tensor([vote], device="cpu")
     dist.all_reduce(votes, op=dist.ReduceOp.MIN, group=host_group)
     return int(votes.item())
-
-
-def _message_bytes(values: dict[str, Any]) -> int:
-    return max(value.numel() * value.element_size() for value in values.values() if isinstance(value, torch.Tensor))
-
-
-def _copied(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
-
-
-def _timed(issue: Callable[[], torch.Tensor], near: torch.Tensor, group: Any) -> tuple[Any, torch.Tensor]:
-    """Nanoseconds of a call on the host, or the CUDA events before and after it; and its result."""
-    dist.all_reduce(torch.zeros(1, device=near.device), group=group)
-    if not near.is_cuda:
-        begin = time.perf_counter_ns()
-        result = issue()
-        return time.perf_counter_ns() - begin, result
-    event: Any = torch.cuda.Event
-    start, end = event(enable_timing=True), event(enable_timing=True)
-    start.record()
-    result = issue()
-    end.record()
-    return (start, end), result
-
-
-def _nanoseconds(measured: int | tuple[Any, Any]) -> int:
-    if isinstance(measured, int):
-        return measured
-    start, end = measured
-    milliseconds: float = start.elapsed_time(end)
-    return round(milliseconds * 1e6)
-
-
-def _agree(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Whether both backends gave the same, but for rounding; a tensor, so that nobody waits for it."""
-    if not one.is_floating_point():
-        return (one == other).all()
-    return torch.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).all()
