@@ -60,8 +60,8 @@ def _run(command: list[str]) -> Cost:
             _, errors = process.communicate(timeout=pause)
         except subprocess.TimeoutExpired:
             looked = time.perf_counter()
-            peak = max(peak, _tree_bytes(process.pid, "Pss:"))
-            anonymous = max(anonymous, _tree_bytes(process.pid, "Pss_Anon:"))
+            resident, allocated = _tree_bytes(process.pid)
+            peak, anonymous = max(peak, resident), max(anonymous, allocated)
             pause = max(_SAMPLE_S, (time.perf_counter() - looked) / _SHARE_OF_TIME)
         else:
             break
@@ -74,12 +74,17 @@ def _run(command: list[str]) -> Cost:
     return Cost(wall_s=wall, cpu_s=cpu, peak_bytes=peak, peak_anonymous_bytes=anonymous)
 
 
-def _tree_bytes(pid: int, kind: str) -> int:
-    """Resident bytes of a process and all below it; a page that several share counts once, in parts (PSS)."""
-    total = 0
+def _tree_bytes(pid: int) -> tuple[int, int]:
+    """Resident and allocated bytes of a process and all below it; a page that several share counts in parts (PSS)."""
+    resident = allocated = 0
     with contextlib.suppress(OSError):
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total = 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(kind))
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        resident, allocated = (
+            1024 * sum(int(line.split()[1]) for line in rollup if line.startswith(kind))
+            for kind in ("Pss:", "Pss_Anon:")
+        )
         for task in Path(f"/proc/{pid}/task").iterdir():
-            total += sum(_tree_bytes(int(child), kind) for child in (task / "children").read_text().split())
-    return total
+            for child in (task / "children").read_text().split():
+                below = _tree_bytes(int(child))
+                resident, allocated = resident + below[0], allocated + below[1]
+    return resident, allocated

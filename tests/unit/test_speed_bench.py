@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import process
 from tests.bench.grow import text_of, write_copies, write_damaged
 from tests.bench.process import cost_of
 from tests.traces import base
@@ -44,10 +45,27 @@ def test_damage_is_in_every_event_with_arguments(tmp_path: Path) -> None:
     assert read.damage.repaired_events == sum(bytes(event.args).strip(b"{} ") != b"" for event in whole)
 
 
-def test_memory_of_children_counts() -> None:
-    child = "x = bytearray(200 << 20); import time; time.perf_counter(); sum(range(3_000_000))"
-    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
-    assert cost_of(["-c", parent], repeats=1).peak_mib > 200
+def test_memory_of_children_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child holds it until somebody looked."""
+    held, seen = tmp_path / "held", tmp_path / "seen"
+    look = process._tree_bytes
+
+    def looked(pid: int) -> tuple[int, int]:
+        ready = held.exists()
+        found = look(pid)
+        if ready:
+            seen.touch()
+        return found
+
+    monkeypatch.setattr(process, "_tree_bytes", looked)
+    child = (
+        "import pathlib, sys, time; x = bytearray(200 << 20); pathlib.Path(sys.argv[1]).touch()\n"
+        "while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)"
+    )
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True)"
+    cost = cost_of(["-c", parent, child, str(held), str(seen)], repeats=1)
+    assert cost.peak_mib > 200
+    assert 200 < cost.peak_anonymous_mib <= cost.peak_mib
 
 
 def test_a_failing_command_is_said() -> None:
