@@ -184,6 +184,59 @@ def test_what_another_user_kept_is_not_believed(
     assert made == ["analyzed"] * 2
 
 
+def test_a_file_of_that_name_that_is_none_keeps_nobody_waiting(run: Path, made: list[str]) -> None:
+    for file in (run / beside.FOLDER).iterdir():
+        file.unlink()
+        os.mkfifo(file)
+    analyze("second")
+    assert made == ["analyzed"]
+    assert same("first", "second")
+
+
+def test_what_is_kept_goes_through_no_link(run: Path, made: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = run.parent / "mine"
+    mine.write_text("my own")
+    monkeypatch.setattr(os, "urandom", bytes)
+    (run / beside.FOLDER / f"{bytes(8).hex()}.partial").symlink_to(mine)
+    analyze("second", "--buckets", "1KiB")
+    assert made == ["analyzed"]
+    assert mine.read_text() == "my own"
+
+
+@pytest.mark.parametrize("error", [OverflowError, UnicodeError, ModuleNotFoundError])
+def test_what_has_no_key_is_analyzed_all_the_same(
+    run: Path, made: list[str], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def no_key(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(finished, "_key", no_key)
+    analyze("second")
+    assert made == ["analyzed"]
+
+
+def test_a_pattern_that_is_no_text_is_refused(run: Path) -> None:
+    assert "write a kernel's name in UTF-8" in refused("analyze", "run", "-o", "second", "--comm-kernel", "x=\udcff")
+
+
+def test_the_report_of_another_analysis_is_not_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two into one folder, of which the other writes while this one has written and not kept yet."""
+    (run / KEPT).unlink()
+    keep = finished.keep
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.setattr(finished, "keep", keep)
+        analyze("second", "--buckets", "1KiB", "--no-cache")
+        keep(*arguments)
+
+    monkeypatch.setattr(finished, "keep", late)
+    analyze("second")
+    assert not (run / KEPT).exists()
+    analyze("second")
+    assert (run / KEPT).exists()
+    assert same("first", "second")
+
+
 def test_without_a_place_for_a_key_nothing_is_kept(
     run: Path, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Causes of lost time planted in programs of 8 and 32 ranks, alone and mixed, and found again within 2 %."""
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -145,6 +146,37 @@ def test_a_rank_that_another_group_held_passes_its_lateness_on(tmp_path: Path, w
     check(held.calls.by, elsewhere, held=elsewhere + transfers)
     check(held.calls.rooted_by, elsewhere, held=transfers)
     check(late(run, 2).calls.rooted_by, there + elsewhere, host_behind=there + elsewhere)
+
+
+def test_a_wait_that_was_passed_on_before_more_came_to_it_is_kept(tmp_path: Path) -> None:
+    """Groups in a chain, whose calls overlap: a rank waits in B before it comes to A, which all is over before B is."""
+    groups = {"world": range(4), "a": (0, 1), "b": (1, 2), "c": (2, 3)}
+    calls = {
+        0: [("world", 0, 10, 7), ("a", 20, 110, 8)],
+        1: [("world", 0, 10, 7), ("b", 50, 160, 7), ("a", 100, 110, 8)],
+        2: [("world", 0, 10, 7), ("c", 40, 145, 8), ("b", 150, 160, 7)],
+        3: [("world", 0, 10, 7), ("c", 140, 145, 8)],
+    }
+    for rank, its in calls.items():
+        events = [
+            {
+                "ph": "X", "cat": "kernel", "name": "ncclDevKernel_AllReduce_Sum_f32_RING_LL()",
+                "pid": 0, "tid": stream, "ts": 1000 * step + begin, "dur": end - begin,
+                "args": {
+                    "device": 0, "stream": stream, "correlation": 0, "Collective name": "allreduce", "dtype": "Float",
+                    "In msg nelems": 1024, "Out msg nelems": 1024, "Group size": len(groups[name]), "Seq": step,
+                    "Process Group Name": name, "Process Group Ranks": str([*groups[name]]),
+                },
+            }
+            for step in range(4)
+            for name, begin, end, stream in its
+        ]  # fmt: skip
+        head = {"hostname": "h", "distributedInfo": {"rank": rank, "world_size": 4}, "baseTimeNanoseconds": 10**18}
+        (tmp_path / f"rank{rank}.json").write_text(json.dumps(head | {"traceEvents": events}))
+    run = analyze((tmp_path,), Settings(workers=1), lambda *_: None).report.runs[0]
+    caused, rooted = (sum(getattr(one.calls, name) for one in run.late) for name in ("wait_caused_ns", "rooted_ns"))
+    assert caused > 0
+    assert rooted == pytest.approx(caused, abs=10)
 
 
 def test_several_causes_of_one_rank_and_of_two(tmp_path: Path) -> None:

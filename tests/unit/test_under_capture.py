@@ -48,6 +48,7 @@ def run(folder: Path, **more: Any) -> None:
         ("base.json", "2026-11-24T11:04:59+00:00", None),
         ("base.json", "2026-11-24T11:05:05", None),
         ("base.json", "yesterday", None),
+        ("base.json", "0001-01-01T00:00:00+00:00", None),
     ],
 )
 def test_a_dump_under_capture_or_in_an_open_window_is_marked(

@@ -177,9 +177,9 @@ def _made(
     from traceana.pipeline import analyze_measured
 
     analysis = analyze_measured(part, settings)
-    _write(analysis, folder, force=force)
+    page = _write(analysis, folder, force=force)
     if looked_at is not None:
-        keep(looked_at, settings, analysis.report, folder)
+        keep(looked_at, settings, analysis.report, page, folder)
     return analysis.report
 
 
@@ -204,19 +204,20 @@ def _load_the_rest() -> None:
         importlib.import_module(f"traceana.{name}")
 
 
-def _write(analysis: "Analysis", folder: Path, *, force: bool) -> None:
-    """Write report.html, report.json and collectives.parquet."""
+def _write(analysis: "Analysis", folder: Path, *, force: bool) -> bytes:
+    """Write report.html, report.json and collectives.parquet; the page."""
     from traceana.render.html import render
     from traceana.saved.output import PAGE, check_free, filling, replacing
     from traceana.saved.write import write
 
     if not force:
         check_free(folder, analysis.report)
-    html = render(analysis.report)
+    page = render(analysis.report).encode("utf-8", "replace")
     with filling(folder):
         with replacing(folder / PAGE) as partial:
-            partial.write_bytes(html.encode("utf-8", "replace"))
+            partial.write_bytes(page)
         write(analysis.report, analysis.runs, folder)
+    return page
 
 
 def _say(report: Report, *, aside: bool) -> None:

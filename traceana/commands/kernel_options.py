@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
+from traceana.errors import TraceanaError
 from traceana.kernels import KernelPattern, parse_comm_kernel, parse_compute_kernel
+from traceana.plain import plain
 
 
 def kernel_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,5 +30,8 @@ def kernel_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def own_patterns(comm_kernels: Sequence[str], compute_kernels: Sequence[str]) -> tuple[KernelPattern, ...]:
-    """What the options say. Raises TraceanaError for a pattern that is none."""
+    """What the options say. Raises TraceanaError for a pattern that is none, or no text: a report is UTF-8."""
+    for text in (*comm_kernels, *compute_kernels):
+        if plain(text) != text:
+            raise TraceanaError(f"{plain(text)!r}: write a kernel's name in UTF-8 and without control characters")
     return (*map(parse_compute_kernel, compute_kernels), *map(parse_comm_kernel, comm_kernels))

@@ -5,6 +5,8 @@ import stat
 from pathlib import Path
 
 FOLDER = ".traceana"
+# Windows has no links that O_NOFOLLOW would mind.
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write(traces: Path, name: str, content: bytes, instead_of: str) -> None:
@@ -20,8 +22,10 @@ def write(traces: Path, name: str, content: bytes, instead_of: str) -> None:
     # A folder that leads elsewhere is not ours.
     if folder.is_symlink():
         return
-    partial = folder / f"{os.getpid()}.partial"
-    partial.write_bytes(content)
+    # What is there may have come with the traces: no name that could be foreseen, and no link, is written through.
+    partial = folder / f"{os.urandom(8).hex()}.partial"
+    with os.fdopen(os.open(partial, CREATE, 0o600), "wb") as file:
+        file.write(content)
     for old in folder.glob(instead_of):
         old.unlink(missing_ok=True)
     partial.replace(folder / name)

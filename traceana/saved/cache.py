@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
+from traceana_capture.reading import read_regular
 
 from traceana.analyze.measure import RankResult, measure_rank
 from traceana.errors import TraceanaError
@@ -25,7 +26,7 @@ def cached(path: Path, content: Content, own_patterns: Sequence[KernelPattern] =
     """What was measured of this very content before; None where nothing was, or it cannot be read."""
     try:
         entry = path.parent / beside.FOLDER / _entry(path, content, own_patterns)
-        return replace(measured.decode(entry.read_bytes()), path=path)
+        return replace(measured.decode(read_regular(entry)), path=path)
     except (OSError, TraceanaError):
         return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from traceana_capture.reading import DECODE_ERRORS
+from traceana_capture.reading import DECODE_ERRORS, read_regular
 
 from traceana.plug_ins import added_patterns
 from traceana.report import Report
@@ -25,6 +25,8 @@ from traceana.settings import Settings
 
 _FILE = "finished.report"
 _FILES = (PAGE, REPORT, CALLS)
+_NOT_KEPT = (OSError, ImportError, *DECODE_ERRORS)
+"""A key cannot be made of texts that are not UTF-8, of integers of over 64 bits, of packages that are not installed."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,22 +48,28 @@ def kept(inputs: Inputs, settings: Settings) -> Finished | None:
     if not _is_kept(inputs, settings):
         return None
     try:
-        content = (_folder(inputs) / beside.FOLDER / _FILE).read_bytes()
+        content = read_regular(_folder(inputs) / beside.FOLDER / _FILE)
         found = msgspec.msgpack.decode(verified(content), type=_Entry)
         if found.key != _key(inputs, settings) or found.files.keys() != set(_FILES):
             return None
         return Finished(report=msgspec.json.decode(found.files[REPORT], type=Report), files=found.files)
-    except (OSError, *DECODE_ERRORS):
+    except _NOT_KEPT:
         return None
 
 
-def keep(inputs: Inputs, settings: Settings, report: Report, folder: Path) -> None:
-    """Keep the files of `report` that lie in `folder`, where all of `inputs` was read and none changed meanwhile."""
+def keep(inputs: Inputs, settings: Settings, report: Report, page: bytes, folder: Path) -> None:
+    """Keep a report with its page and its calls, which lie in `folder`.
+
+    Does nothing unless all of `inputs` was read and none changed meanwhile.
+    """
     ranks = sum(len(run.ranks) for run in report.runs)
     if ranks != len(inputs.files) or not _is_kept(inputs, settings):
         return
-    with contextlib.suppress(OSError):
-        files = {name: (folder / name).read_bytes() for name in _FILES}
+    with contextlib.suppress(*_NOT_KEPT):
+        files = {PAGE: page, REPORT: msgspec.json.encode(report), CALLS: (folder / CALLS).read_bytes()}
+        # Another analysis may have written there meanwhile: its report, and then its calls.
+        if files[REPORT] != (folder / REPORT).read_bytes():
+            return
         content = signed(msgspec.msgpack.encode(_Entry(key=_key(inputs, settings), files=files)))
         if all(held.is_still_in(path) for path, held in inputs.contents.items()):
             beside.write(_folder(inputs), _FILE, content, instead_of=_FILE)

@@ -10,6 +10,7 @@ from traceana_capture.reading import DECODE_ERRORS, read_regular
 
 from traceana.errors import TraceanaError
 from traceana.report import Report
+from traceana.saved.beside import CREATE
 
 REPORT, PAGE, CALLS = "report.json", "report.html", "collectives.parquet"
 
@@ -54,7 +55,7 @@ def filling(folder: Path) -> Iterator[None]:
 def replacing(file: Path) -> Iterator[Path]:
     """A new file to write, which takes the name of `file` in the end, also where that is a link. Raises OSError."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+    os.close(os.open(partial, CREATE, 0o666))
     try:
         yield partial
         partial.replace(file)

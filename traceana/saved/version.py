@@ -41,6 +41,9 @@ def version_of_reports() -> str:
 
 def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(files, key=str):
+    found = sorted(files, key=str)
+    if not found:
+        raise FileNotFoundError("the sources are not files")
+    for file in found:
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -25,7 +25,7 @@ def slowed(dump: Path, written: str | None, lasted_ns: int) -> str | None:
     Looked at are the captured run in whose folder the dump is, the one after which it is named, and those beside it.
     """
     end = _moment(written)
-    begin = None if end is None else end - timedelta(microseconds=lasted_ns / 1_000)
+    begin = _later(end, -lasted_ns / 1e9)
     for folder in _folders(dump):
         windows = list(_windows(folder))
         name, belongs = plain(folder.name), _belongs(dump, folder)
@@ -65,7 +65,7 @@ def _windows(folder: Path) -> Iterator[_Times]:
                 started=_moment(run.started),
                 ended=None if run.exit_code is None else _moment(run.ended),
                 opened=opened,
-                closed=None if opened is None else opened + timedelta(seconds=lasted),
+                closed=_later(opened, lasted),
             )
 
 
@@ -81,6 +81,14 @@ def _ran(window: _Times, end: datetime | None) -> bool:
     if end is None or window.started is None:
         return True
     return window.started <= end and (window.ended is None or end <= window.ended)
+
+
+def _later(moment: datetime | None, seconds: float) -> datetime | None:
+    """So much later; None where no calendar has it."""
+    try:
+        return None if moment is None else moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def _moment(text: object) -> datetime | None:

@@ -51,7 +51,12 @@ def _pass_on(values: "memoryview[float]", found: Arrivals, row: int, of: list[in
     passed = min(values[held], waited * int(found.peers[row]) * scale)
     values[held] -= passed
     for place, wait in zip(of, wait_ns, strict=True):
-        factor = 1 + passed * (wait / waited) / _sum(values, place)
+        share, there = passed * (wait / waited), _sum(values, place)
+        if not there:
+            # All of it was passed on before: this comes too late to follow it.
+            values[place * _FIELDS + HELD] += share
+            continue
+        factor = 1 + share / there
         for at in range(place * _FIELDS, (place + 1) * _FIELDS):
             values[at] *= factor
 
