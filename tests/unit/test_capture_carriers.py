@@ -133,3 +133,10 @@ def test_ipc_takes_equal_parts_and_symmetric_memory_what_fits_its_buffer(monkeyp
     assert not symmetric.carries("all_reduce", {"tensor": torch.zeros(8, dtype=torch.float64)})
     assert not symmetric.carries("all_reduce", {"tensor": torch.zeros(3)})
     assert not symmetric.carries("all_reduce", {"tensor": torch.empty(carriers.SYMMETRIC_BYTES, dtype=torch.bfloat16)})
+
+
+def test_another_carrier_of_the_same_ranks_prepares_anew() -> None:
+    pairs = paired.Pairs()
+    pairs._known = {((0, 1), "all_reduce", torch.float32, 4), ((0,), "all_reduce", torch.float32, 4)}
+    pairs.add((0, 1), {}, None)
+    assert pairs._known == {((0,), "all_reduce", torch.float32, 4)}

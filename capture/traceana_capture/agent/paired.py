@@ -96,6 +96,8 @@ class Pairs:
         """These carry calls of these ranks, beside what another group of the same ranks has."""
         earlier = self.peers[ranks].carriers if ranks in self.peers else {}
         self.peers[ranks] = Peer(carriers=earlier | carriers, host_group=host_group)
+        # Another carrier has not prepared what the one before it has.
+        self._known = {kind for kind in self._known if kind[0] != ranks}
 
     def run(self, function: Callable[..., Any], values: Values, received: str) -> None:
         """Run c10d's `function` on both backends on copies of `values`, whose tensor `received` is the result.
@@ -155,6 +157,7 @@ class Pairs:
             except Exception as error:
                 self._end(error)
                 vote = OVER
+                break
         if _agreed(vote, call.host_group) == READY:
             for name, mine in zip(call.carriers, copies, strict=True):
                 call.issue(name, mine)
