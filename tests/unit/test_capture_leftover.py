@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from traceana.trace.discover import discover
 def left(tmp_path: Path) -> Path:
     """The scratch folder of a second node, with an exported trace."""
     scratch = tmp_path / ".run@gpu-1.1.scratch"
-    scratch.mkdir()
+    scratch.mkdir(mode=0o700)
     (scratch / LOCK).touch()
     options = Options(argv=("train",), nccl={})
     plan = Plan(options=options, label="run", repeat=None, started="", environment={})
@@ -44,6 +45,29 @@ def test_it_is_published_also_where_the_runs_folder_is_gone(left: Path, tmp_path
     assert (part.exit_code, [rank.outcome for rank in part.ranks]) == (137, ["complete"])
     with pytest.raises(TraceanaError, match="no trace is left there"):
         rescue_all(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda scratch: scratch.chmod(0o777), "not a folder that traceana made for you"),
+        (lambda scratch: (scratch / "8.1.gz").symlink_to("/dev/null"), "not a folder that traceana made for you"),
+        (lambda scratch: replan(scratch, label="../run"), "of another run"),
+        (lambda scratch: replan(scratch, label="other"), "of another run"),
+    ],
+)
+def test_a_strangers_is_not_published(
+    spoil: Callable[[Path], object], message: str, left: Path, tmp_path: Path
+) -> None:
+    spoil(left)
+    with pytest.raises(TraceanaError, match=message):
+        rescue_all(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == [left.name]
+
+
+def replan(scratch: Path, **changes: str) -> None:
+    plan = json.loads((scratch / PLAN).read_bytes())
+    (scratch / PLAN).write_text(json.dumps(plan | changes))
 
 
 @pytest.mark.parametrize("named", ["", "run"])

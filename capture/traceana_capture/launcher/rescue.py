@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ EXIT_CODE = 128 + signal.SIGKILL
 def rescue(scratch: Path) -> None:
     """Publish what the ranks exported, of which nobody was there to be told, and write run.json."""
     plan = msgspec.json.decode((scratch / PLAN).read_bytes(), type=Plan)
+    _check_names(plan, scratch)
     roster = Roster()
     with contextlib.suppress(OSError), (scratch / "messages").open() as lines:
         for line in lines:
@@ -60,8 +62,29 @@ def rescue_all(folder: Path) -> None:
         raise TraceanaError(f"{folder}: no trace is left there to be published; name the folder of a run")
     for scratch in left:
         with _held(scratch):
+            _check_owner(scratch)
             rescue(scratch)
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check_names(plan: Plan, scratch: Path) -> None:
+    """A plan names what its own scratch folder is named after, and so nothing elsewhere."""
+    run, node = run_name(plan.label, plan.repeat), plan.job.node if plan.job else ""
+    fits = scratch.name == f".{run}.scratch" or scratch.name.startswith(f".{run}@")
+    if not fits or any(Path(name).name != name for name in (run, node)):
+        raise TraceanaError(f"{scratch}: its {PLAN} is of another run; remove the folder if it is not yours")
+
+
+def _check_owner(scratch: Path) -> None:
+    """What somebody else made may be made to overwrite what is this user's."""
+    found = scratch.lstat()
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not own or shared or any(path.is_symlink() for path in scratch.rglob("*")):
+        raise TraceanaError(
+            f"{scratch}: not a folder that traceana made for you: it is another user's, others may write to it, or "
+            "it has links; remove it, or rescue the run as its owner"
+        )
 
 
 @contextlib.contextmanager
