@@ -13,8 +13,9 @@ from pathlib import Path
 from traceana_capture.reading import OpensItself
 
 LOCK, PLAN = "lock", "plan.json"
-# A rank writes this file last of its export; it goes once the trace is published.
-EXPORTED = "[0-9]*.calls"
+# A rank writes this file last of its export; it goes once the trace is published, and what came of that is kept until
+# run.json is written.
+LEFT = ("[0-9]*.calls", "outcome.*.json")
 
 
 def beside(folder: Path) -> list[Path]:
@@ -51,7 +52,7 @@ def _runs(folders: Iterable[Path]) -> Iterator[Path]:
 def _is_left(scratch: Path) -> bool:
     # Somebody else's may not be looked into.
     with contextlib.suppress(OSError):
-        return (scratch / PLAN).is_file() and any(scratch.glob(EXPORTED)) and not is_held(scratch)
+        return (scratch / PLAN).is_file() and any(any(scratch.glob(name)) for name in LEFT) and not is_held(scratch)
     return False
 
 

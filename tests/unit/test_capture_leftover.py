@@ -5,14 +5,17 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from traceana_capture import leftover, runfile
+from traceana_capture.launcher import collect
 from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.record import Plan
 from traceana_capture.launcher.rescue import rescue_all
 from traceana_capture.launcher.run_folder import Claim, claimed, refuse_earlier
+from traceana_capture.launcher.workers import Worker
 from traceana_capture.leftover import LOCK, PLAN
 
 from tests.traces.base import good, pretty
@@ -63,6 +66,47 @@ def test_a_strangers_is_not_published(
     with pytest.raises(TraceanaError, match=message):
         rescue_all(tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == [left.name]
+
+
+def test_what_cannot_be_published_stays_for_another_try(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker(Claim(folder=tmp_path / "run", scratch=left, lock=-1), 8, 1)
+    about = {"rank": 1, "world_size": 2, "host": "h", "backend": "gloo", "versions": {}}
+    messages = ({"event": "hello", "pid": 8, **about}, {"event": "recording", "pid": 8, "window": 1})
+    with (left / "messages").open("a") as file:
+        file.writelines(json.dumps(message) + "\n" for message in messages)
+    exported = {path.name: path.read_bytes() for path in left.glob("8.1.*")}
+    publish = collect._publish
+
+    def without_room(one: Worker, *rest: Any) -> Any:
+        return publish(one, *rest) if one.rank == 0 else "the process that compressed it ended with -9"
+
+    with monkeypatch.context() as patched:
+        patched.setattr(collect, "_publish", without_room)
+        with pytest.raises(TraceanaError, match=r"rank 1 .*could not be published"):
+            rescue_all(tmp_path / "run")
+    assert {path.name: path.read_bytes() for path in left.glob("8.1.*")} == exported
+    rescue_all(tmp_path / "run")
+    (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
+    assert [(rank.rank, rank.outcome) for rank in part.ranks] == [(0, "complete"), (1, "complete")]
+    assert not left.exists()
+
+
+def test_a_rescue_that_was_interrupted_before_run_json_is_finished(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runfile, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rescue_all(tmp_path / "run")
+    assert (tmp_path / "run" / "rank0.json.gz").exists()
+    rescue_all(tmp_path / "run")
+    (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
+    assert [rank.outcome for rank in part.ranks] == ["complete"]
 
 
 def replan(scratch: Path, **changes: str) -> None:

@@ -98,6 +98,12 @@ def remember(worker: Worker, scratch: Path) -> None:
         worker.outcome = _OUTCOME.decode(_outcome_file(worker, scratch).read_bytes())
 
 
+def forget(worker: Worker, scratch: Path) -> None:
+    """Have the trace published as if nobody had tried."""
+    worker.outcome = None
+    _outcome_file(worker, scratch).unlink(missing_ok=True)
+
+
 def _outcome_file(worker: Worker, scratch: Path) -> Path:
     return scratch / f"outcome.{worker.pid}.{worker.window}.json"
 
