@@ -144,3 +144,5 @@ def test_the_next_run_does_not_throw_it_away_unless_it_is_forced(left: Path, tmp
     assert (left / "7.1.json").exists()
     with claimed(tmp_path, "run", True):
         pass
+    assert not left.exists()
+    assert leftover.of_run(tmp_path / "run") == []

@@ -12,7 +12,7 @@ from traceana.errors import TraceanaError
 from traceana.plain import say
 from traceana_capture import runfile
 from traceana_capture.launcher.job import Job
-from traceana_capture.leftover import beside, is_held
+from traceana_capture.leftover import beside, is_held, of_run
 
 LAUNCH = "launch"
 ADVICE = "give another --label; if this is another node of that run, give --nodes N on each of its N nodes"
@@ -68,6 +68,12 @@ def of_job(folder: Path, own: Path, job: Job | None) -> list[Path]:
         return []
     launches = {scratch: _launch(scratch) for scratch in sorted(_of_jobs(folder)) if scratch != own}
     return [scratch for scratch, other in launches.items() if other is not None and _belong_together(job, other)]
+
+
+def left_by_others(folder: Path, own: Path, job: Job | None) -> list[Path]:
+    """Scratch folders with unpublished traces of an earlier run, whose launchers are not of this job."""
+    together = {own, *of_job(folder, own, job)}
+    return [scratch for scratch in of_run(folder) if scratch not in together]
 
 
 def _belong_together(job: Job, other: Job) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from traceana.errors import TraceanaError
 from traceana_capture import leftover, runfile
 from traceana_capture.launcher.job import Job
-from traceana_capture.launcher.others import ADVICE, refuse_strangers, scratch_name, write_launch
+from traceana_capture.launcher.others import ADVICE, left_by_others, refuse_strangers, scratch_name, write_launch
 from traceana_capture.leftover import LOCK
 
 # Another launcher tries the lock for a moment, to see whether somebody lives here.
@@ -117,6 +117,10 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
             if job is not None:
                 write_launch(scratch, job)
             refuse_strangers(folder, scratch, job)
+            if force:
+                # A rescue of them would publish another run's ranks among this one's.
+                for left in left_by_others(folder, scratch, job):
+                    shutil.rmtree(left, ignore_errors=True)
             make_folder(folder, shared)
             _remove_earlier(folder, force, job)
         except OSError as error:
