@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 from traceana_capture import leftover, runfile
 from traceana_capture.launcher import collect
+from traceana_capture.launcher.inject import inject
 from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.record import Plan
 from traceana_capture.launcher.rescue import rescue_all
@@ -30,7 +32,9 @@ def left(tmp_path: Path) -> Path:
     scratch = tmp_path / ".run@gpu-1.1.scratch"
     scratch.mkdir(mode=0o700)
     (scratch / LOCK).touch()
+    os.mknod(scratch / "control", stat.S_IFSOCK | 0o600)
     options = Options(argv=("train",), nccl={})
+    inject(scratch, options)
     plan = Plan(options=options, label="run", repeat=None, started="", environment={})
     (scratch / PLAN).write_bytes(msgspec.json.encode(plan))
     about = {"rank": 0, "world_size": 1, "host": "h", "backend": "gloo", "versions": {}}
@@ -55,6 +59,7 @@ def test_it_is_published_also_where_the_runs_folder_is_gone(left: Path, tmp_path
     [
         (lambda scratch: scratch.chmod(0o777), "not a folder that traceana made for you"),
         (lambda scratch: (scratch / "8.1.gz").symlink_to("/dev/null"), "not a folder that traceana made for you"),
+        (lambda scratch: os.mkfifo(scratch / "outcome.7.1.json"), "not a folder that traceana made for you"),
         (lambda scratch: replan(scratch, label="../run"), "of another run"),
         (lambda scratch: replan(scratch, label="other"), "of another run"),
     ],

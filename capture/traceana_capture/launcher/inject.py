@@ -11,12 +11,14 @@ from traceana_capture.launcher.options import Options
 ENTRY_POINT = "[torch.backends]\ntraceana = traceana_capture.agent.entry:start\n"
 # The variable that torch heeds, and its older name.
 FLIGHT_RECORDER = ("TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE")
+# In the scratch folder, on PYTHONPATH: a link to this package.
+PACKAGE = "traceana_capture"
 METADATA = "Metadata-Version: 2.1\nName: traceana-capture-agent\nVersion: 1\n"
 
 
 def inject(scratch: Path, options: Options) -> dict[str, str]:
     """Lay out the folder that goes onto PYTHONPATH and return the command's environment."""
-    (scratch / "traceana_capture").symlink_to(Path(str(traceana_capture.__file__)).parent)
+    (scratch / PACKAGE).symlink_to(Path(str(traceana_capture.__file__)).parent)
     info = scratch / "traceana_capture_agent-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(METADATA)

@@ -21,6 +21,7 @@ from traceana.errors import TraceanaError
 from traceana_capture import leftover
 from traceana_capture.launcher.captured_run import settle
 from traceana_capture.launcher.collect import forget, remember
+from traceana_capture.launcher.inject import PACKAGE
 from traceana_capture.launcher.publish import Published
 from traceana_capture.launcher.record import Plan, Record
 from traceana_capture.launcher.run_folder import Claim, make_folder, run_name, window_name
@@ -118,11 +119,16 @@ def _check_owner(scratch: Path) -> None:
     found = scratch.lstat()
     own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if not own or shared or any(path.is_symlink() for path in scratch.rglob("*")):
+    if not own or shared or not all(path == scratch / PACKAGE or _is_plain(path) for path in scratch.rglob("*")):
         raise TraceanaError(
             f"{scratch}: not a folder that traceana made for you: it is another user's, others may write to it, or "
-            "it has links; remove it, or rescue the run as its owner"
+            "it has links or pipes; remove it, or rescue the run as its owner"
         )
+
+
+def _is_plain(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISSOCK(mode)
 
 
 @contextlib.contextmanager
