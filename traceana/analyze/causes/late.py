@@ -30,8 +30,8 @@ class _Lates(msgspec.Struct, frozen=True, kw_only=True):
 
     found: Arrivals
     rooted_ns: Floats
-    own: Mapping[int, Collectives]
-    spent: Mapping[int, Spent]
+    kernels: Excess
+    host: Excess
     steps: Sequence[str]
 
 
@@ -46,16 +46,16 @@ def late_ranks(
     found = arrivals(compared(matching, own, calls, times), sum(len(one.calls) for one in matching.found), own)
     if not found.groups:
         return ()
-    lates = _Lates(
-        found=found,
-        rooted_ns=followed(found, own),
-        own=own,
-        spent=EachRank(times, attrgetter("spent")),
-        steps=steps,
-    )
-    rooted = _rooted(found, lates.rooted_ns)
+    rooted_ns = followed(found, own)
+    rooted = _rooted(found, rooted_ns)
     first = sorted(rooted, key=lambda rank: (-rooted[rank], rank))[:MOST_RANKS]
+    kernels, host = longer(found, np.flatnonzero(np.isin(found.rank, first)), own, _spent(times))
+    lates = _Lates(found=found, rooted_ns=rooted_ns, kernels=kernels, host=host, steps=steps)
     return tuple(_late_rank(rank, lates) for rank in first)
+
+
+def _spent(times: Mapping[int, RankTimes]) -> Mapping[int, Spent]:
+    return EachRank(times, attrgetter("spent"))
 
 
 def _rooted(found: Arrivals, rooted_ns: Floats) -> dict[int, float]:
@@ -67,7 +67,7 @@ def _rooted(found: Arrivals, rooted_ns: Floats) -> dict[int, float]:
 def _late_rank(rank: int, lates: _Lates) -> LateRank:
     found = lates.found
     mine = np.flatnonzero(found.rank == rank)
-    kernels, host = longer(found, mine, lates.own, lates.spent)
+    kernels, host = lates.kernels.only(mine), lates.host.only(mine)
     steady = mine[~found.warm_up[mine]]
     return LateRank(
         rank=rank,

@@ -14,8 +14,12 @@ from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
 
 
+_AT_ONCE = 1 << 22
+"""Entries that are kept before they are summed, which bounds the memory that they take."""
+
+
 class Excess(msgspec.Struct, frozen=True, kw_only=True):
-    """ns that one rank spent on one of `names` in excess of its peers, by rows of Arrivals to which it came last."""
+    """ns that the rank that came last spent on one of `names` in excess of its peers, by rows of Arrivals."""
 
     row: Ints
     name: Ints
@@ -27,6 +31,11 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
         sums = np.bincount(self.name[entries], weights=self.ns[entries], minlength=len(self.names))
         found = [(self.names[one], float(sums[one])) for one in np.flatnonzero(sums > 0).tolist()]
         return sorted(found, key=lambda part: (-part[1], part[0]))
+
+    def only(self, rows: Ints) -> "Excess":
+        """Of some rows."""
+        mine = np.isin(self.row, rows)
+        return Excess(row=self.row[mine], name=self.name[mine], ns=self.ns[mine], names=self.names)
 
     def by_step(self, step: Ints) -> dict[int, Ints]:
         """Its entries by the step of their rows; `step` is that of all rows."""
@@ -41,9 +50,9 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
 def longer(
     found: Arrivals, rows: Ints, own: Mapping[int, Collectives], spent: Mapping[int, Spent]
 ) -> tuple[Excess, Excess]:
-    """The excess in `rows` of `found`, to which one rank came last: each peer that waited is set against it once.
+    """The excess of whom came last in `rows` of `found`: each peer that waited is set against it once.
 
-    Of kernels, and of places of the host.
+    Of kernels, and of places of the host. All late ranks' rows together: each rank of a group is looked at once.
     """
     kernels, host = _Sums(), _Sums()
     for rank, count, mine, stretches in _stays(found, rows, own, spent):
@@ -77,6 +86,7 @@ class _Sums:
     def __init__(self) -> None:
         self._codes: dict[Place, int] = {}
         self._parts: list[tuple[Ints, Ints, Floats]] = []
+        self._kept = 0
 
     def add(self, ledger: Ledger, count: Ints, rows: Ints, stretches: tuple[Ints, Ints]) -> None:
         """What a rank spent in stretches of some rows, so many times."""
@@ -86,11 +96,23 @@ class _Sums:
         place = first[which] + np.arange(len(which)) - (np.cumsum(length) - length)[which]
         code = np.array([self._codes.setdefault(name, len(self._codes)) for name in ledger.names], dtype=np.int64)
         ns = (count[which] * ledger.ns[place]).astype(np.float64)
-        self._parts.append(_summed(rows[which], code[ledger.name[place]], ns))
+        self._keep(_summed(rows[which], code[ledger.name[place]], ns))
+
+    def _keep(self, part: tuple[Ints, Ints, Floats]) -> None:
+        self._parts.append(part)
+        self._kept += len(part[0])
+        if self._kept > _AT_ONCE:
+            # Whole ns, whose sums are exact in any order.
+            self._parts = [_summed(*self._joined())]
+            self._kept = 0
+
+    def _joined(self) -> tuple[Ints, Ints, Floats]:
+        row, name, ns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        return row, name, ns
 
     def excess(self) -> Excess:
         """Of all that was added."""
-        row, name, ns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        row, name, ns = self._joined()
         return Excess(row=row, name=name, ns=ns, names=tuple(self._codes))
 
 
