@@ -20,13 +20,16 @@ from traceana.comparing.pairs import pairs
 from traceana.comparing.sides import sides
 from traceana.errors import TraceanaError
 from traceana.measuring import measure_inputs, measured_or_parts
-from traceana.pool import Progress
+from traceana.pool import Progress, spread
 from traceana.replay.helps import what_helps
 from traceana.report import SCHEMA_VERSION, HtaSection, Report
 from traceana.saved.inputs import inputs
 from traceana.saved.parts import Measured
 from traceana.settings import Settings
 from traceana.trace.discover import RunFiles, named_together
+
+_MANY_RANKS = 64
+"""Of fewer, processes that join them start for longer than they save."""
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +118,8 @@ def _join(files: RunFiles, part: Measured, settings: Settings) -> AnalyzedRun:
     if not ranks:
         raise TraceanaError(f"{files.folder}: none of its traces could be read: {failed[0]}")
     dumps = [part.perf_dumps[path] for path in files.perf_dumps]
-    run = analyze_run(files, ranks, failed, dumps, settings.edges, _hta(ranks) if settings.hta else None)
+    with spread(settings.workers if len(ranks) >= _MANY_RANKS else 1) as over:
+        run = analyze_run(files, ranks, failed, dumps, settings.edges, _hta(ranks) if settings.hta else None, over)
     bench = beside_bench(run.report, settings.benches) if settings.benches else None
     paired = part.paired[files.folder]
     helps, unknown = what_helps(run, EachRank(ranks, attrgetter("work")))

@@ -1,11 +1,14 @@
-"""Tasks in a pool: one a file, on this machine or on an engine that runs already."""
+"""Tasks in a pool: one a file, on this machine or on an engine that runs already; or one a rank that was read."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
+from traceana.analyze.spread import Spread, always, here
 from traceana.errors import TraceanaError
 
 Item = TypeVar("Item")
@@ -13,6 +16,8 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int, str], None]
 """Called with tasks done, tasks in all, and the one that was done last."""
 DASK = "dask:"
+_MOST_BESIDE = 4
+"""Processes beside this one, which cannot keep more of them busy with what it has read."""
 
 
 def each(
@@ -42,6 +47,43 @@ def each(
         outcome = _result(task, lost)
         results.append(_alone(function, item, name(item)) if outcome is None else outcome)
     return results
+
+
+@contextmanager
+def spread(workers: int) -> Iterator[Spread]:
+    """A way to spread work over `workers` processes, 0 for one a core, with little of it in memory at a time.
+
+    What is asked of a process that dies, or finds no memory, is done here.
+    """
+    count = min(workers or os.cpu_count() or 1, _MOST_BESIDE)
+    if count > 1:
+        with ProcessPoolExecutor(count) as executor:
+            yield partial(_in_order, executor, 2 * count)
+    else:
+        yield here
+
+
+def _in_order(
+    executor: Executor,
+    most: int,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    worth: Callable[[Item], bool] = always,
+) -> Iterator[Result]:
+    ahead: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        ahead.append((item, _submitted(executor if worth(item) else _InProcess(), function, item)))
+        if len(ahead) > most:
+            yield _outcome(function, *ahead.popleft())
+    while ahead:
+        yield _outcome(function, *ahead.popleft())
+
+
+def _outcome(function: Callable[[Item], Result], item: Item, task: "Future[Result]") -> Result:
+    try:
+        return task.result()
+    except (BrokenExecutor, MemoryError):
+        return function(item)
 
 
 def _submitted(executor: Executor, function: Callable[[Item], Result], item: Item) -> "Future[Result]":

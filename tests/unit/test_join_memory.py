@@ -3,16 +3,20 @@
 import mmap
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.bench.simulated_parts import Simulated, write_parts
 from traceana import pipeline
+from traceana.analyze.causes import compared as grouped
 from traceana.analyze.causes import late
 from traceana.analyze.causes.compared import CausedWaits, compared
 from traceana.analyze.measure import RankResult
@@ -119,3 +123,25 @@ def test_the_first_steps_of_a_ranks_work_leave_the_rest_of_it(folders: list[Path
     assert len(first) == 10
     for name in first.__struct_fields__:
         assert not np.shares_memory(getattr(first, name), getattr(result.work, name))
+
+
+def test_what_processes_beside_this_one_find_of_ranks_and_groups_is_the_same(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "what_helps", lambda *_: (None, "not asked for"))
+    monkeypatch.setattr(grouped, "_MANY_CALLS", 1)
+    sent: list[str] = []
+    submit = ProcessPoolExecutor.submit
+
+    def watched(pool: ProcessPoolExecutor, function: Any, *item: Any) -> Any:
+        sent.append(function.__name__)
+        return submit(pool, function, *item)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", watched)
+    here, beside = (
+        msgspec.json.encode([run.report for run in read_runs(folders, Settings(workers=workers), lambda *_: None)[0]])
+        for workers, many in ((1, 64), (2, 2))
+        if not monkeypatch.setattr(pipeline, "_MANY_RANKS", many)
+    )
+    assert here == beside
+    assert Counter(sent) == {"_split": _RANKS, "shared_out": 6 + 8 + 1}

@@ -2,12 +2,13 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from traceana.errors import TraceanaError
-from traceana.pool import each
+from traceana.pool import each, spread
 
 
 def read(path: Path) -> str:
@@ -48,3 +49,36 @@ def test_a_file_that_takes_too_much_memory_is_named_and_the_rest_is_read(workers
 
 def test_a_file_whose_process_was_killed_beside_others_is_read_by_itself(tmp_path: Path) -> None:
     assert outcomes([Path("a"), tmp_path / "killed-once", Path("b")], workers=2) == ["a", "killed-once", "b"]
+
+
+def elsewhere(item: tuple[int, int]) -> int:
+    """The second number; a process other than the first one says dies of a 3, and finds no memory for a 4."""
+    here, number = item
+    if os.getpid() != here and number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if os.getpid() != here and number == 4:
+        raise MemoryError
+    return number
+
+
+@pytest.mark.parametrize("numbers", [range(3), [0, 4, 1], range(20)])
+def test_what_processes_beside_this_one_cannot_do_is_done_here_in_its_place(numbers: Sequence[int]) -> None:
+    with spread(2) as over:
+        assert list(over(elsewhere, [(os.getpid(), number) for number in numbers])) == list(numbers)
+
+
+def with_process(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def is_odd(number: int) -> bool:
+    return bool(number % 2)
+
+
+def test_work_is_taken_up_a_little_ahead_of_its_results_and_what_is_not_worth_the_way_stays_here() -> None:
+    numbers = iter(range(20))
+    with spread(2) as over:
+        found = over(with_process, numbers, is_odd)
+        first = next(found)
+        assert 1 < next(numbers) < 10
+        assert all((process != os.getpid()) == is_odd(number) for number, process in [first, *found])

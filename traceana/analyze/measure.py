@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from traceana.analyze.attribution import copies_of_collectives, issuers
-from traceana.analyze.causes.compared import RankTimes
+from traceana.analyze.causes.doings import RankTimes
 from traceana.analyze.causes.host import Stretches
 from traceana.analyze.causes.lost import LostTime, lost_time
 from traceana.analyze.causes.spent import Spent, spent

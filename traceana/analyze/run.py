@@ -9,7 +9,7 @@ import msgspec
 from traceana.analyze import rank_waits, summarize
 from traceana.analyze import steps as run_steps
 from traceana.analyze.calls import Calls
-from traceana.analyze.causes.compared import RankTimes
+from traceana.analyze.causes.doings import RankTimes
 from traceana.analyze.causes.join import RankCauses, causes
 from traceana.analyze.causes.late import late_ranks
 from traceana.analyze.causes.of_steps import LostOfSteps, with_causes
@@ -32,6 +32,7 @@ from traceana.analyze.paid import with_overlap_price, with_slowed_compute
 from traceana.analyze.repetition import repeated_steps
 from traceana.analyze.span_table import user_spans
 from traceana.analyze.spans import SpanTimes
+from traceana.analyze.spread import Spread, here
 from traceana.analyze.statistics import sums
 from traceana.analyze.steps import Executions
 from traceana.analyze.timeline import timelines
@@ -62,6 +63,7 @@ def analyze_run(
     perf_dumps: Sequence[PerfDump],
     edges: Sequence[int],
     hta: HtaSection | None = None,
+    spread: Spread = here,
 ) -> AnalyzedRun:
     """Match and sum up. `failed` are files that could not be read, each with its reason; `edges` are bucket edges."""
     hosts = hosts_of(files, ranks)
@@ -79,7 +81,7 @@ def analyze_run(
     paid = price(covered.values()) if len(covered) == len(ranks) else None
     lost_of_steps, lost_of_requests = LostOfSteps(steps), LostOfSteps(requests)
     lost = EachRank(ranks, attrgetter("lost"))
-    why = causes(calls, collectives, lost, world_size, (lost_of_steps, lost_of_requests))
+    why = causes(calls, collectives, lost, world_size, (lost_of_steps, lost_of_requests), spread)
     drawn = timelines(ranks, matching.clocks, steps if len(steps) else requests)
     strips = tuple(with_calls(strip, calls) for strip in drawn)
     operations = summarize.operations(calls, why)
@@ -108,7 +110,7 @@ def analyze_run(
         clock=matching.clocks.clock,
         host_calls=summarize.host_calls(ranks[rank].host_calls for rank in sorted(ranks)),
         uneven=uneven_sizes(collectives, matching),
-        late=late_ranks(matching, calls, collectives, times, steps.names),
+        late=late_ranks(matching, calls, collectives, times, steps.names, spread),
         axes=axes(calls),
         timeline=strips[0] if strips else None,
         other_timelines=strips[1:],

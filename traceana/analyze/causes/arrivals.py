@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from traceana.analyze.causes.compared import CausedWaits, ComparedGroup, Floats
+from traceana.analyze.causes.compared import CausedWaits, ComparedGroup
+from traceana.analyze.causes.doings import Floats
 from traceana.analyze.collectives import Collectives
 from traceana.report import LateBy
 from traceana.trace.columns import Bools, Ints

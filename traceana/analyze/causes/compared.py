@@ -1,41 +1,24 @@
-"""Waits shared out: what the rank that came last did for longer than each peer that waited for it.
+"""Every group's waits with what each peer waited for: which collectives, from when on its ranks are compared."""
 
-From when they were last together to their arrivals, a rank's time is compute, copies, other calls, and idleness by its
-causes. The last rank's excess over a peer in each of these, as far as it has any, shares the peer's wait among them.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from traceana.analyze.calls import Calls
-from traceana.analyze.causes.lost import LostTime
-from traceana.analyze.causes.parts import within
-from traceana.analyze.causes.spent import Spent
+from traceana.analyze.causes.doings import Device, Floats, RankTimes, Waits, device, shared_out
 from traceana.analyze.causes.together import last_together, own_times
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
-from traceana.analyze.intervals import covered
-from traceana.analyze.matched import MatchedCalls, Matching
-from traceana.analyze.overlap import Occupation
-from traceana.report import LateBy
+from traceana.analyze.each_rank import EachRank
+from traceana.analyze.matched import MatchedCalls, MatchedGroup, Matching
+from traceana.analyze.spread import Spread, here
 from traceana.trace.columns import Bools, Ints
 from traceana.trace.narrow import narrow
 
-Floats = npt.NDArray[np.float64]
-COMPUTE, MEMORY, HOST_BEHIND, HELD, WAITING, WINDOW_LATE, UNEXPLAINED = range(len(LateBy.__struct_fields__))
-_AT_ONCE = 1 << 20
-"""Calls of all ranks that are compared at a time, which bounds the memory that it takes."""
-
-
-class RankTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rank's device did, by its own clock."""
-
-    occupied: Occupation
-    lost: LostTime
-    spent: Spent
+_MANY_CALLS, _FEW_RANKS = 1_000, 64
+"""Of these it is quicker to send what a group's ranks did to another process than to look at it here."""
 
 
 class ComparedGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +64,11 @@ class CausedWaits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compared(
-    matching: Matching, own: Mapping[int, Collectives], calls: Calls, times: Mapping[int, RankTimes]
+    matching: Matching,
+    own: Mapping[int, Collectives],
+    calls: Calls,
+    times: Mapping[int, RankTimes],
+    spread: Spread = here,
 ) -> Iterator[CausedWaits]:
     """All groups in which somebody waited and the times of every rank are known, one at a time."""
     clocks = matching.clocks
@@ -92,69 +79,54 @@ def compared(
         if clocks.comparable(matched.ranks):
             for rank in matched.ranks:
                 of_rank.setdefault(rank, []).append(matched)
-    for group in matching.groups:
-        if group.wait_ns.any() and all(rank in times for rank in group.ranks):
-            since, opening = last_together(group, of_rank[group.ranks[0]], own, opened)
-            arrived, last = own_times(group, own, "start_ns"), group.start_ns.argmax(axis=1)
-            step = max(_AT_ONCE // len(group.ranks), 1)
-            blocks = [slice(at, at + step) for at in range(0, len(last), step)]
-            by = [
-                _shared_out(group.wait_ns[block], last[block], done)
-                for block in blocks
-                for done in (_doings(group.ranks, since[block], arrived[block], opening[block], times, clocks),)
-            ]
-            yield CausedWaits(
-                group=ComparedGroup(
-                    ranks=group.ranks,
-                    calls=group.calls,
-                    first=np.array([first[rank] for rank in group.ranks]),
-                    table=calls,
-                    last=narrow(last),
-                    apart_ns=narrow(arrived - since),
-                ),
-                start_ns=group.start_ns.max(axis=1),
-                caused_ns=group.wait_ns.sum(axis=1),
-                by_ns=np.concatenate(by),
-            )
+    ahead: deque[tuple[ComparedGroup, Ints, Ints]] = deque()
+
+    def waits() -> Iterator[Waits]:
+        for group in matching.groups:
+            if group.wait_ns.any() and all(rank in times for rank in group.ranks):
+                since, opening = last_together(group, of_rank[group.ranks[0]], own, opened)
+                one = _waits(group, own, since, opening, times, clocks)
+                ahead.append(
+                    (_compared(one, group, first, calls), group.start_ns.max(axis=1), group.wait_ns.sum(axis=1))
+                )
+                yield one
+
+    for by_ns in spread(shared_out, waits(), _is_sent):
+        group, start_ns, caused_ns = ahead.popleft()
+        yield CausedWaits(group=group, start_ns=start_ns, caused_ns=caused_ns, by_ns=by_ns)
 
 
-def _shared_out(wait: Ints, last: Ints, done: Ints) -> Floats:
-    """`done` has shape (collectives, ranks, fields); the result adds up to the waits of each collective."""
-    excess = np.maximum(np.take_along_axis(done, last[:, None, None], axis=1) - done, 0).astype(np.float64)
-    whole = excess.sum(axis=2, keepdims=True)
-    excess[:, :, UNEXPLAINED] += np.where(whole[:, :, 0] > 0, 0, 1)
-    return np.asarray((excess / np.where(whole > 0, whole, 1) * wait[:, :, None]).sum(axis=1))
-
-
-def _doings(
-    ranks: Sequence[int],
+def _waits(
+    group: MatchedGroup,
+    own: Mapping[int, Collectives],
     since: Ints,
-    arrived: Ints,
     opening: Bools,
     times: Mapping[int, RankTimes],
     clocks: ClockOffsets,
-) -> Ints:
-    """ns of each rank in each collective, by the fields of LateBy; where a rank began later counts as time, too."""
-    done = np.zeros((*since.shape, len(LateBy.__struct_fields__)), dtype=np.int64)
-    for j, rank in enumerate(ranks):
-        done[:, j] = _of_rank(times[rank], since[:, j], arrived[:, j])
-        begun = clocks.common(rank, since[:, j])
-        done[:, j, WINDOW_LATE] += np.where(opening, begun, 0)
-        done[:, j, HELD] += np.where(opening, 0, begun)
-    return done
+) -> Waits:
+    devices: Mapping[int, Device] = EachRank(times, device, group.ranks)
+    return Waits(
+        ranks=group.ranks,
+        devices=dict(devices) if len(since) >= _MANY_CALLS and len(group.ranks) <= _FEW_RANKS else devices,
+        since_ns=since,
+        arrived_ns=own_times(group, own, "start_ns"),
+        begun_ns=np.stack([clocks.common(rank, since[:, j]) for j, rank in enumerate(group.ranks)], axis=1),
+        wait_ns=group.wait_ns,
+        opening=opening,
+        last=group.start_ns.argmax(axis=1),
+    )
 
 
-def _of_rank(one: RankTimes, start: Ints, end: Ints) -> Ints:
-    done = np.zeros((len(start), len(LateBy.__struct_fields__)), dtype=np.int64)
-    host_behind, waiting, outside, unexplained = within(one.lost.idle, start, end).T
-    busy = (one.occupied.compute, one.occupied.communication, one.occupied.memory)
-    begun = min(int(kind.start[0]) for kind in busy if len(kind.start))
-    # Before its first work a device is idle for want of a launch, although no gap is there.
-    before = np.clip(begun - start, 0, end - start)
-    done[:, COMPUTE] = covered(start, end, one.occupied.compute)
-    done[:, HELD] = covered(start, end, one.lost.exposed)
-    done[:, HOST_BEHIND] = host_behind + before
-    done[:, WAITING] = waiting
-    done[:, UNEXPLAINED] = outside + unexplained
-    done[:, MEMORY] = end - start - done.sum(axis=1)
-    return done
+def _is_sent(waits: Waits) -> bool:
+    return isinstance(waits.devices, dict)
+
+
+def _compared(waits: Waits, group: MatchedGroup, first: Mapping[int, int], table: Calls) -> ComparedGroup:
+    return ComparedGroup(
+        ranks=group.ranks,
+        calls=group.calls,
+        first=np.array([first[rank] for rank in group.ranks]),
+        table=table,
+        last=narrow(waits.last),
+        apart_ns=narrow(waits.arrived_ns - waits.since_ns),
+    )

@@ -5,6 +5,7 @@ import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.parts import Parts
+from traceana.analyze.collectives import Collectives
 from traceana.analyze.intervals import Intervals, divided, union
 from traceana.trace.columns import Bools, Ints
 
@@ -19,6 +20,22 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
 
     transfer_ns: Ints
     without_peers: Bools
+
+
+class TimedCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """One rank's calls by its own clock, each with its wait and the usual transfer of its kind.
+
+    `one_sided` are those whose wait is not known because a peer's trace is not, or not its clock.
+    """
+
+    start_ns: Ints
+    end_ns: Ints
+    wait_ns: Ints
+    usual_ns: Ints
+    matched: Bools
+    one_sided: Bools
+    exposed_ns: Ints
+    signature: Ints
 
 
 def usual(calls: Calls, world_size: int) -> Usual:
@@ -46,13 +63,26 @@ def _without_peers(calls: Calls, world_size: int) -> Bools:
     return np.array(absent, dtype=np.bool_)
 
 
-def exposed_parts(exposed: Intervals, calls: Calls, usual: Usual, rows: slice, start: Ints) -> Parts:
-    """One rank's exposed time in the order of `ExposedIs`' fields; `rows` are its calls, `start` by its own clock."""
-    end = start + calls.duration_ns[rows]
-    arrived = start + calls.wait_ns[rows]
+def timed_calls(own: Collectives, calls: Calls, usual: Usual, rows: slice) -> TimedCalls:
+    """One rank's calls; `rows` are where they are in the table of all."""
     signature, matched = calls.signature[rows], calls.matched[rows]
-    normal = np.minimum(arrived + usual.transfer_ns[signature], end)
-    one_sided = (usual.without_peers[signature] | (calls.collective[rows] >= 0)) & ~matched
+    return TimedCalls(
+        start_ns=own.start_ns,
+        end_ns=own.end_ns,
+        wait_ns=calls.wait_ns[rows],
+        usual_ns=usual.transfer_ns[signature],
+        matched=matched,
+        one_sided=(usual.without_peers[signature] | (calls.collective[rows] >= 0)) & ~matched,
+        exposed_ns=calls.exposed_ns[rows],
+        signature=signature,
+    )
+
+
+def exposed_parts(exposed: Intervals, calls: TimedCalls) -> Parts:
+    """One rank's exposed time in the order of `ExposedIs`' fields."""
+    start, end, matched, one_sided = calls.start_ns, calls.end_ns, calls.matched, calls.one_sided
+    arrived = start + calls.wait_ns
+    normal = np.minimum(arrived + calls.usual_ns, end)
     claims = (
         union(arrived, normal),
         union(normal[matched], end[matched]),

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from traceana.analyze.causes.arrivals import Arrivals
-from traceana.analyze.causes.compared import HELD, ComparedGroup, Floats
+from traceana.analyze.causes.compared import ComparedGroup
+from traceana.analyze.causes.doings import HELD, Floats
 from traceana.analyze.collectives import Collectives
 from traceana.report import LateBy
 from traceana.trace.columns import Ints

@@ -6,11 +6,12 @@ import msgspec
 import numpy as np
 
 from traceana.analyze.calls import Calls
-from traceana.analyze.causes.exposed import exposed_parts, usual
+from traceana.analyze.causes.exposed import TimedCalls, exposed_parts, timed_calls, usual
 from traceana.analyze.causes.lost import LostTime
 from traceana.analyze.causes.of_steps import LostOfSteps
-from traceana.analyze.causes.parts import named, over_window, within
+from traceana.analyze.causes.parts import Parts, named, over_window, within
 from traceana.analyze.collectives import Collectives
+from traceana.analyze.spread import Spread, here
 from traceana.analyze.statistics import sums
 from traceana.report import ExposedIs, IdleBy, UncoveredBy
 from traceana.trace.columns import Bools, Ints
@@ -43,38 +44,84 @@ class Causes(msgspec.Struct, frozen=True, kw_only=True):
         return named(ExposedIs, exposed.tolist()), named(UncoveredBy, uncovered.tolist())
 
 
+class _Rank(msgspec.Struct, frozen=True, kw_only=True):
+    """One rank's lost time, to be split over its window, its calls, and each kind of steps that it has."""
+
+    lost: LostTime
+    calls: TimedCalls
+    spans: tuple[tuple[Ints, Ints] | None, ...]
+
+
+class _Split(msgspec.Struct, frozen=True, kw_only=True):
+    """What it was split into: rows of ns for the signatures `codes`, and for each kind of steps rows of a step's."""
+
+    over_window: RankCauses
+    codes: Ints
+    exposed_ns: Ints
+    uncovered_ns: Ints
+    of_steps: tuple[tuple[Ints, ...] | None, ...]
+
+
 def causes(
     calls: Calls,
     own: Mapping[int, Collectives],
     lost: Mapping[int, LostTime | None],
     world_size: int,
     of_steps: Sequence[LostOfSteps] = (),
+    spread: Spread = here,
 ) -> Causes:
     """Split every rank's exposed and idle time, and that `of_steps`; `own` are the ranks' calls by their own clocks."""
     typical = usual(calls, world_size)
-    many = len(calls.signatures)
-    totals = [np.zeros((many, len(kind.__struct_fields__)), dtype=np.int64) for kind in (ExposedIs, UncoveredBy)]
+    many, of_rank = len(calls.signatures), calls.rows_of_ranks
+    kinds = (len(kind.__struct_fields__) for kind in (ExposedIs, UncoveredBy))
+    exposed, uncovered = (np.zeros((many, fields), dtype=np.int64) for fields in kinds)
     known = np.ones(many, dtype=np.bool_)
-    of_rank = calls.rows_of_ranks
-    ranks: dict[int, RankCauses] = {}
-    for rank, its in lost.items():
-        rows = of_rank.get(rank, slice(0))
-        if its is None:
-            known[calls.signature[rows]] = False
-            continue
-        start, end = own[rank].start_ns, own[rank].end_ns
-        spent = exposed_parts(its.exposed, calls, typical, rows, start)
-        for number, parts in enumerate((spent, its.uncovered)):
-            of_calls = _adding_up(within(parts, start, end), calls.exposed_ns[rows])
-            totals[number] += np.stack([sums(calls.signature[rows], part, many) for part in of_calls.T], axis=1)
-        ranks[rank] = RankCauses(
-            exposed_is=over_window(ExposedIs, spent),
-            uncovered_by=over_window(UncoveredBy, its.uncovered),
-            idle_by=over_window(IdleBy, its.idle),
+    told = {rank: of_rank.get(rank, slice(0)) for rank, its in lost.items() if its is not None}
+    for rank in lost.keys() - told.keys():
+        known[calls.signature[of_rank.get(rank, slice(0))]] = False
+    tasks = (
+        _Rank(
+            lost=its,
+            calls=timed_calls(own[rank], calls, typical, rows),
+            spans=tuple(steps.spans(rank) for steps in of_steps),
         )
-        for steps in of_steps:
-            steps.add(rank, (spent, its.uncovered, its.idle))
-    return Causes(ranks=ranks, exposed_ns=totals[0], uncovered_ns=totals[1], known=known)
+        for rank, rows in told.items()
+        if (its := lost[rank]) is not None
+    )
+    ranks: dict[int, RankCauses] = {}
+    for rank, split in zip(told, spread(_split, tasks), strict=True):
+        ranks[rank] = split.over_window
+        exposed[split.codes] += split.exposed_ns
+        uncovered[split.codes] += split.uncovered_ns
+        for steps, found in zip(of_steps, split.of_steps, strict=True):
+            if found is not None:
+                steps.add(found)
+    return Causes(ranks=ranks, exposed_ns=exposed, uncovered_ns=uncovered, known=known)
+
+
+def _split(rank: _Rank) -> _Split:
+    lost, calls = rank.lost, rank.calls
+    spent = exposed_parts(lost.exposed, calls)
+    codes, code = np.unique(calls.signature, return_inverse=True)
+    of_codes = [_of_codes(parts, calls, code, len(codes)) for parts in (spent, lost.uncovered)]
+    return _Split(
+        over_window=RankCauses(
+            exposed_is=over_window(ExposedIs, spent),
+            uncovered_by=over_window(UncoveredBy, lost.uncovered),
+            idle_by=over_window(IdleBy, lost.idle),
+        ),
+        codes=codes,
+        exposed_ns=of_codes[0],
+        uncovered_ns=of_codes[1],
+        of_steps=tuple(
+            span and tuple(within(parts, *span) for parts in (spent, lost.uncovered, lost.idle)) for span in rank.spans
+        ),
+    )
+
+
+def _of_codes(parts: Parts, calls: TimedCalls, code: Ints, many: int) -> Ints:
+    of_calls = _adding_up(within(parts, calls.start_ns, calls.end_ns), calls.exposed_ns)
+    return np.stack([sums(code, part, many) for part in of_calls.T], axis=1)
 
 
 def _adding_up(parts: Ints, whole: Ints) -> Ints:

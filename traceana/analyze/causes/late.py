@@ -8,7 +8,8 @@ import numpy as np
 
 from traceana.analyze.calls import Calls
 from traceana.analyze.causes.arrivals import Arrivals, arrivals
-from traceana.analyze.causes.compared import Floats, RankTimes, compared
+from traceana.analyze.causes.compared import compared
+from traceana.analyze.causes.doings import Floats, RankTimes
 from traceana.analyze.causes.followed import followed
 from traceana.analyze.causes.host import Place
 from traceana.analyze.causes.longer import Excess, longer
@@ -17,6 +18,7 @@ from traceana.analyze.causes.spent import Spent
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.each_rank import EachRank
 from traceana.analyze.matched import Matching
+from traceana.analyze.spread import Spread, here
 from traceana.report import HostPlace, LateBy, LateKernel, Lateness, LateRank, LateStep
 from traceana.trace.columns import Ints
 
@@ -41,9 +43,10 @@ def late_ranks(
     own: Mapping[int, Collectives],
     times: Mapping[int, RankTimes],
     steps: Sequence[str],
+    spread: Spread = here,
 ) -> tuple[LateRank, ...]:
     """The ranks that others waited for, those that caused most of it first; `steps` are the names of the run's."""
-    found = arrivals(compared(matching, own, calls, times), sum(len(one.calls) for one in matching.found), own)
+    found = arrivals(compared(matching, own, calls, times, spread), sum(len(one.calls) for one in matching.found), own)
     if not found.groups:
         return ()
     rooted_ns = followed(found, own)

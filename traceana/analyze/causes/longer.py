@@ -7,12 +7,11 @@ import msgspec
 import numpy as np
 
 from traceana.analyze.causes.arrivals import Arrivals
-from traceana.analyze.causes.compared import Floats
+from traceana.analyze.causes.doings import Floats
 from traceana.analyze.causes.host import Place
 from traceana.analyze.causes.spent import Ledger, Spent
 from traceana.analyze.collectives import Collectives
 from traceana.trace.columns import Bools, Ints
-
 
 _AT_ONCE = 1 << 22
 """Entries that are kept before they are summed, which bounds the memory that they take."""

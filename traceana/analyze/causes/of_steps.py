@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from traceana.analyze.causes.parts import Parts, named, rounded, within
+from traceana.analyze.causes.parts import named, rounded
 from traceana.analyze.steps import Executions
 from traceana.report import ExposedIs, IdleBy, StepTime, UncoveredBy
 from traceana.trace.columns import Ints
@@ -20,14 +20,15 @@ class LostOfSteps:
         self._ranks = 0
         self._sums: list[Ints] = []
 
-    def add(self, rank: int, parts: Sequence[Parts]) -> None:
-        """One rank's exposed time by what it is, by what left it uncovered, and its idle time."""
+    def spans(self, rank: int) -> tuple[Ints, Ints] | None:
+        """From when to when each step is on one rank; None where it has none."""
         start, count = self._executed.start_ns.get(rank), len(self._executed)
-        if start is not None and count:
-            end = self._executed.end_ns[rank]
-            found = [within(part, start[:count], end[:count]) for part in parts]
-            self._sums = [old + new for old, new in zip(self._sums, found, strict=True)] if self._sums else found
-            self._ranks += 1
+        return (start[:count], self._executed.end_ns[rank][:count]) if start is not None and count else None
+
+    def add(self, found: Sequence[Ints]) -> None:
+        """Of one rank that has the steps: exposed time by what it is, by what left it uncovered, and idle time."""
+        self._sums = [old + new for old, new in zip(self._sums, found, strict=True)] if self._sums else list(found)
+        self._ranks += 1
 
     @property
     def means(self) -> list[npt.NDArray[np.float64]] | None:
