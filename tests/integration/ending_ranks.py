@@ -16,7 +16,7 @@ from tests.integration.gloo_tensor import lasting
 COLLECTIVES = 4
 
 
-def work(way: str, rank: int, port: str, ready: Any) -> None:
+def work(way: str, rank: int, port: str, ready: Any, told: Any) -> None:
     if way == "launcher-killed":
         # As torchrun's ranks: no longer in the command's process group or session.
         os.setsid()
@@ -27,7 +27,9 @@ def work(way: str, rank: int, port: str, ready: Any) -> None:
     ready.release()
     if rank == 1:
         end_rank(way)
-    while way != "return":
+    if way == "told":
+        told.wait()
+    while way not in ("return", "told"):
         dist.all_reduce(tensor)
     dist.destroy_process_group()
 
@@ -67,20 +69,23 @@ def end_ranks(way: str, processes: list[Any]) -> None:
         for process in processes:
             process.join(max(0.0, limit - time.monotonic()))
             process.kill()
-    elif way in ("wait", "hang"):
+    elif way in ("wait", "hang", "told"):
         print("working", flush=True)
 
 
 if __name__ == "__main__":
     way, port = sys.argv[1:]
     context = torch.multiprocessing.get_context("fork")
-    ready = context.Semaphore(0)
-    processes = [context.Process(target=work, args=(way, rank, port, ready), daemon=True) for rank in range(2)]
+    ready, told = context.Semaphore(0), context.Event()
+    processes = [context.Process(target=work, args=(way, rank, port, ready, told), daemon=True) for rank in range(2)]
     for process in processes:
         process.start()
     for _ in processes:
         ready.acquire()
     end_ranks(way, processes)
+    if way == "told":
+        sys.stdin.readline()
+        told.set()
     for process in processes:
         process.join()
     sys.exit(max(abs(process.exitcode or 0) for process in processes))

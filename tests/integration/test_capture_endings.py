@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from traceana_capture.launcher.rescue import rescue_all
 
 from tests.capturing import (
     WORKLOAD,
@@ -96,6 +97,27 @@ def test_ending(tmp_path: Path, ending: Ending) -> None:
     assert run_file(tmp_path)["exit_code"] == (128 + signal.SIGKILL if killed else ending.code)
     theirs, _, _ = stderr.partition("traceana:")
     assert ending.says in theirs
+
+
+def test_what_was_exported_when_all_was_killed_at_once_is_rescued(tmp_path: Path) -> None:
+    process, scratch = launch(tmp_path, ranks("told")), tmp_path / ".run.scratch"
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "working\n"
+    wait_until(lambda: (scratch / "messages").read_text().count('"recording"') == len(BOTH))
+    # A launcher that stands still publishes nothing.
+    process.send_signal(signal.SIGSTOP)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    wait_until(lambda: len([*scratch.glob("*.calls")]) == len(BOTH))
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in survivors(tmp_path):
+            os.kill(pid, number)
+    assert finish(process, tmp_path)[0] == -signal.SIGKILL
+    wait_until(lambda: survivors(tmp_path) == {})
+    rescue_all(tmp_path / "run")
+    assert complete(check(tmp_path, "")) == BOTH
+    assert run_file(tmp_path)["exit_code"] == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize(
