@@ -4,18 +4,19 @@ Slurm, docker and Kubernetes do that to all that runs in a job or a container, w
 """
 
 import contextlib
-import os
 import shlex
 from collections.abc import Iterable, Iterator
 from glob import escape
 from pathlib import Path
 
+from traceana_capture.lock import holder
 from traceana_capture.reading import OpensItself
 
-LOCK, PLAN = "lock", "plan.json"
-# A rank writes this file last of its export; it goes once the trace is published, and what came of that is kept until
-# run.json is written.
-LEFT = ("[0-9]*.calls", "outcome.*.json")
+PLAN = "plan.json"
+# A rank writes this file last of its export; it goes once the trace is published.
+EXPORTED = "[0-9]*.calls"
+# What came of publishing is kept until run.json is written.
+LEFT = (EXPORTED, "outcome.*.json")
 
 
 def beside(folder: Path) -> list[Path]:
@@ -38,7 +39,17 @@ def notes(paths: Iterable[Path], folders: Iterable[Path]) -> list[str]:
 
 def advice(folder: Path) -> str:
     """What happened, and what to do about it."""
-    return f"traceana was killed before it published all traces: `traceana rescue {shlex.quote(str(folder))}` does so"
+    return f"traceana was killed before it published all traces: {command(folder)} does so"
+
+
+def command(folder: Path) -> str:
+    """What publishes them."""
+    return f"`traceana rescue {shlex.quote(str(folder))}`"
+
+
+def run_of(scratch: Path) -> Path:
+    """The folder of the run that this scratch folder is of."""
+    return scratch.with_name(scratch.name.removeprefix(".").removesuffix(".scratch").partition("@")[0])
 
 
 def _runs(folders: Iterable[Path]) -> Iterator[Path]:
@@ -46,31 +57,16 @@ def _runs(folders: Iterable[Path]) -> Iterator[Path]:
         if not isinstance(folder, OpensItself) and folder.is_dir():
             yield folder
             for scratch in sorted(folder.glob(".*.scratch")):
-                yield folder / scratch.name.removeprefix(".").removesuffix(".scratch").partition("@")[0]
+                yield run_of(scratch)
 
 
 def _is_left(scratch: Path) -> bool:
     # Somebody else's may not be looked into.
     with contextlib.suppress(OSError):
-        return (scratch / PLAN).is_file() and any(any(scratch.glob(name)) for name in LEFT) and not is_held(scratch)
+        return has_traces(scratch) and holder(scratch) is None
     return False
 
 
-def is_held(scratch: Path) -> bool:
-    """Whether a launcher lives there; where hosts do not see each other's locks, nothing tells."""
-    try:
-        import fcntl
-
-        lock = os.open(scratch / LOCK, os.O_RDWR)
-    except (ImportError, OSError):
-        # Windows has neither locks nor launchers.
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return False
+def has_traces(scratch: Path) -> bool:
+    """Whether traces were exported there that are not published, or of which no run.json tells; raises OSError."""
+    return (scratch / PLAN).is_file() and any(any(scratch.glob(name)) for name in LEFT)

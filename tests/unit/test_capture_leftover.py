@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 from traceana_capture import leftover, runfile
 from traceana_capture.launcher import collect
 from traceana_capture.launcher.inject import inject
-from traceana_capture.launcher.options import Options
-from traceana_capture.launcher.record import Plan
+from traceana_capture.launcher.options import Options, Pairing
+from traceana_capture.launcher.record import Plan, kept_plan
 from traceana_capture.launcher.rescue import rescue_all
 from traceana_capture.launcher.run_folder import Claim, claimed, refuse_earlier
 from traceana_capture.launcher.workers import Worker
-from traceana_capture.leftover import LOCK, PLAN
+from traceana_capture.leftover import PLAN
+from traceana_capture.lock import LOCK
 
 from tests.traces.base import good, pretty
 from tests.unit.test_capture_collect import worker
@@ -76,11 +78,7 @@ def test_a_strangers_is_not_published(
 def test_what_cannot_be_published_stays_for_another_try(
     left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker(Claim(folder=tmp_path / "run", scratch=left, lock=-1), 8, 1)
-    about = {"rank": 1, "world_size": 2, "host": "h", "backend": "gloo", "versions": {}}
-    messages = ({"event": "hello", "pid": 8, **about}, {"event": "recording", "pid": 8, "window": 1})
-    with (left / "messages").open("a") as file:
-        file.writelines(json.dumps(message) + "\n" for message in messages)
+    another_rank(left, tmp_path)
     exported = {path.name: path.read_bytes() for path in left.glob("8.1.*")}
     publish = collect._publish
 
@@ -89,7 +87,7 @@ def test_what_cannot_be_published_stays_for_another_try(
 
     with monkeypatch.context() as patched:
         patched.setattr(collect, "_publish", without_room)
-        with pytest.raises(TraceanaError, match=r"rank 1 .*could not be published"):
+        with pytest.raises(TraceanaError, match=r"1 export could not be published.* \(8\.1\)"):
             rescue_all(tmp_path / "run")
     assert {path.name: path.read_bytes() for path in left.glob("8.1.*")} == exported
     rescue_all(tmp_path / "run")
@@ -98,20 +96,111 @@ def test_what_cannot_be_published_stays_for_another_try(
     assert not left.exists()
 
 
-def test_a_rescue_that_was_interrupted_before_run_json_is_finished(
-    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rescue_that_was_interrupted_is_finished(left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it had failed to publish a trace before."""
+    (left / "nccl.h.7.log").write_text("h:7:7 [0] NCCL INFO NCCL version 2.28.9+cuda13.0\n")
+    publish = collect._publish
+    another_rank(left, tmp_path)
+
+    def without_room(one: Worker, *rest: Any) -> Any:
+        return publish(one, *rest) if one.rank == 0 else "the process that compressed it ended with -9"
+
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
+        patched.setattr(collect, "_publish", without_room)
         patched.setattr(runfile, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             rescue_all(tmp_path / "run")
     assert (tmp_path / "run" / "rank0.json.gz").exists()
     rescue_all(tmp_path / "run")
     (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
-    assert [rank.outcome for rank in part.ranks] == ["complete"]
+    assert [rank.outcome for rank in part.ranks] == ["complete", "complete"]
+    assert [(log.rank, log.file, log.version) for log in part.nccl.ranks] == [(0, "nccl.rank0.log", "2.28.9")]
+
+
+def test_where_run_json_cannot_be_written_all_stays(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runfile, "write", full)
+        with pytest.raises(TraceanaError, match=r"No space left on device.*; all that is there stays"):
+            rescue_all(tmp_path / "run")
+    assert leftover.of_run(tmp_path / "run") == [left]
+    rescue_all(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_no_message_tells_of_stays(left: Path, tmp_path: Path) -> None:
+    """A full disk has no room for messages."""
+    (left / "messages").write_text("")
+    with pytest.raises(TraceanaError, match=r"1 export could not be published.*\(7\.1\)"):
+        rescue_all(tmp_path / "run")
+    assert (left / "7.1.json").exists()
+
+
+def test_what_is_never_to_be_published_stops_no_rescue(left: Path, tmp_path: Path) -> None:
+    """A second process of a rank, and a trace that --keep removed."""
+    another_rank(left, tmp_path, rank=0)
+    dropped = msgspec.json.encode("removed, because --keep 6 keeps newer windows")
+    another_rank(left, tmp_path, pid=9)
+    for export in left.glob("9.1.*"):
+        export.unlink()
+    (left / "outcome.9.1.json").write_bytes(dropped)
+    rescue_all(tmp_path / "run")
+    (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
+    assert [(rank.rank, rank.outcome, rank.reason.partition(",")[0]) for rank in part.ranks] == [
+        (0, "complete", "traceana was killed"),
+        (0, "missing", "process 7 was rank 0 too"),
+        (1, "missing", "removed"),
+    ]
+    assert not left.exists()
+
+
+def test_one_that_cannot_be_rescued_stops_no_other(left: Path, tmp_path: Path) -> None:
+    shutil.copytree(left, tmp_path / ".run@gpu-0.0.scratch", symlinks=True, ignore=lambda *_: ["control"])
+    (tmp_path / ".run@gpu-0.0.scratch" / PLAN).write_text("{")
+    (tmp_path / ".run@gpu-0.0.scratch").chmod(0o700)
+    with pytest.raises(TraceanaError, match=r"gpu-0\.0\.scratch cannot be published"):
+        rescue_all(tmp_path / "run")
+    assert (tmp_path / "run" / "rank0.json.gz").exists()
+    assert not left.exists()
+
+
+def test_a_plan_of_an_older_version_is_read(left: Path, tmp_path: Path) -> None:
+    """Which knew pairs on torch and PyNccl alone, by the operation, and neither nodes nor windows."""
+    plan = json.loads((left / PLAN).read_bytes())
+    for name in ("every_s", "keep", "shared"):
+        del plan["options"][name]
+    del plan["job"]
+    plan["options"]["paired"] = ["broadcast"]
+    (left / PLAN).write_text(json.dumps(plan))
+    assert kept_plan(left).options.paired == (Pairing(operation="broadcast", backends=("torch", "pynccl")),)
+    rescue_all(tmp_path / "run")
+    (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
+    assert part.backend.paired == ("broadcast",)
+
+
+def test_a_run_that_is_refused_leaves_what_could_be_rescued(left: Path, tmp_path: Path) -> None:
+    own = left.rename(tmp_path / ".run.scratch")
+    (tmp_path / "run").symlink_to(tmp_path)
+    with pytest.raises(TraceanaError, match="leads elsewhere"), claimed(tmp_path, "run", True):
+        pass
+    (tmp_path / "run").unlink()
+    assert leftover.of_run(tmp_path / "run") == [own]
+    rescue_all(tmp_path / "run")
+
+
+def another_rank(left: Path, tmp_path: Path, *, pid: int = 8, rank: int = 1) -> None:
+    worker(Claim(folder=tmp_path / "run", scratch=left, lock=-1), pid, rank)
+    about = {"rank": rank, "world_size": 2, "host": "h", "backend": "gloo", "versions": {}}
+    messages = ({"event": "hello", "pid": pid, **about}, {"event": "recording", "pid": pid, "window": 1})
+    with (left / "messages").open("a") as file:
+        file.writelines(json.dumps(message) + "\n" for message in messages)
 
 
 def replan(scratch: Path, **changes: str) -> None:

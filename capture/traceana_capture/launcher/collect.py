@@ -43,7 +43,8 @@ def collect(workers: Sequence[Worker], claim: Claim, asked: Sequence[int], statu
     with ThreadPoolExecutor(_at_once(claim)) as pool:
         outcomes = list(pool.map(lambda worker: _outcome(worker, workers, claim, asked, status), workers))
     for worker in workers:
-        _remove(worker, claim)
+        if not (claim.keeps_failed and isinstance(worker.outcome, str)):
+            _remove(worker, claim)
     return _collected(workers, outcomes, claim)
 
 
@@ -98,12 +99,6 @@ def remember(worker: Worker, scratch: Path) -> None:
         worker.outcome = _OUTCOME.decode(_outcome_file(worker, scratch).read_bytes())
 
 
-def forget(worker: Worker, scratch: Path) -> None:
-    """Have the trace published as if nobody had tried."""
-    worker.outcome = None
-    _outcome_file(worker, scratch).unlink(missing_ok=True)
-
-
 def _outcome_file(worker: Worker, scratch: Path) -> Path:
     return scratch / f"outcome.{worker.pid}.{worker.window}.json"
 
@@ -125,11 +120,19 @@ PUBLISHERS = Publishers()
 
 
 def publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int = 0) -> Published | str:
-    """Publish a trace once and for all, with what came of it kept; one that was interrupted may be tried again."""
+    """Publish a trace once and for all, with what came of it kept.
+
+    One that was interrupted may be tried again, and one that failed where the claim keeps its export.
+    """
     outcome = _publish(worker, claim, asked, nice)
-    if outcome != INTERRUPTED:
+    if claim.keeps_failed and isinstance(outcome, str):
+        worker.outcome = outcome
+    elif outcome != INTERRUPTED:
+        # Kept first, so that a kill in between loses neither; a full disk has room for it afterwards.
+        is_kept = _keep(worker, claim, outcome)
         _remove(worker, claim)
-        _keep(worker, claim, outcome)
+        if not is_kept:
+            _keep(worker, claim, outcome)
     return outcome
 
 
@@ -142,11 +145,14 @@ def drop(worker: Worker, claim: Claim, reason: str) -> None:
         _keep(worker, claim, reason)
 
 
-def _keep(worker: Worker, claim: Claim, outcome: Published | str) -> None:
-    """Here, and on the disk for a rescue."""
+def _keep(worker: Worker, claim: Claim, outcome: Published | str) -> bool:
+    """Here, and on the disk for a rescue, if that can be written."""
     worker.outcome = outcome
-    with contextlib.suppress(OSError):
+    try:
         _outcome_file(worker, claim.scratch).write_bytes(msgspec.json.encode(outcome))
+    except OSError:
+        return False
+    return True
 
 
 def _remove(worker: Worker, claim: Claim) -> None:

@@ -110,19 +110,17 @@ def logging(inherited: Mapping[str, str], chosen: Mapping[str, str], scratch: Pa
 
 
 def keep_logs(workers: Sequence[Worker], claim: Claim) -> tuple[NcclLog, ...]:
-    """Move each rank's log, where there is one, into the run, and return what it says."""
+    """Move each rank's log, where there is one, into the run, and return what it says.
+
+    One that a rescue moved, before it was ended itself, is there already.
+    """
     kept = []
     first = {worker.rank: worker for worker in reversed(workers)}
-    for worker in first.values():
-        for source in claim.scratch.glob(f"nccl.*.{worker.pid}.log"):
-            with contextlib.suppress(OSError):
-                kept.append(_keep_log(source, claim.folder, worker.rank))
-    return tuple(sorted(kept, key=lambda log: log.rank))
-
-
-def _keep_log(source: Path, folder: Path, rank: int) -> NcclLog:
-    target = folder / f"nccl.rank{rank}.log"
-    with source.open(errors="replace") as lines:
-        log = read_log(lines, rank=rank, file=target.name)
-    source.replace(target)
-    return log
+    for rank, worker in sorted(first.items()):
+        target = claim.folder / f"nccl.rank{rank}.log"
+        with contextlib.suppress(OSError):
+            for source in claim.scratch.glob(f"nccl.*.{worker.pid}.log"):
+                source.replace(target)
+            with target.open(errors="replace") as lines:
+                kept.append(read_log(lines, rank=rank, file=target.name))
+    return tuple(kept)

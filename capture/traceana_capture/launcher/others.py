@@ -12,7 +12,8 @@ from traceana.errors import TraceanaError
 from traceana.plain import say
 from traceana_capture import runfile
 from traceana_capture.launcher.job import Job
-from traceana_capture.leftover import beside, is_held, of_run
+from traceana_capture.leftover import beside, of_run
+from traceana_capture.lock import beat, holder
 
 LAUNCH = "launch"
 ADVICE = "give another --label; if this is another node of that run, give --nodes N on each of its N nodes"
@@ -48,9 +49,9 @@ def refuse_strangers(folder: Path, own: Path, job: Job | None) -> None:
         other = _settled(scratch)
         if job is not None and other is not None and _belong_together(job, other):
             continue
-        if is_held(scratch):
+        if (found := holder(scratch)) is not None:
             where = f" on {other.node}" if other is not None else ""
-            raise TraceanaError(f"{folder} belongs to a run that goes on{where}; {ADVICE}")
+            raise TraceanaError(f"{folder} belongs to a run that goes on{where}{found.note()}; {ADVICE}")
 
 
 def _of_jobs(folder: Path) -> Iterator[Path]:
@@ -90,7 +91,7 @@ def _settled(scratch: Path) -> Job | None:
     """Whose it is; one who has just come, or is about to go, holds it for a moment without saying so."""
     other = _launch(scratch)
     end = time.monotonic() + SETTLE_S
-    while other is None and "@" in scratch.name and is_held(scratch) and time.monotonic() < end:
+    while other is None and "@" in scratch.name and holder(scratch) is not None and time.monotonic() < end:
         time.sleep(SETTLE_LOOK_S)
         other = _launch(scratch)
     return other
@@ -105,6 +106,7 @@ def wait_for_all(folder: Path, own: Path, job: Job, turn: Turn, asked: Sequence[
     mine = (own / LAUNCH).stat().st_mtime
     end, silent_until = time.monotonic() + PATIENCE_S, time.monotonic() + SAY_AFTER_S
     while not asked:
+        beat(own)
         come = _come(folder, job, mine)
         if len(come) == job.launchers:
             return

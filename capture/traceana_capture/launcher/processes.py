@@ -6,6 +6,7 @@ Standard library only: the guard starts before the command and without site-pack
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 EXPORT_GRACE_S = 60.0
 TERM_GRACE_S = 5.0
 TICK_S = 0.05
+# As in traceana_capture.lock, which this script cannot import.
+LOCK, BEAT_S = "lock", 5.0
 
 
 @dataclass(frozen=True)
@@ -79,20 +82,39 @@ def end(find: Callable[[], set[int]]) -> None:
 
 
 def guard(scratch: Path, rescue: list[str]) -> None:
-    """Wait for the launcher's word or its end; only an end without a word ends the run, and `rescue` publishes it."""
-    word = b""
-    while piece := os.read(0, 64):
-        word += piece
+    """Wait for the launcher's word or its end; only an end without a word ends the run, and `rescue` publishes it.
+
+    What that could not publish stays.
+    """
+    word = _word(scratch)
     if word.endswith(b"."):
         return
     session = int(word) if word.strip() else None
     limit = time.monotonic() + EXPORT_GRACE_S
     # Ranks see the launcher's end too, and export; each has a file of this name meanwhile.
     while any(_exporting(scratch, pid) for pid in of_run(scratch, session)) and time.monotonic() < limit:
+        _beat(scratch)
         time.sleep(TICK_S)
     end(lambda: of_run(scratch, session))
-    subprocess.call(rescue, stdin=subprocess.DEVNULL, close_fds=False)
-    shutil.rmtree(scratch, ignore_errors=True)
+    if subprocess.call(rescue, stdin=subprocess.DEVNULL, close_fds=False) == 0:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _word(scratch: Path) -> bytes:
+    """All that the launcher says to its end. Signs of life are given here, where Ctrl-Z does not stop them."""
+    word = b""
+    while True:
+        _beat(scratch)
+        if select.select([0], [], [], BEAT_S)[0]:
+            piece = os.read(0, 64)
+            if not piece:
+                return word
+            word += piece
+
+
+def _beat(scratch: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(scratch / LOCK)
 
 
 def _exporting(scratch: Path, pid: int) -> bool:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,7 +17,7 @@ from traceana_capture.launcher.clock import iso, now
 from traceana_capture.launcher.collect import Collected, collect, drop, so_far
 from traceana_capture.launcher.job import Job
 from traceana_capture.launcher.nccl_settings import keep_logs
-from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.options import Options, pairings
 from traceana_capture.launcher.run_folder import Claim, remove_window
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.workers import Worker
@@ -42,6 +43,21 @@ class Bounds:
     steps: int
     duration_s: float
     max_collectives: int
+
+
+def kept_plan(scratch: Path) -> Plan:
+    """The plan that this version kept there, or an older one.
+
+    Raises OSError, and TraceanaError or msgspec.MsgspecError where it is none.
+    """
+    plan = msgspec.json.decode((scratch / PLAN).read_bytes(), type=dict[str, Any])
+    options = msgspec.convert(plan.get("options"), type=dict[str, Any])
+    paired = msgspec.convert(options.get("paired", []), type=list[Any])
+    # Operations alone, before any two backends could be named.
+    options["paired"] = [*pairings([one for one in paired if isinstance(one, str)])] + [
+        one for one in paired if not isinstance(one, str)
+    ]
+    return msgspec.convert(plan | {"options": msgspec.to_builtins(options)}, type=Plan)
 
 
 class Record:
@@ -102,7 +118,10 @@ class Record:
     def settle(
         self, number: int, workers: Iterable[Worker], code: int, asked: Sequence[int], status: Status
     ) -> runfile.RunFile:
-        """Publish what the ranks left of this window, and write its run.json."""
+        """Publish what the ranks left of this window, and write its run.json.
+
+        Raises OSError where that cannot be written and the claim keeps what failed.
+        """
         ordered, claim = _ordered(workers), self.claim.of_window(number)
         claim.end_order()
         collected = collect(ordered, claim, asked, status)
@@ -110,6 +129,8 @@ class Record:
         try:
             runfile.write(run, claim.folder, claim.scratch)
         except OSError as error:
+            if claim.keeps_failed:
+                raise
             say(f"traceana: cannot write {claim.folder / runfile.NAME}: {error.strerror}", err=True)
         claim.close_to_others()
         return run

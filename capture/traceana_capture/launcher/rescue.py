@@ -16,94 +16,107 @@ from pathlib import Path
 
 import msgspec
 
-from traceana import units
 from traceana.errors import TraceanaError
+from traceana.plain import say
 from traceana_capture import leftover
 from traceana_capture.launcher.captured_run import settle
-from traceana_capture.launcher.collect import forget, remember
+from traceana_capture.launcher.collect import remember
 from traceana_capture.launcher.inject import PACKAGE
-from traceana_capture.launcher.publish import Published
-from traceana_capture.launcher.record import Plan, Record
+from traceana_capture.launcher.record import Plan, Record, kept_plan
 from traceana_capture.launcher.run_folder import Claim, make_folder, run_name, window_name
-from traceana_capture.launcher.workers import Roster, Worker
-from traceana_capture.leftover import LOCK, PLAN
+from traceana_capture.launcher.workers import Roster
+from traceana_capture.leftover import EXPORTED, PLAN
+from traceana_capture.lock import LOCK, beating, holder, sign
 
 EXIT_CODE = 128 + signal.SIGKILL
 
 
-def rescue(scratch: Path) -> list[Worker]:
+def rescue(scratch: Path) -> list[Path]:
     """Publish what the ranks exported, of which nobody was there to be told, and write run.json.
 
-    Returns those whose traces could not be published.
+    Returns the exports that could not be published; these stay where they are. Raises what `kept_plan` does,
+    TraceanaError where the plan is of another run, OSError where the run's folder cannot be written.
     """
-    plan = msgspec.json.decode((scratch / PLAN).read_bytes(), type=Plan)
+    plan = kept_plan(scratch)
     _check_names(plan, scratch)
+    roster = _roster(scratch)
+    # A container may have seen it in another place.
+    folder = scratch.parent / run_name(plan.label, plan.repeat)
+    make_folder(folder, plan.options.shared)
+    claim = Claim(folder=folder, scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job, keeps_failed=True)
+    record = Record(plan, claim)
+    # A window's folder is made before it is ordered, and gone when newer ones are kept.
+    later = roster.windows.keys() - {1}
+    record.removed |= {number for number in later if not _is_wanted(number, claim)}
+    settle(record, roster.windows, EXIT_CODE, (), "was ended, because traceana was killed")
+    return sorted(scratch.glob(EXPORTED))
+
+
+def _roster(scratch: Path) -> Roster:
+    """Each rank's state in each window as far as messages tell, and as its export tells where they end too soon."""
     roster = Roster()
     with contextlib.suppress(OSError), (scratch / "messages").open() as lines:
         for line in lines:
             # The launcher may have been killed while it wrote the last one.
             with contextlib.suppress(ValueError):
                 roster.note(line)
-    workers = [worker for window in roster.windows.values() for worker in window.values()]
-    for worker in workers:
+    for worker in [worker for window in roster.windows.values() for worker in window.values()]:
         remember(worker, scratch)
         # A rank writes the calls last, and they go with the trace when that is published.
         trace = scratch / f"{worker.pid}.{worker.window}.json"
-        if worker.trace is None and (worker.outcome is not None or trace.with_suffix(".calls").exists()):
+        is_there = trace.with_suffix(".calls").exists()
+        if is_there and isinstance(worker.outcome, str):
+            worker.outcome = None
+        if worker.trace is None and (worker.outcome is not None or is_there):
             worker.trace, worker.reason = str(trace), "traceana was killed"
-    # A container may have seen it in another place.
-    folder = scratch.parent / run_name(plan.label, plan.repeat)
-    make_folder(folder, plan.options.shared)
-    claim = Claim(folder=folder, scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job)
-    record = Record(plan, claim)
-    # A window's folder is made before it is ordered, and gone when newer ones are kept.
-    later = roster.windows.keys() - {1}
-    record.removed |= {number for number in later if not (claim.folder / window_name(number)).is_dir()}
-    settle(record, roster.windows, EXIT_CODE, (), "was ended, because traceana was killed")
-    return [worker for worker in workers if worker.trace is not None and not isinstance(worker.outcome, Published)]
+    return roster
+
+
+def _is_wanted(number: int, claim: Claim) -> bool:
+    return (claim.folder / window_name(number)).is_dir() or any(claim.scratch.glob(f"[0-9]*.{number}.calls"))
 
 
 def rescue_all(folder: Path) -> None:
-    """Publish what is left of the run in `folder`; raises TraceanaError where there is nothing, or not all could be.
+    """Publish what is left of the run in `folder`.
 
-    What could not be published stays where it was, for another try.
+    What could not be published stays where it was, for another try. Raises TraceanaError then, where nothing is left,
+    and where the run goes on.
     """
     left = leftover.of_run(folder)
     if not left:
-        raise TraceanaError(f"{folder}: no trace is left there to be published; name the folder of a run")
-    for scratch in left:
-        with _held(scratch), _readable(scratch):
+        raise TraceanaError(_why_not(folder))
+    said = [said for scratch in left if (said := _rescued(scratch))]
+    if said:
+        raise TraceanaError("; ".join(said))
+
+
+def _why_not(folder: Path) -> str:
+    for scratch in leftover.beside(folder.absolute()):
+        if (found := holder(scratch)) is not None:
+            return f"{folder}: its run goes on, and publishes its traces when it ends{found.note()}"
+    return f"{folder}: no trace is left there to be published; name the folder of a run"
+
+
+def _rescued(scratch: Path) -> str:
+    """Publish what is left in one launcher's scratch folder, and say why not all could be; empty where it could."""
+    try:
+        with _readable(scratch), _held(scratch):
             _check_owner(scratch)
-            exports = _set_aside(scratch)
-            if failed := rescue(scratch):
-                _put_back(failed, exports, scratch)
-                raise TraceanaError(
-                    f"{scratch}: rank {units.number_ranges({worker.rank for worker in failed})} could not be "
-                    "published, as said above, and stays there: make room in memory or on the disk, and try again"
-                )
-            shutil.rmtree(scratch, ignore_errors=True)
+            failed = rescue(scratch)
+            if not failed:
+                shutil.rmtree(scratch, ignore_errors=True)
+            return _stay(scratch, failed) if failed else ""
+    except TraceanaError as error:
+        return str(error)
 
 
-def _set_aside(scratch: Path) -> Path:
-    """Links to all that ranks exported: publishing leaves nothing of a trace where it fails."""
-    aside = scratch / "aside"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for export in scratch.glob("[0-9]*.[0-9]*.*"):
-        try:
-            os.link(export, aside / export.name)
-        except OSError:
-            # Not every disk has links.
-            shutil.copy2(export, aside)
-    return aside
-
-
-def _put_back(failed: Sequence[Worker], aside: Path, scratch: Path) -> None:
-    for worker in failed:
-        forget(worker, scratch)
-        for export in aside.glob(f"{worker.pid}.{worker.window}.*"):
-            export.replace(scratch / export.name)
-    shutil.rmtree(aside, ignore_errors=True)
+def _stay(scratch: Path, failed: Sequence[Path]) -> str:
+    number = "1 export" if len(failed) == 1 else f"{len(failed)} exports"
+    return (
+        f"{scratch}: {number} could not be published, as said above, and stay there "
+        f"({', '.join(path.stem for path in failed)}): make room in memory or on the disk, and try again: "
+        f"{leftover.command(leftover.run_of(scratch))}"
+    )
 
 
 def _check_names(plan: Plan, scratch: Path) -> None:
@@ -142,15 +155,31 @@ def _readable(scratch: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(scratch: Path) -> Iterator[None]:
     """No launcher takes it meanwhile, and no other rescue."""
-    lock = os.open(scratch / LOCK, os.O_RDWR)
+    lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        sign(lock)
+        with beating(scratch):
+            yield
     except BlockingIOError as error:
         raise TraceanaError(f"{scratch.parent}: somebody publishes it already") from error
     finally:
         os.close(lock)
 
 
+def main(scratch: Path) -> int:
+    """As the guard does, which holds the lock and removes the folder where this returns 0."""
+    try:
+        with _readable(scratch), beating(scratch):
+            failed = rescue(scratch)
+    except TraceanaError as error:
+        said = str(error)
+    else:
+        said = _stay(scratch, failed) if failed else ""
+    if said:
+        say(f"traceana: error: {said}", err=True)
+    return 1 if said else 0
+
+
 if __name__ == "__main__":
-    rescue(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))

@@ -14,8 +14,15 @@ from pathlib import Path
 from traceana.errors import TraceanaError
 from traceana_capture import leftover, runfile
 from traceana_capture.launcher.job import Job
-from traceana_capture.launcher.others import ADVICE, left_by_others, refuse_strangers, scratch_name, write_launch
-from traceana_capture.leftover import LOCK
+from traceana_capture.launcher.others import (
+    ADVICE,
+    LAUNCH,
+    left_by_others,
+    refuse_strangers,
+    scratch_name,
+    write_launch,
+)
+from traceana_capture.lock import LOCK, elsewhere, sign
 
 # Another launcher tries the lock for a moment, to see whether somebody lives here.
 _TRIES, _TRY_S = 5, 0.05
@@ -30,7 +37,8 @@ WINDOW = re.compile(r"window[1-9]\d*")
 class Claim:
     """A run's folder and scratch folder, both absolute; `lock` is the descriptor that holds them.
 
-    Launchers of one `job` share the folder, and each has a scratch folder of its own.
+    Launchers of one `job` share the folder, and each has a scratch folder of its own. Where it `keeps_failed`, an
+    export stays that could not be published.
     """
 
     folder: Path
@@ -38,6 +46,7 @@ class Claim:
     lock: int
     shared: bool = False
     job: Job | None = None
+    keeps_failed: bool = False
 
     def of_window(self, number: int) -> "Claim":
         """The claim of this window, whose folder is there then; the first has the run's own. Raises OSError."""
@@ -112,20 +121,40 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
             lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, lock)
             _lock(lock, scratch / LOCK, folder)
+            sign(lock)
+            # What a refusal leaves can still be rescued.
+            with _removed_unless(leftover.has_traces(scratch), scratch):
+                if job is not None:
+                    write_launch(scratch, job)
+                refuse_strangers(folder, scratch, job)
+                make_folder(folder, shared)
+                _remove_earlier(folder, force, job)
             stack.callback(_remove, scratch, os.getpid())
             _empty(scratch)
-            if job is not None:
-                write_launch(scratch, job)
-            refuse_strangers(folder, scratch, job)
             if force:
-                # A rescue of them would publish another run's ranks among this one's.
-                for left in left_by_others(folder, scratch, job):
-                    shutil.rmtree(left, ignore_errors=True)
-            make_folder(folder, shared)
-            _remove_earlier(folder, force, job)
+                _forget(left_by_others(folder, scratch, job))
         except OSError as error:
             raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
         yield Claim(folder=folder, scratch=scratch, lock=lock, shared=shared, job=job)
+
+
+@contextlib.contextmanager
+def _removed_unless(kept: bool, scratch: Path) -> Iterator[None]:
+    """The scratch folder is gone where it cannot be had, if it is not to be kept."""
+    try:
+        yield
+    except BaseException:
+        if not kept:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _forget(left: Sequence[Path]) -> None:
+    """A rescue of them would publish another run's ranks among this one's."""
+    for scratch in left:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch.exists():
+            raise TraceanaError(f"{scratch}, of an earlier run, cannot be removed; give another --label")
 
 
 def _remove(scratch: Path, owner: int) -> None:
@@ -159,6 +188,7 @@ def _lock(descriptor: int, path: Path, folder: Path) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                _refuse_elsewhere(path.parent, folder)
                 return
             break
         except BlockingIOError:
@@ -169,12 +199,18 @@ def _lock(descriptor: int, path: Path, folder: Path) -> None:
     raise TraceanaError(f"{folder} belongs to a run that goes on; {ADVICE}")
 
 
+def _refuse_elsewhere(scratch: Path, folder: Path) -> None:
+    """Raises TraceanaError where one works there whose lock is not seen on this machine."""
+    if (found := elsewhere(scratch)) is not None:
+        raise TraceanaError(f"{folder} belongs to a run that goes on{found.note()}; {ADVICE}")
+
+
 def _empty(scratch: Path) -> None:
-    """Remove the entries but the lock."""
+    """Remove the entries but the lock, and what tells others of us."""
     for entry in scratch.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != LOCK:
+        elif entry.name not in (LOCK, LAUNCH):
             entry.unlink()
 
 
