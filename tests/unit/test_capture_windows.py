@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from traceana_capture.launcher import windows
+from traceana_capture.launcher import asking, windows
+from traceana_capture.launcher import record as real
 from traceana_capture.launcher.asking import Ask
 from traceana_capture.launcher.options import Options
+from traceana_capture.launcher.record import Plan
 from traceana_capture.launcher.run_folder import ORDERED, Claim
 from traceana_capture.launcher.windows import Windows
 from traceana_capture.launcher.workers import Roster, Worker
@@ -136,6 +139,37 @@ def test_a_window_that_somebody_took_and_never_ordered_is_passed_over(
     (tmp_path / "run" / "window2" / ORDERED).touch()
     (window,) = launchers[0].answer(Ask(do="open")).windows
     assert (window.number, window.ranks) == (3, {"waiting": [0, 1]})
+
+
+def test_nobody_takes_a_window_away_from_one_who_orders_it_as_slowly_as_may_be(
+    launchers: list[Windows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question may be taken as late, and a place answered as late, as those who ask put up with."""
+    began = 1e9
+    clock, (first, second) = [began], launchers
+    slow: Any = SimpleNamespace(
+        monotonic=lambda: clock[0], sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds)
+    )
+    asked = first._all
+
+    def slowly(wanted: Ask) -> Any:
+        clock[0] += asking.TAKEN_S + (windows.PLACE_S if wanted.do == "place" else 0.0)
+        return asked(wanted)
+
+    monkeypatch.setattr(first, "_all", slowly)
+    monkeypatch.setattr(windows, "time", slow)
+    first._ordered(2, Ask(do="open"))
+    assert clock[0] - began <= windows.ORDERED_S
+    assert second.ranks.latest() == 2
+
+
+def test_a_window_whose_exports_failed_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    claim = Claim(folder=tmp_path / "run", scratch=tmp_path, lock=-1)
+    plan = Plan(options=Options(argv=("x",), nccl={}), label="run", repeat=None, started="", environment={})
+    assert claim.of_window(2).take_order()
+    real.Record(plan, claim).remove(2, [])
+    assert list(claim.folder.iterdir()) == []
 
 
 def test_a_number_that_is_known_is_not_ordered_again(launchers: list[Windows]) -> None:

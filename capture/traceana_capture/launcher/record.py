@@ -112,7 +112,10 @@ class Record:
             self.write_so_far(number, ordered)
         else:
             node = self.plan.job.node if self.plan.job else None
-            (self.claim.of_window(number).folder / runfile.name_of(node)).unlink(missing_ok=True)
+            claim = self.claim.of_window(number)
+            # No trace has ended it where all exports failed.
+            claim.end_order()
+            (claim.folder / runfile.name_of(node)).unlink(missing_ok=True)
             remove_window(self.claim.folder, number)
 
     def settle(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from traceana import units
 from traceana.errors import TraceanaError
-from traceana_capture.launcher.asking import ASKED, Answer, Ask, Shown, ask, reply, take
+from traceana_capture.launcher.asking import ASKED, TAKEN_S, Answer, Ask, Shown, ask, reply, take
 from traceana_capture.launcher.live import Live
 from traceana_capture.launcher.record import Bounds, Record
 from traceana_capture.launcher.workers import BUSY, WAITING, Ranks, Worker, is_alive
@@ -26,8 +26,8 @@ APART_S = 0.2
 # Longer than an order takes to a rank; what asking takes is added.
 LEAD_S = 0.3
 PLACE_S = 2.0
-# Whoever took a window has ordered it by then, or is gone.
-ORDERED_S = 10.0
+# Whoever took a window has ordered it by then, or is gone: it asks all for their places twice, and gives the order.
+ORDERED_S = APART_S + 3 * (TAKEN_S + PLACE_S)
 CLOSE_S = 300.0
 TICK_S = 0.02
 Place = tuple[int, int, int]
