@@ -20,7 +20,7 @@ from traceana.saved import parts
 from traceana.saved.cache import cached, measure_and_keep
 from traceana.saved.contents import Content
 from traceana.saved.inputs import Inputs, inputs
-from traceana.saved.part_index import is_part
+from traceana.saved.part_index import parts_at
 from traceana.saved.parts import Measured
 from traceana.settings import Settings
 from traceana.trace.discover import Discovery
@@ -33,7 +33,8 @@ def measured_or_parts(paths: Sequence[Path], settings: Settings, progress: Progr
 
     Raises TraceanaError where there is neither.
     """
-    return read_parts(paths, settings) if all(map(is_part, paths)) else measure(paths, settings, progress)
+    measured = parts_at(paths)
+    return read_parts(measured, settings) if measured else measure(paths, settings, progress)
 
 
 def read_parts(paths: Sequence[Path], settings: Settings) -> Measured:

@@ -11,7 +11,7 @@ from tests.commands import refused, traceana
 from traceana.commands.measure import parse_share
 from traceana.errors import TraceanaError
 from traceana.saved import parts
-from traceana.saved.part_index import INDEX
+from traceana.saved.part_index import INDEX, parts_at
 
 H200 = Path(__file__).parents[1] / "traces" / "h200"
 FILES = ("report.json", "report.html", "collectives.parquet")
@@ -35,6 +35,20 @@ def test_shares_of_the_files_and_the_whole_are_one_report(traces: Path, tmp_path
     shutil.move(tmp_path / "away", traces)
     for name in FILES:
         assert (tmp_path / "joined" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_folder_of_nothing_but_parts_stands_for_them(traces: Path, tmp_path: Path) -> None:
+    for share in ("1/2", "2/2"):
+        traceana(
+            "measure", traces / "torch-2r", "-o", tmp_path / "parts" / share[0], "--share", share, "--workers", "1"
+        )
+    (tmp_path / "parts" / ".hidden").mkdir()
+    assert parts_at([tmp_path / "parts"]) == (tmp_path / "parts" / "1", tmp_path / "parts" / "2")
+    assert parts_at([tmp_path / "parts", traces]) == ()
+    # Traces with parts beside them are traces.
+    (tmp_path / "parts" / "rank0.json.gz").touch()
+    assert parts_at([tmp_path / "parts"]) == ()
+    assert parts_at([tmp_path / "none"]) == ()
 
 
 def test_a_node_that_sees_its_own_ranks_alone_joins_the_others(traces: Path, tmp_path: Path) -> None:

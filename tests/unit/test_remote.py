@@ -1,6 +1,8 @@
 """Traces in object stores: the same report as from a disk, and no credentials in any message."""
 
+import errno
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -143,19 +145,73 @@ def test_a_run_in_a_store_is_read_from_python(bucket: str) -> None:
 
 def test_a_url_is_no_folder_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "s3://… is not on a disk" in refused("measure", str(RUN), "-o", "s3://bucket/part")
+    assert "s3://… is not on a disk" in refused("analyze", str(RUN), "-o", "s3://bucket/report")
     assert "memory://… is not on a disk" in refused("open", "memory://bucket/run")
     assert "https://… is no URL that traces are read from" in refused("analyze", "https://me:word@host/run")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_part_in_a_store_is_refused() -> None:
-    store = fsspec.filesystem("memory")
-    store.pipe("/parts/1/part.json", b"{}")
-    try:
-        assert "parts are read from a disk alone" in refused("analyze", "memory://parts/1")
-    finally:
-        store.rm("/parts", recursive=True)
+def names_in(folder: str) -> list[str]:
+    return sorted(name.rpartition("/")[2] for name in fsspec.filesystem("memory").find(folder))
+
+
+@pytest.fixture
+def part_bucket() -> Iterator[str]:
+    yield "memory://parts/of/run"
+    fsspec.filesystem("memory").rm("/parts", recursive=True)
+
+
+def test_parts_in_a_store_are_joined_as_those_on_a_disk(part_bucket: str, tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        for place in (part_bucket, str(tmp_path / "parts")):
+            traceana("measure", RUN, "-o", f"{place}/{number}", "--share", f"{number}/2", "--workers", "1")
+    for name, places in {
+        "disk": (str(tmp_path / "parts"),),
+        "prefix": (part_bucket,),
+        "each": (f"{part_bucket}/1", f"{part_bucket}/2"),
+    }.items():
+        traceana("analyze", *places, "-o", tmp_path / name)
+    reports = {(tmp_path / name / "report.json").read_bytes() for name in ("disk", "prefix", "each")}
+    assert len(reports) == 1
+    # A part that is measured again takes the place of the earlier one.
+    before = names_in("/parts/of/run/1")
+    traceana("measure", RUN, "-o", f"{part_bucket}/1", "--share", "1/2", "--workers", "1")
+    after = names_in("/parts/of/run/1")
+    assert (len(before), len(after), after[0]) == (2, 2, "part.json")
+    assert before != after
+    other = ("measure", RUN, "-o", f"{part_bucket}/1", "--share", "2/2", "--workers", "1")
+    assert "holds a part of other traces" in refused(*other)
+    assert names_in("/parts/of/run/1") == after
+
+
+def test_what_a_store_says_of_parts_is_shown_without_its_secrets(
+    part_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traceana("measure", RUN, "-o", f"{part_bucket}/1", "--share", "1/2", "--workers", "1")
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError(f"403 by {SECRETS[0]} secret_key='{SECRETS[1]}'")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "open", fails)
+    said = (
+        refused("analyze", part_bucket, "-o", tmp_path),
+        refused("measure", RUN, "-o", f"{part_bucket}/2", "--workers", "1"),
+    )
+    assert f"{part_bucket}/1: cannot be read" in said[0]
+    assert f"{part_bucket}/2: cannot be written (RuntimeError: 403" in said[1]
+    assert not any(secret in words for secret in SECRETS for words in said)
+
+
+def test_a_full_disk_is_named_where_a_part_is_copied(
+    part_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traceana("measure", RUN, "-o", f"{part_bucket}/1", "--workers", "1")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    assert "no space for a copy in" in refused("analyze", part_bucket, "-o", tmp_path)
 
 
 @pytest.mark.parametrize(("url", "extra"), [("s3://bucket/run", "s3"), ("gs://bucket/run", "gs")])
@@ -218,6 +274,9 @@ def test_a_run_on_an_s3_server_is_told_as_on_a_disk(s3_server: str, tmp_path: Pa
     said("analyze", str(RUN), "-o", str(tmp_path / "local"), "--no-cache")
     told = (tmp_path / "remote" / "report.json").read_text()
     assert (tmp_path / "local" / "report.json").read_text().replace(RUN.as_posix(), "s3://traces/torch-2r") == told
+    said("measure", "s3://traces/torch-2r", "-o", "s3://traces/parts/1", "--workers", "1")
+    said("analyze", "s3://traces/parts", "-o", str(tmp_path / "joined"))
+    assert (tmp_path / "joined" / "report.json").read_text() == told
     assert "no such file or folder" in said("analyze", "s3://traces/none", "-o", str(tmp_path / "none"))
     refusal = said("analyze", "s3://traces/torch-2r", AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert "s3://traces/torch-2r" in refusal

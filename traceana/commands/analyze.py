@@ -29,6 +29,7 @@ Examples:
   traceana analyze torch/ pynccl/ --baseline torch
   traceana analyze rank0.json.gz rank1.json.gz -o out
   traceana analyze traces/ --bench bench.json   beside calls measured alone
+  traceana analyze parts/                       what `measure` left there
   traceana analyze traces/ --comm-kernel mylib='my_allreduce_.*'
   traceana analyze traces/ --format md | gh pr comment --body-file -
 """
@@ -108,7 +109,7 @@ def command(
     from traceana.saved.finished import kept
     from traceana.saved.inputs import inputs
     from traceana.saved.output import PAGE, check_link
-    from traceana.saved.part_index import is_part
+    from traceana.saved.part_index import parts_at
     from traceana.settings import Settings
 
     if hta:
@@ -124,12 +125,13 @@ def command(
         hta=hta,
         benches=_benches(benches),
     )
-    looked_at = None if all(map(is_part, paths)) else inputs(paths, cache=settings.cache)
+    parts = parts_at(paths)
+    looked_at = None if parts else inputs(paths, cache=settings.cache)
     again = kept(looked_at, settings) if looked_at else None
     if again is not None:
         report = _put(again, output, force=force)
     else:
-        report = _made(paths, settings, looked_at, output, force=force)
+        report = _made(parts, settings, looked_at, output, force=force)
     _say(report, aside=form != "text")
     _show(report, form, output)
     say(f"report: {output / PAGE}", err=form != "text")
@@ -161,7 +163,7 @@ def _put(finished: "Finished", folder: Path, *, force: bool) -> Report:
 
 
 def _made(
-    paths: tuple[Path, ...], settings: "Settings", looked_at: "Inputs | None", folder: Path, *, force: bool
+    parts: tuple[Path, ...], settings: "Settings", looked_at: "Inputs | None", folder: Path, *, force: bool
 ) -> Report:
     """Analyze, write the report and keep it."""
     # Where a report is kept, none of this is needed, and its import takes longer than all the rest.
@@ -170,7 +172,7 @@ def _made(
     from traceana.saved.finished import keep
 
     if looked_at is None:
-        part = read_parts(paths, settings)
+        part = read_parts(parts, settings)
     else:
         with progress_bar("reading traces") as progress:
             part = measure_inputs(looked_at, settings, progress, _load_the_rest)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from traceana.commands.kernel_options import kernel_options, own_patterns
-from traceana.commands.paths import TRACES, DiskPath
+from traceana.commands.paths import TRACES, TracePath
 from traceana.commands.progress import progress_bar
 from traceana.errors import TraceanaError
 from traceana.plain import say
@@ -16,14 +16,18 @@ _EXAMPLES = """
 Examples:
   traceana measure traces/ -o parts/2 --share 2/8
   traceana measure /local/traces -o /shared/parts/$(hostname)
-  traceana analyze parts/*
+  traceana analyze parts/
 """
 
 
 @click.command("measure", epilog=_EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=TRACES)
 @click.option(
-    "-o", "--output", required=True, type=DiskPath(path_type=Path, file_okay=False), help="The part's folder."
+    "-o",
+    "--output",
+    required=True,
+    type=TracePath(path_type=Path, file_okay=False),
+    help="The part's folder, in an object store too.",
 )
 @click.option("--share", default="1/1", metavar="N/M", show_default=True, help="Only the N-th of M shares of files.")
 @kernel_options

@@ -1,25 +1,32 @@
 """Measured ranks that stay in the files of their parts: their columns are mapped into memory, and let go again.
 
 Columns of thousands of ranks are more than memory holds. What was mapped is read from the file when it is looked at,
-and once ranks of so many bytes were looked at, what is in memory of any rank is given back.
+and once ranks of so many bytes were looked at, what is in memory of any rank is given back. An object of a store is
+copied to the disk first.
 """
 
 import contextlib
+import errno
 import mmap
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
+from traceana_capture.reading import open_regular
 
 from traceana.analyze.collectives import Signature
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
 from traceana.saved import measured
 from traceana.trace.header import Header
+from traceana.trace.remote import RemotePath
 
 _MOST_IN_MEMORY = 64 << 20
 """Bytes of the ranks that were looked at since memory was given back."""
+_COPIED = 8 << 20
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,13 +71,14 @@ class MappedRanks(Mapping[Path, RankResult | TraceanaError]):
 
     def _read(self, place: Place) -> RankResult:
         try:
-            if place.file not in self._maps:
-                with place.file.open("rb") as file:
-                    self._maps[place.file] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            whole = self._maps.get(place.file) or self._maps.setdefault(place.file, _mapped(place.file))
             self._look_at(place)
-            content = memoryview(self._maps[place.file])[place.begin : place.end]
-            return self._shared.result(measured.decode(content))
+            return self._shared.result(measured.decode(memoryview(whole)[place.begin : place.end]))
         except (OSError, ValueError, TraceanaError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise TraceanaError(
+                    f"{place.file}: no space for a copy in {tempfile.gettempdir()}; set TMPDIR to a folder with more"
+                ) from error
             raise TraceanaError(f"{place.file}: cannot be read ({error}); measure its traces again") from error
 
     def _look_at(self, place: Place) -> None:
@@ -89,6 +97,17 @@ class MappedRanks(Mapping[Path, RankResult | TraceanaError]):
             # Where a system cannot be told, it takes pages back by itself.
             with contextlib.suppress(AttributeError, OSError):
                 file.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(file: Path) -> mmap.mmap:
+    """The file, or a copy of an object that has no name and goes with its map. Raises OSError, ValueError if empty."""
+    with open_regular(file) as opened:
+        if not isinstance(file, RemotePath):
+            return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(opened, copy, _COPIED)
+            copy.flush()
+            return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 class _Shared:

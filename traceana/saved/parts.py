@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
-from traceana_capture.reading import DECODE_ERRORS
+from traceana_capture.reading import DECODE_ERRORS, read_regular
 
 from traceana.analyze.measure import RankResult
 from traceana.errors import TraceanaError
@@ -81,19 +81,29 @@ def write(folder: Path, part: Measured) -> None:
         perf_dumps={words(path): dump for path, dump in part.perf_dumps.items()},
         paired={words(path): calls for path, calls in part.paired.items()},
     )
-    partial = folder / f".{own}.json"
-    partial.write_bytes(msgspec.json.encode(index, enc_hook=measured.plain))
     try:
-        # Another task may have been quicker.
-        _replaced(folder, part)
+        _publish(folder, own, msgspec.json.encode(index, enc_hook=measured.plain), part)
     except TraceanaError:
-        partial.unlink()
         (folder / _COLUMNS.format(own)).unlink()
         raise
-    partial.replace(folder / INDEX)
     # Another analysis may read the old one, which it has open.
     if earlier is not None:
         (folder / _COLUMNS.format(earlier.own)).unlink(missing_ok=True)
+
+
+def _publish(folder: Path, own: str, index: bytes, part: Measured) -> None:
+    """Let the index appear as a whole. Raises TraceanaError where another task was quicker, with other traces."""
+    if isinstance(folder, RemotePath):
+        _replaced(folder, part)
+        (folder / INDEX).write_bytes(index)
+        return
+    partial = folder / f".{own}.json"
+    try:
+        partial.write_bytes(index)
+        _replaced(folder, part)
+        partial.replace(folder / INDEX)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _replaced(folder: Path, part: Measured) -> _Index | None:
@@ -139,10 +149,8 @@ def read(folders: Sequence[Path]) -> Measured:
 
 
 def _index(folder: Path) -> _Index:
-    if isinstance(folder, RemotePath):
-        raise TraceanaError(f"{folder}: parts are read from a disk alone; copy it with the store's own tools")
     try:
-        index = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Index, dec_hook=measured.whole)
+        index = msgspec.json.decode(read_regular(folder / INDEX), type=_Index, dec_hook=measured.whole)
     except OSError as error:
         raise TraceanaError(f"{folder}: cannot be read ({error.strerror}); measure its traces again") from error
     except DECODE_ERRORS as error:

@@ -1,6 +1,7 @@
 """Files in object stores, by their URLs: `s3://…` and `gs://…`, through fsspec and what it takes for each.
 
-A RemotePath is a path like any other to whoever looks for traces or reads one; what it opens is read a block at a time.
+A RemotePath is a path like any other to whoever looks for traces, or reads or writes one; what it opens is read a block
+at a time.
 Credentials come from where s3fs and gcsfs look for them, never from a URL, and no message shows one.
 """
 
@@ -9,7 +10,7 @@ import io
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -134,6 +135,25 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # what a path is depends 
         file = self._asked("open", mode="rb", block_size=_BLOCK, cache_type="readahead")
         return io.BufferedReader(_Guarded(file), 1 << 20)
 
+    def open(self, mode: str = "r", *_: object, **__: object) -> Any:
+        """For writing bytes, of which nothing is there before it is closed, or as `open_object`. Raises OSError."""
+        if "r" in mode:
+            return self.open_object()
+        return io.BufferedWriter(_Guarded(self._asked("open", mode="wb", block_size=_BLOCK), writes=True), 1 << 20)
+
+    def write_bytes(self, data: Any) -> int:
+        """Put all of the object there at once. Raises OSError."""
+        self._asked("pipe_file", bytes(data))
+        return len(data)
+
+    def mkdir(self, *_: object, **__: object) -> None:
+        """Nothing: folders of a store are there with what lies in them."""
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object. Raises OSError."""
+        if not missing_ok or self.is_file():
+            self._asked("rm_file")
+
     def _looked(self, question: str, **options: Any) -> Any:
         try:
             return self._asked(question, **options)
@@ -142,19 +162,23 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # what a path is depends 
         except OSError as error:
             raise TraceanaError(f"{self}: cannot be looked at ({error.strerror})") from error
 
-    def _asked(self, question: str, **options: Any) -> Any:
+    def _asked(self, question: str, *values: Any, **options: Any) -> Any:
         store = _store(self.parts[0].removesuffix(":"))
-        return _guarded(partial(getattr(store, question), "/".join(self.parts[1:]), **options))
+        return _guarded(partial(getattr(store, question), "/".join(self.parts[1:]), *values, **options))
 
 
 class _Guarded(io.RawIOBase):
     """A store's file, of which all errors are OSErrors without a secret in them."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, *, writes: bool = False) -> None:
         self._file = file
+        self._writes = writes
 
     def readable(self) -> bool:
-        return True
+        return not self._writes
+
+    def writable(self) -> bool:
+        return self._writes
 
     def seekable(self) -> bool:
         return True
@@ -170,13 +194,16 @@ class _Guarded(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    def write(self, data: Any) -> int:
+        return int(_guarded(partial(self._file.write, bytes(data))))
+
     def close(self) -> None:
         if not self.closed:
-            self._file.close()
-        super().close()
+            super().close()
+            _guarded(self._file.close)
 
 
-def _guarded(ask: partial[Any]) -> Any:
+def _guarded(ask: Callable[[], Any]) -> Any:
     """What a store answers. Raises OSError where it does not: their packages have errors of many kinds."""
     try:
         return ask()
