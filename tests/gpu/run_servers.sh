@@ -3,12 +3,15 @@
 # NCCL, or on two CPUs with gloo, where only torch.distributed can be chosen.
 # Usage: run_servers.sh OUTPUT, with traceana importable by the python that PYTHON names. SGLANG is a PYTHONPATH with
 # sglang 0.5.23; without it the backends and pairs are left out. PARTS are what to run of "windows rotation blocks
-# symmetric backends pairs", and CARRIED the backends, such as "custom/srt ipc/diffusion". No part begins after LIMIT
-# seconds. Each line that begins with PASS or FAIL is a claim that was tried.
+# symmetric backends pairs", CARRIED the backends, such as "custom/srt ipc/diffusion", and PAIRED the pairs, such as
+# "torch,custom/torch,ipc", or "full". Most of their time is sglang's import, so AT_ONCE of them are started together
+# and take turns on the GPUs. None begins after LIMIT seconds. Each line that begins with PASS or FAIL is a claim that
+# was tried.
 set -u
 output=$1 here=$(cd "$(dirname "$0")" && pwd) python=${PYTHON:-python3} limit=${LIMIT:-3600} status=0 port=29600
+at_once=${AT_ONCE:-3} within=${WITHIN:-180}
 mkdir -p "$output"
-export TORCHDYNAMO_DISABLE=1 SGLANG_SKIP_P2P_CHECK=1 PYTHONUNBUFFERED=1
+export TORCHDYNAMO_DISABLE=1 SGLANG_SKIP_P2P_CHECK=1 PYTHONUNBUFFERED=1 GROUPS_TURN=$output/turn
 gpus=$("$python" -c 'import torch; print(torch.cuda.device_count())')
 
 ok() { echo "PASS: $1 (${SECONDS} s)"; }
@@ -90,11 +93,12 @@ blocks() {
   claim "the second block has its three rounds" "$python" "$here/check_servers.py" "$output/traces/blocks/second" 3
 }
 
-carried() { # BACKEND RUNTIME: the backend carries, or one line says why it does not
-  local name=$1 label=$2-$1
+carried() { # PORT BACKEND/RUNTIME: the backend carries, or one line says why it does not
+  local name=${2%/*} runtime=${2#*/}
+  local label=$runtime-$name
   local log=$output/$label.log
-  MASTER_PORT=$3 PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$SGLANG capture "$label" --backend "$name" --duration 20 --timeout 90 -- \
-    "$python" "$here/groups_block.py" "$2" >"$log" 2>&1
+  MASTER_PORT=$1 PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$SGLANG capture "$label" --backend "$name" --duration 20 --timeout $within -- \
+    "$python" "$here/groups_block.py" "$runtime" >"$log" 2>&1
   local code=$? line
   "$python" "$here/check_servers.py" "$output/traces/$label"
   line=$(grep -h -o -E "traceana: (error: )?-*(--backend|the backend|rank).*|(^|Refusal: |Error: )(traceana: --backend .*|.*cannot do --backend.*)" "$log" | sort -u | head -n 1)
@@ -110,19 +114,30 @@ P
   if [ -n "$line" ]; then ok "$label says why not: $line"; elif ((code)); then failed "$label" "$log"; else ok "$label carries by $name"; fi
 }
 
-backends() {
-  local one many=(${CARRIED:-torch/srt pynccl/srt symm_mem/srt custom/srt custom/diffusion ipc/diffusion torch/diffusion
-    pynccl/diffusion symm_mem/diffusion})
-  while ((${#many[@]})); do
-    # Three at a time: most of a run is sglang's import.
-    for one in "${many[@]:0:3}"; do
-      carried "${one%/*}" "${one#*/}" $((port += 1)) >"$output/part.${one/\//-}.txt" 2>&1 &
+in_turn() { # FUNCTION WHAT...: `FUNCTION PORT WHAT` of each, so many at once, and then what they said
+  local function=$1 one pids part
+  shift
+  while (($#)); do
+    if ((SECONDS >= limit)); then echo "left out, because $limit s are over: $*"; return; fi
+    pids=()
+    for one in "${@:1:at_once}"; do
+      # Each a port of its own: a command in the background counts for itself.
+      port=$((port + 1)) part=$output/part.$function.${one//[\/,]/-}.txt
+      (status=0; $function $port "$one" >"$part" 2>&1; exit $status) &
+      pids+=($!)
     done
-    wait
-    for one in "${many[@]:0:3}"; do cat "$output/part.${one/\//-}.txt"; done
-    many=("${many[@]:3}")
-    ((SECONDS < limit)) || { echo "left out, because $limit s are over: ${many[*]}"; return; }
+    for one in "${@:1:at_once}"; do
+      wait "${pids[0]}" || status=1
+      pids=("${pids[@]:1}")
+      cat "$output/part.$function.${one//[\/,]/-}.txt"
+    done
+    shift $(($# < at_once ? $# : at_once))
   done
+}
+
+backends() {
+  in_turn carried ${CARRIED:-ipc/diffusion custom/srt symm_mem/srt torch/diffusion pynccl/srt torch/srt custom/diffusion
+    pynccl/diffusion symm_mem/diffusion}
 }
 
 symmetric() {
@@ -130,26 +145,19 @@ symmetric() {
   claim "symmetric memory of torch alone has its kernels and sizes" "$python" "$here/sizes.py" "$output/traces/symmetric"
 }
 
-paired() { # LABEL ALL_REDUCE ALL_TO_ALL: the backends to hold against each other
-  local label=pairs-$1 log=$output/pairs-$1.log
-  MASTER_PORT=$((port += 1)) PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$SGLANG capture "$label" --backend torch --paired "all_reduce:$2" \
-    --paired "all_to_all:$3" --duration 20 --timeout 90 -- "$python" "$here/groups_block.py" diffusion 60 >"$log" 2>&1
-  local code=$?
-  grep -h "traceana:" "$log"
-  "$python" - "$output/traces/$label" <<'P' >"$output/claim.log"
-import collections, json, pathlib, statistics, sys
-found = collections.defaultdict(list)
-for path in sorted(pathlib.Path(sys.argv[1]).glob("paired.rank*.jsonl")):
-    for call in map(json.loads, path.read_text().splitlines()):
-        key = call["op"], call["message_bytes"], call["baseline"], call["candidate"]
-        found[key].append((call["baseline_ns"], call["candidate_ns"], call["agree"]))
-for (op, size, one, other), rows in sorted(found.items()):
-    middle = [statistics.median(row[side] for row in rows) / 1e3 for side in (0, 1)]
-    print(f"{op} of {size} bytes: {one} {middle[0]:.1f} us, {other} {middle[1]:.1f} us, {len(rows)} calls of ranks, "
-          f"{sum(not row[2] for row in rows)} differ")
-sys.exit(len({op for op, *_ in found}) < 2 or any(not row[2] for rows in found.values() for row in rows))
-P
-  if (($? == 0 && code == 0)); then cat "$output/claim.log"; ok "$label: $2 and $3 in turn, results agree"; else cat "$output/claim.log"; failed "$label" "$log"; fi
+paired() { # PORT ALL_REDUCE/ALL_TO_ALL, the backends to hold against each other, or "full"
+  local one=${2%/*} other=${2#*/} label log code rounds=60 full=
+  [ "$2" != full ] || one=torch,pynccl other=torch,ipc rounds=10 full=full
+  label=pairs-${2//[\/,]/-}
+  log=$output/$label.log
+  MASTER_PORT=$1 PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$SGLANG capture "$label" --backend torch --paired "all_reduce:$one" \
+    --paired "all_to_all:$other" --duration 20 --timeout $within -- "$python" "$here/groups_block.py" diffusion $rounds $full >"$log" 2>&1
+  code=$?
+  grep -h -E "traceana:|rounds" "$log"
+  "$python" "$here/check_pairs.py" "$output/traces/$label" "$log" $full || code=1
+  if ((code)); then failed "$label" "$log"
+  elif [ -n "$full" ]; then ok "a rank without memory for $other ends the pairs with one line, and the program goes on"
+  else ok "$label: $one and $other in turn, results agree, and nothing else carried the program's calls"; fi
 }
 
 pairs() {
@@ -157,12 +165,8 @@ pairs() {
   line=$(PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$SGLANG capture refused --backend torch --paired all_to_all:custom,ipc -- true 2>&1)
   echo "$line"
   claim "what cannot alternate is refused before anything runs" grep -q "custom carries all_reduce alone" <<<"$line"
-  local number=0 pair
-  for pair in torch,custom/torch,ipc custom,symm_mem/pynccl,ipc torch,symm_mem/torch,pynccl pynccl,custom/pynccl,ipc \
-    pynccl,symm_mem/torch,ipc torch,pynccl/torch,pynccl; do
-    ((SECONDS < limit)) || { echo "the other pairs are left out: $limit s are over"; return; }
-    paired $((number += 1)) "${pair%/*}" "${pair#*/}"
-  done
+  in_turn paired ${PAIRED:-torch,custom/torch,ipc full custom,symm_mem/pynccl,ipc torch,symm_mem/torch,pynccl
+    pynccl,custom/pynccl,ipc pynccl,symm_mem/torch,ipc torch,pynccl/torch,pynccl}
 }
 
 for part in ${PARTS:-windows rotation blocks symmetric backends pairs}; do

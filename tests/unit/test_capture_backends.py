@@ -11,7 +11,9 @@ import torch
 import torch.distributed as dist
 from traceana_capture.agent import choices, paired, routes
 from traceana_capture.agent.adapters import sglang_diffusion
+from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.launcher import backends
+from traceana_capture.launcher import record as launcher_record
 from traceana_capture.launcher.options import pairings
 
 from traceana.errors import TraceanaError
@@ -176,6 +178,33 @@ def test_pairs_get_the_communicator_and_the_ranks_group_on_the_host(
     assert routes.COMMUNICATORS == {}
 
 
+def test_what_a_group_sends_while_it_is_made_is_no_call_of_the_program(module: Any) -> None:
+    seen: list[bool] = []
+
+    class Sending(module.GroupCoordinator):  # type: ignore[misc]
+        def __init__(
+            self, ranks: list[int], use_device_communicator: bool = True, use_srt_custom_allreduce: bool = False
+        ) -> None:
+            super().__init__(ranks, use_device_communicator, use_srt_custom_allreduce)
+            seen.append(CALLS.making.call)
+
+    module.GroupCoordinator = Sending
+    sglang_diffusion.choose_backend(module, "torch")
+    module.GroupCoordinator([0, 1])
+    assert (seen, CALLS.making.call) == ([True], False)
+
+
+@pytest.mark.parametrize(
+    ("ended", "message"),
+    [("", "the window saw no two such calls that both backends can carry"), ("Full('x')", "ended with Full('x')")],
+)
+def test_a_run_without_pairs_says_why(ended: str, message: str) -> None:
+    trace = types.SimpleNamespace(adapters=("a",), backends=("torch.distributed",), pairs=0, ended=ended)
+    options: Any = types.SimpleNamespace(backend="torch", paired=pairings(["all_reduce"]))
+    found = launcher_record._backend(options, types.SimpleNamespace(traces=[trace]))  # type: ignore[arg-type]
+    assert found.mismatch == f"--paired all_reduce: {message}"
+
+
 def test_asis_changes_nothing(module: Any) -> None:
     before = module.GroupCoordinator.__init__
     sglang_diffusion.wrap(module, None, "asis")  # type: ignore[arg-type]
@@ -298,6 +327,10 @@ def kernel(name: str, **args: object) -> dict[str, Any]:
     return {"cat": "kernel", "name": name, "args": args}
 
 
+# What sglang's PyNccl sends when it is made, which it is with the group, whatever the backend.
+TRIED = kernel("ncclDevKernel", **{"Collective name": "x", "traceana backend": "pynccl", choices.MAKING: True})
+
+
 @pytest.mark.parametrize(
     ("asked", "adapters", "events", "message"),
     [
@@ -306,6 +339,8 @@ def kernel(name: str, **args: object) -> dict[str, Any]:
         ("pynccl", ["a"], [kernel("n", **{"Collective name": "x", "traceana backend": "pynccl"})], None),
         ("pynccl", ["a"], [kernel("nccl", **{"Collective name": "allreduce"})], "the traces show torch.distributed"),
         ("torch", ["a"], [kernel("spin_wait_kernel")], "the traces show CUDA IPC"),
+        ("torch", ["a"], [TRIED, kernel("ncclDevKernel", **{"Collective name": "allreduce"})], None),
+        ("custom", ["a"], [TRIED], "show no collective"),
         ("torch", ["a"], [kernel("gemm")], "show no collective"),
         ("ipc", ["a"], [kernel("spin_wait_kernel"), kernel("ncclDevKernel_AllGather")], None),
         ("ipc", ["a"], [kernel("ncclDevKernel_SendRecv", **{"Collective name": "all_to_all"})], "carried no call"),

@@ -26,7 +26,7 @@ def worker(claim: Claim, pid: int, rank: int, content: str | None = None, *, wor
     trace.write_text(json.dumps({"traceEvents": EVENTS}) if content is None else content)
     lists = ("keys", "calls", "host", "graphs", "adapters", "faults", "pairs", "steps", "places", "modules")
     facts: dict[str, Any] = {name: [] for name in lists}
-    facts |= {"groups": {}, "since": 0, "until": 0}
+    facts |= {"groups": {}, "since": 0, "until": 0, "pairs_ended": ""}
     trace.with_suffix(".calls").write_text(json.dumps(facts))
     return Worker(pid=pid, rank=rank, world_size=world_size, host="host", backend="gloo", versions={}, trace=str(trace))
 

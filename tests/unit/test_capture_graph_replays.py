@@ -101,6 +101,7 @@ def test_hta_finds_pynccls_collectives_in_a_published_trace(tmp_path: Path) -> N
         "adapters": [],
         "faults": [],
         "pairs": [],
+        "pairs_ended": "",
         "places": [],
         "modules": [],
     }

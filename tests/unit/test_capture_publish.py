@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from traceana_capture.agent import call_notes
+from traceana_capture.agent.choices import MAKING
 from traceana_capture.agent.pynccl import watch_library
 from traceana_capture.launcher.publish import annotate, record, write
 
@@ -69,6 +70,23 @@ def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
         ("reduce", 30, 30, 4),
     ]
     assert {(r["dtype"], r["Group size"], r["traceana library"]) for r in recorded} == {("Half", 2, "NCCL 2.28.9")}
+
+
+def test_what_tries_a_communicator_is_told_from_the_programs_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})
+    watch_library(module)
+    fresh = call_notes.Calls()
+    fresh.recording = True
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
+    library = module.NCCLLibrary()
+    comm = library.ncclCommInitRank(2, 0, 0)
+    with fresh.making:
+        library.ncclAllReduce(0, 0, 1, HALF, 0, comm)
+    library.ncclAllReduce(0, 0, 1, HALF, 0, comm)
+    facts = fresh.export()
+    calls = [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
+    assert [MAKING in call for call in calls] == [True, False]
 
 
 class Nccl:

@@ -78,6 +78,8 @@ class Calls:
         self.over = False
         self.capturing = 0
         self.inside = _Inside()
+        # Entered while a framework makes a group: what it sends there is no call of the program.
+        self.making = _Inside()
         # Whether another backend may carry c10d's calls.
         self.routed = False
         # Collectives with a payload that came, and before which one the window is asked.

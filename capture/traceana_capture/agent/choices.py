@@ -26,7 +26,8 @@ _SRT_OFF = dict.fromkeys((SRT_CUSTOM, SRT_MSCCLPP, SRT_SYMMETRIC), False)
 
 _DIFFUSION = "sglang.multimodal_gen.runtime.distributed."
 _SRT, _VLLM = "sglang.srt.distributed.", "vllm.distributed."
-
+# A key, in traces, of a call by which a framework tries a communicator that it makes: nothing asked for that.
+MAKING = "traceana making"
 
 # What `--paired` can run twice.
 OPERATIONS = ("all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all")
@@ -107,7 +108,7 @@ CHOICES = {
         diffusion={DIFFUSION_CUSTOM: False},
         sources=(("sglang.multimodal_gen.envs", IPC_TWO),),
         pairs=("all_to_all",),
-        pairs_by=(f"{_DIFFUSION}device_communicators.ipc_a2a_multi", "ipc_a2a_multi_ready"),
+        pairs_by=(f"{_DIFFUSION}device_communicators.ipc_a2a_multi", "IpcA2AMultiState"),
     ),
     "symm_mem": Choice(
         title="symmetric memory",

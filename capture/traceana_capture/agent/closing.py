@@ -66,7 +66,7 @@ class Closing:
         CALLS.recording, CALLS.over = state is State.RECORDING, state in (State.EXPORTING, State.OVER)
         if state in (State.RESTING, State.OVER):
             CALLS.rest() if state is State.RESTING else CALLS.finish()
-            PAIRS.measured.clear()
+            PAIRS.release()
             sigterm.release()
 
     def _after(self) -> State:

@@ -19,6 +19,7 @@ def export(profiler: Any, trace: Path, reason: str) -> dict[str, Any]:
         profiler.export_chrome_trace(str(trace))
         flight.write(trace.with_suffix(".flight"))
         facts = CALLS.export() | {"adapters": routes.ADAPTERS, "faults": routes.FAULTS, "pairs": PAIRS.export()}
+        facts["pairs_ended"] = PAIRS.ended
         facts |= {"groups": flight.groups(), "until": until}
         trace.with_suffix(".calls").write_text(json.dumps(facts))
     except Exception as error:  # whatever it is, the program goes on

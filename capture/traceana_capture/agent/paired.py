@@ -1,29 +1,29 @@
 """`--paired`: a collective runs on two backends back to back, on copies of its tensors; then the program's own call.
 
 A rank that pairs alone would wait for the others forever, and windows do not close at the same moment, nor is memory
-for copies there on all ranks or on none. So the ranks vote before each call, on the host, and pair when all can; when
-one is over, all are. Both calls begin together: a tiny all-reduce goes before each. The order alternates from call to
-call, on all ranks alike. Times are read when the window closes, so that no call waits for the GPU. The first pair of
-a size is not measured, because backends set up connections, buffers and kernels for it.
+there on all ranks or on none. So each rank takes the memory that a pair needs, then the ranks vote, on the host, and
+pair when all can; when one is over, all are. Both calls begin together: a tiny all-reduce goes before each. The order
+alternates from call to call, on all ranks alike. Times are read when the window closes, so that no call waits for the
+GPU. The first pair of a size is not measured, because backends set up connections, buffers and kernels for it, in
+stages that end with a vote each.
 """
 
 import contextlib
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from traceana_capture.agent.agreement import NEW, NOT_NOW, OVER, READY, Elsewhere, Lost, agreed, together
 from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.agent.carriers import Carrier, Values
-from traceana_capture.agent.paired_call import Call, agree, copied, message_bytes, nanoseconds, timed
+from traceana_capture.agent.paired_call import Call, Room, agree, message_bytes, nanoseconds, timed
 
-# Votes; the lowest counts.
-OVER, NOT_NOW, NEW, READY = -1, 0, 1, 2
 # What --paired calls an operation -> c10d's functions for it.
 FUNCTIONS = {
     "all_reduce": ("all_reduce",),
@@ -72,6 +72,8 @@ class Pairs:
         self.measured: list[Pair] = []
         # A span that the window's end cuts off would leave its calls in the trace.
         self.held: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+        # Why nothing is paired any more, where something went wrong here.
+        self.ended = ""
         self._over = False
         self._calls: Counter[tuple[int, ...]] = Counter()
         # What ran on both backends before: ranks, function, type and size.
@@ -99,6 +101,12 @@ class Pairs:
         # Another carrier has not prepared what the one before it has.
         self._known = {kind for kind in self._known if kind[0] != ranks}
 
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """A span of what the program does not do, which the launcher takes out of the trace."""
+        with self.held(), CALLS.inside, torch.profiler.record_function(SPAN):
+            yield
+
     def run(self, function: Callable[..., Any], values: Values, received: str) -> None:
         """Run c10d's `function` on both backends on copies of `values`, whose tensor `received` is the result.
 
@@ -110,18 +118,22 @@ class Pairs:
         _, names = self.operations[function.__name__]
         carriers = {name: peer.carriers[name] for name in names if name in peer.carriers}
         call = Call(function, values, received, ranks, carriers, peer.host_group)
-        vote, copies = self._prepared(call, len(names))
+        vote, room = self._prepared(call, len(names))
         with self.held(), torch.profiler.record_function(SPAN):
             try:
-                agreed = _agreed(vote, peer.host_group)
-                if agreed == NEW:
-                    self._set_up(call, copies)
-                elif agreed == READY:
-                    self._measure(call, copies)
-            except Exception as error:
-                self._end(error)
+                decided = agreed(vote, peer.host_group)
+                if decided == NEW and room is not None:
+                    self._set_up(call, room)
+                elif decided == READY and room is not None:
+                    self._measure(call, room)
+            except Lost as error:
+                self.peers.pop(ranks, None)
+                self.end(error)
                 return
-        if agreed == OVER:
+            except Exception as error:
+                self.end(error)
+                return
+        if decided == OVER:
             self.peers.pop(ranks, None)
 
     def _peer(self, values: Values) -> tuple[tuple[int, ...], Peer | None]:
@@ -131,47 +143,53 @@ class Pairs:
             return (), None
         return ranks, self.peers.get(ranks)
 
-    def _prepared(self, call: Call, backends: int) -> tuple[int, list[Values]]:
-        """This rank's vote, and the copies that it takes."""
+    def _prepared(self, call: Call, backends: int) -> tuple[int, Room | None]:
+        """This rank's vote, and the memory that it takes."""
         if self._over or CALLS.over:
-            return OVER, []
+            return OVER, None
         try:
             if CALLS.recording and len(call.carriers) == backends and call.is_carried():
-                return READY if call.kind in self._known else NEW, [copied(call.values) for _ in call.carriers]
+                return READY if call.kind in self._known and call.is_ready() else NEW, call.room()
         except Exception as error:
-            self._end(error)
-            return OVER, []
-        return NOT_NOW, []
+            self.end(error)
+            return OVER, None
+        return NOT_NOW, None
 
-    def _end(self, error: Exception) -> None:
+    def end(self, error: Exception) -> None:
+        """Pair nothing any more, here and, by this rank's next vote, elsewhere; where it went wrong a line says so."""
         self._over = True
-        sys.stderr.write(f"traceana: --paired ended: {error!r}\n")
+        if not isinstance(error, Elsewhere) and not self.ended:
+            self.ended = repr(error)
+            sys.stderr.write(f"traceana: --paired ended: {self.ended}\n")
 
-    def _set_up(self, call: Call, copies: list[Values]) -> None:
+    def release(self) -> None:
+        """The window is over: let go of what was measured, and of memory that other ranks hold as long as we do."""
+        self.measured.clear()
+        if any(peer.carriers for peer in self.peers.values()):
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                torch.cuda.synchronize()
+            self.peers = {ranks: Peer(carriers={}, host_group=peer.host_group) for ranks, peer in self.peers.items()}
+
+    def _set_up(self, call: Call, room: Room) -> None:
         """Have both backends run their first call of a kind, where all ranks can."""
+        together(call.allocate, call.host_group)
+        together(call.share, call.host_group)
+        together(lambda: self._issue_all(call, room), call.host_group)
         self._known.add(call.kind)
-        vote = READY
-        for carrier in call.carriers.values():
-            try:
-                carrier.prepare(call.values)
-            except Exception as error:
-                self._end(error)
-                vote = OVER
-                break
-        if _agreed(vote, call.host_group) == READY:
-            for name, mine in zip(call.carriers, copies, strict=True):
-                call.issue(name, mine)
 
-    def _measure(self, call: Call, copies: list[Values]) -> None:
+    def _issue_all(self, call: Call, room: Room) -> None:
+        room.give_back_results()
+        for name, mine in room.copies.items():
+            call.issue(name, mine)
+
+    def _measure(self, call: Call, room: Room) -> None:
         operation, (baseline, candidate) = self.operations[call.function.__name__]
         number = self._calls[call.ranks]
         self._calls[call.ranks] += 1
         order = (baseline, candidate) if number % 2 == 0 else (candidate, baseline)
         near, group = call.values[call.received], call.values.get("group")
-        ran = {
-            name: timed(functools.partial(call.issue, name, mine), near, group)
-            for name, mine in zip(order, copies, strict=True)
-        }
+        room.give_back_results()
+        ran = {name: timed(functools.partial(call.issue, name, room.copies[name]), room.gate, group) for name in order}
         self.measured.append(
             Pair(
                 op=operation,
@@ -210,10 +228,3 @@ class Pairs:
 
 
 PAIRS = Pairs()
-
-
-def _agreed(vote: int, host_group: Any) -> int:
-    """The lowest vote of all ranks."""
-    votes = torch.tensor([vote], device="cpu")
-    dist.all_reduce(votes, op=dist.ReduceOp.MIN, group=host_group)
-    return int(votes.item())

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from traceana_capture.agent.carriers import Carrier, Values
+from traceana_capture.agent.carriers import Carrier, Values, tensors_of
 
 # Relative: sums in another order differ in the last bits of a short float.
 TOLERANCE = 0.05
@@ -34,25 +34,65 @@ class Call:
         """Whether each of the backends takes the call."""
         return all(carrier.carries(self.function.__name__, self.values) for carrier in self.carriers.values())
 
+    def is_ready(self) -> bool:
+        """Whether each of them has all that such a call needs."""
+        return all(carrier.is_ready(self.values) for carrier in self.carriers.values())
+
+    def allocate(self) -> None:
+        """Have each of them take this rank's own part of that."""
+        for carrier in self.carriers.values():
+            carrier.allocate(self.values)
+
+    def share(self) -> None:
+        """Have each of them exchange it with the other ranks."""
+        for carrier in self.carriers.values():
+            carrier.share(self.values)
+
     def issue(self, name: str, copies: Values) -> torch.Tensor:
         """Run it on this backend; the result."""
         return self.carriers[name].issue(self.function, copies, self.received)
 
+    def room(self) -> "Room":
+        """Take the memory that both calls need; raises where there is none."""
+        near = self.values[self.received]
+        makers = [one for one in self.carriers.values() if one.makes_result(self.function.__name__)]
+        return Room(
+            copies={name: _copied(self.values) for name in self.carriers},
+            gate=torch.zeros(1, device=near.device),
+            results=[torch.empty_like(near) for _ in makers],
+        )
 
-def message_bytes(values: dict[str, Any]) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Memory for a call on two backends: copies of its tensors, what is reduced before each, and results to come.
+
+    A call that finds none when the others have begun would leave them waiting.
+    """
+
+    copies: dict[str, Values]
+    gate: torch.Tensor
+    results: list[torch.Tensor]
+
+    def give_back_results(self) -> None:
+        """Have torch's allocator keep them for the calls that begin now."""
+        self.results.clear()
+
+
+def message_bytes(values: Values) -> int:
     """Of the call's largest tensor."""
-    return max(value.numel() * value.element_size() for value in values.values() if isinstance(value, torch.Tensor))
+    return max(tensor.numel() * tensor.element_size() for tensor in tensors_of(values))
 
 
-def copied(values: dict[str, Any]) -> dict[str, Any]:
+def _copied(values: Values) -> Values:
     """The values with tensors of their own."""
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
-def timed(issue: Callable[[], torch.Tensor], near: torch.Tensor, group: Any) -> tuple[Any, torch.Tensor]:
+def timed(issue: Callable[[], torch.Tensor], gate: torch.Tensor, group: Any) -> tuple[Any, torch.Tensor]:
     """Nanoseconds of a call on the host, or the CUDA events before and after it; and its result."""
-    dist.all_reduce(torch.zeros(1, device=near.device), group=group)
-    if not near.is_cuda:
+    dist.all_reduce(gate, group=group)
+    if not gate.is_cuda:
         begin = time.perf_counter_ns()
         result = issue()
         return time.perf_counter_ns() - begin, result

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from traceana_capture.agent.call_notes import CALLS, NO_SPAN
+from traceana_capture.agent.choices import MAKING
 
 # ncclDataType_t in nccl.h -> c10d's spelling
 DTYPES = ("Char", "Byte", "Int", "UInt32", "Long", "UInt64", "Half", "Float", "Double", "BFloat16")
@@ -40,8 +41,8 @@ class Communicator:
         self.calls = 0
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - communicators are few and live as long as the process
-    def keys(self, operation: str, datatype: int) -> dict[str, Any]:
-        """What all calls of this kind share."""
+    def keys(self, operation: str, datatype: int, making: bool = False) -> dict[str, Any]:
+        """What all calls of this kind share; with `making` they are those of a framework that makes a group."""
         keys: dict[str, Any] = {
             "Collective name": operation,
             "dtype": DTYPES[datatype] if datatype < len(DTYPES) else f"ncclDataType {datatype}",
@@ -52,6 +53,8 @@ class Communicator:
         }
         if self.size:
             keys["Group size"] = self.size
+        if making:
+            keys[MAKING] = True
         if dist.is_initialized() and self.size == dist.get_world_size():
             keys["Process Group Ranks"] = str(list(range(self.size)))
         return keys
@@ -61,7 +64,7 @@ class Communicator:
         number, self.calls = self.calls, self.calls + 1
         if not (CALLS.recording or CALLS.capturing):
             return NO_SPAN
-        return CALLS.span(self.keys(operation, datatype), sent, received, number)
+        return CALLS.span(self.keys(operation, datatype, CALLS.making.call), sent, received, number)
 
 
 class _Open(threading.local):

@@ -13,7 +13,7 @@ from typing import Any
 from traceana import plug_ins
 from traceana.errors import TraceanaError
 from traceana.kernels import Kind, classify
-from traceana_capture.agent.choices import CHOICES
+from traceana_capture.agent.choices import CHOICES, MAKING
 from traceana_capture.launcher.options import PAIR, Pairing
 
 TORCH, PYNCCL = CHOICES["torch"].title, CHOICES["pynccl"].title
@@ -119,7 +119,10 @@ def _python(command: str) -> str | None:
 
 
 def seen(events: list[dict[str, Any]]) -> set[str]:
-    """The backends that the annotated events show; on a GPU only kernels count, because gloo also carries objects."""
+    """The backends that the annotated events show; on a GPU only kernels count, because gloo also carries objects.
+
+    What a framework sends to try a communicator that it makes is not what was asked for, and tells nothing.
+    """
     kernels = [event for event in events if event.get("cat") == "kernel"]
     names = (_backend(event) for event in kernels or events)
     return {name for name in names if name is not None}
@@ -127,6 +130,8 @@ def seen(events: list[dict[str, Any]]) -> set[str]:
 
 def _backend(event: dict[str, Any]) -> str | None:
     args = event.get("args", {})
+    if MAKING in args:
+        return None
     if "Collective name" in args:
         return str(args.get("traceana backend", TORCH))
     found = carrier(str(event.get("name"))) if event.get("cat") == "kernel" else None

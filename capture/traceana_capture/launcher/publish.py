@@ -76,14 +76,15 @@ class _Launches:
 class Published:
     """A published trace: its size in bytes, what adapters did in its process, the backends that it shows.
 
-    `pairs` counts the calls that `--paired` ran on both backends, `faults` tell what is wrong with other packages'
-    adapters.
+    `pairs` counts the calls that `--paired` ran on both backends, and `ended` is why it went no further; `faults` tell
+    what is wrong with other packages' adapters.
     """
 
     size: int
     adapters: tuple[str, ...]
     backends: tuple[str, ...]
     pairs: int
+    ended: str = ""
     faults: tuple[str, ...] = ()
 
 
@@ -117,6 +118,7 @@ def publish(source: Path, target: Path) -> Published:
         adapters=tuple(facts["adapters"]),
         backends=backends,
         pairs=len(facts["pairs"]),
+        ended=facts["pairs_ended"],
         faults=(*facts["faults"], *plug_ins.kernels().faults),
     )
 

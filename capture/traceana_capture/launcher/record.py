@@ -189,7 +189,9 @@ def _backend(options: Options, collected: Collected) -> runfile.Backend:
     error = backends.mismatch(options.backend, adapters, seen) if collected.traces else None
     paired = tuple(pairing.operation for pairing in options.paired)
     if error is None and paired and not pairs:
-        error = f"--paired {', '.join(paired)}: the window saw no two such calls that both backends can carry"
+        ended = next((trace.ended for trace in collected.traces if trace.ended), "")
+        reason = f"ended with {ended}" if ended else "the window saw no two such calls that both backends can carry"
+        error = f"--paired {', '.join(paired)}: {reason}"
     return runfile.Backend(
         asked=options.backend,
         adapter=", ".join(adapters) or None,

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from traceana_capture.agent import carriers, group_names, routes
+from traceana_capture.agent import carriers, gpu_carriers, group_names, routes
 from traceana_capture.agent.adapters.hooks import (
     Hook,
+    Refusal,
     adapter,
     install,
     lacking,
@@ -19,6 +20,7 @@ from traceana_capture.agent.adapters.hooks import (
     require,
     require_of,
 )
+from traceana_capture.agent.agreement import sharing_group, together
 from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.agent.choices import CHOICES, DIFFUSION_CUSTOM, DIFFUSION_PYNCCL
 from traceana_capture.agent.frameworks import Need
@@ -29,9 +31,12 @@ RUNTIME = "sglang.multimodal_gen.runtime."
 WORKER = RUNTIME + "managers.gpu_worker"
 COORDINATOR = RUNTIME + "distributed.group_coordinator"
 PYNCCL = RUNTIME + "distributed.device_communicators.pynccl"
+CUSTOM = "sglang.srt.distributed.device_communicators.custom_all_reduce_v2"
 CHOSEN = (DIFFUSION_CUSTOM, DIFFUSION_PYNCCL)
 # What makes a custom all-reduce for pairs, and where it is then.
 LENT = ("_init_srt_custom_allreduce", "srt_custom_allreduce")
+# What sglang limits its buffers to, of which each rank has two for each rank and one more.
+CUSTOM_BYTES = 32 << 20
 # What a coordinator that was made must have.
 COORDINATORS = ("world_size", "ranks", "cpu_group", "device", "device_communicator")
 
@@ -68,10 +73,17 @@ NEEDS = (
     *CHOICE,
     *(Need(module=COORDINATOR, path=f"GroupCoordinator.{name}") for name in (*COORDINATORS, "device_group")),
     *(Need(module=PYNCCL, path=f"PyNcclCommunicator.{name}", parameters=known) for name, known in _CALLS.items()),
-    Need(module=PYNCCL, path="PyNcclCommunicator.disabled"),
+    *(Need(module=PYNCCL, path=f"PyNcclCommunicator.{name}") for name in ("device", "disabled")),
     *(Need(module=COORDINATOR, path=f"GroupCoordinator.{name}") for name in LENT),
-    Need(module=carriers.IPC, path="ipc_a2a_multi_ready", parameters=("group", "enabled")),
-    Need(module=carriers.IPC, path="IpcA2AMultiState.exchange", parameters=("send",)),
+    Need(module=CUSTOM, path="CustomAllReduceV2.should_custom_ar", parameters=("inp",)),
+    Need(module=CUSTOM, path="CustomAllReduceV2.custom_all_reduce", parameters=("input",)),
+    *(Need(module=CUSTOM, path=f"CustomAllReduceV2.{name}") for name in ("close", "device", "disabled")),
+    Need(module=gpu_carriers.IPC, path="load_ipc_a2a_sync"),
+    Need(module=gpu_carriers.IPC, path="ipc_shareable_zeros"),
+    Need(module=gpu_carriers.IPC, path="IpcA2AMultiState.init", parameters=("group",)),
+    Need(module=gpu_carriers.IPC, path="IpcA2AMultiState.get_staging", parameters=("chunk", "dtype")),
+    Need(module=gpu_carriers.IPC, path="IpcA2AMultiState.exchange", parameters=("send",)),
+    *(Need(module=gpu_carriers.IPC, path=f"IpcA2AMultiState.{name}") for name in ("inited", "staging")),
     *(Need(module=group_names.STATE, path=name) for name in group_names.COORDINATORS),
     *(Need(module=COORDINATOR, path=f"SequenceParallelGroupCoordinator.{name}") for name in group_names.PARTS),
 )
@@ -107,7 +119,8 @@ def _with_backend(original: Callable[..., None], backend: str, name: str) -> Any
         kwargs |= chosen
         if "pynccl" in PAIRS.backends:
             kwargs |= {DIFFUSION_PYNCCL: True}
-        original(self, *args, **kwargs)
+        with CALLS.making:
+            original(self, *args, **kwargs)
         require_of(self, COORDINATORS, backend)
         routes.took(name)
         # On CPU, shared memory would take collectives away from every backend.
@@ -115,34 +128,68 @@ def _with_backend(original: Callable[..., None], backend: str, name: str) -> Any
         if backend == "pynccl" and self.world_size > 1:
             routes.register(tuple(self.ranks), communicator(self))
         if PAIRS.operations and self.world_size > 1:
-            PAIRS.add(tuple(self.ranks), _carriers(self, reduces), self.cpu_group)
+            _lend(self, reduces)
 
     return init
 
 
+def _lend(coordinator: Any, reduces: bool) -> None:
+    """Have this group's calls paired, where all of its ranks can; raises Refusal where a backend cannot be had at all.
+
+    With `reduces` it is one to which sglang gives its all-reduce.
+    """
+    try:
+        with PAIRS.apart():
+            found = _carriers(coordinator, reduces)
+    except Refusal:
+        raise
+    except Exception as error:
+        PAIRS.end(error)
+    else:
+        PAIRS.add(tuple(coordinator.ranks), found, coordinator.cpu_group)
+
+
 def _carriers(coordinator: Any, reduces: bool) -> dict[str, carriers.Carrier]:
-    """What carries this group's copies of calls; with `reduces` it is one to which sglang gives its all-reduce."""
+    """What carries this group's copies of calls."""
+    wanted, ranks, device = PAIRS.backends, coordinator.world_size, coordinator.device
+    lent = {"ipc"} | ({"custom"} if reduces else set())
+    sharing = sharing_group(coordinator.ranks) if wanted & lent else None
     makers: dict[str, Callable[[], carriers.Carrier]] = {
         "torch": carriers.Torch,
         "pynccl": lambda: carriers.PyNccl(communicator(coordinator)),
-        "symm_mem": lambda: carriers.Symmetric(coordinator.device_group.group_name),
-        "ipc": carriers.Ipc,
+        "symm_mem": lambda: gpu_carriers.Symmetric(coordinator.device_group.group_name, ranks, device),
+        "ipc": lambda: gpu_carriers.Ipc(ranks, device, sharing),
     }
     if reduces:
-        makers["custom"] = lambda: carriers.Custom(_custom(coordinator))
-    return {name: makers[name]() for name in sorted(PAIRS.backends & makers.keys())}
+        makers["custom"] = lambda: gpu_carriers.Custom(_custom(coordinator, sharing))
+    return {name: makers[name]() for name in sorted(wanted & makers.keys())}
 
 
-def _custom(coordinator: Any) -> Any:
-    """Sglang's custom all-reduce for the group, which does not get it; raises RuntimeError where it cannot work."""
+def _custom(coordinator: Any, sharing: Any) -> Any:
+    """Sglang's custom all-reduce for the group, which does not get it; raises Refusal where it cannot work."""
     require_of(coordinator, LENT, "custom")
-    with CALLS.inside:
+    needed = (2 * coordinator.world_size + 1) * CUSTOM_BYTES
+    together(lambda: gpu_carriers.room_for(needed, coordinator.device), coordinator.cpu_group)
+    made = together(lambda: _made(coordinator, sharing), coordinator.cpu_group)
+    together(lambda: _compile(made, coordinator.device), coordinator.cpu_group)
+    return made
+
+
+def _compile(made: Any, device: Any) -> None:
+    """Have the kernel before the window, which is shorter."""
+    made.should_custom_ar(torch.ones(1 << 12, dtype=torch.bfloat16, device=device))
+
+
+def _made(coordinator: Any, sharing: Any) -> Any:
+    """Set up on all ranks together, which do not wait long for one that fails."""
+    votes, coordinator.cpu_group = coordinator.cpu_group, sharing
+    try:
         coordinator._init_srt_custom_allreduce()
-        made, coordinator.srt_custom_allreduce = coordinator.srt_custom_allreduce, None
-        if made is None or made.disabled:
-            raise pairs_refusal("custom", "sglang takes its custom all-reduce for impossible on these GPUs")
-        # Compiling takes longer than a window.
-        made.custom_all_reduce(torch.ones(1 << 12, dtype=torch.bfloat16, device=coordinator.device))
+    finally:
+        coordinator.cpu_group = votes
+    made, coordinator.srt_custom_allreduce = coordinator.srt_custom_allreduce, None
+    if made is None or made.disabled:
+        raise pairs_refusal("custom", "sglang takes its custom all-reduce for impossible on these GPUs")
     return made
 
 
