@@ -1,4 +1,4 @@
-"""`traceana open FILE` hands a broken file on as it is, and says in one line that it is broken."""
+"""`traceana open FILE` hands a damaged file on as it is and says what is damaged; one with nothing whole it refuses."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 from tests.traces import base
 from traceana.commands import open as command
 from traceana.commands.open import Shown, say_damage, shown_file
+from traceana.errors import TraceanaError
+from traceana.trace.discover import discover
 
 GOOD = base.pretty(base.good())
 PACKED = base.packed(GOOD)
@@ -31,6 +33,26 @@ def test_a_broken_file_is_said_to_be_broken_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{tmp_path / name} is damaged, and Perfetto gets it as it is: ")
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b'{"traceEvents": [', "holds no whole event"),
+        (b'{"schemaVersion": 1, "traceEvents": [ {"name": "x"', "holds no whole event"),
+        (b'{"traceEvents": []}', "holds no whole event"),
+        (PACKED[:20], "ends before its end mark"),
+        (b"no trace", "holds no traceEvents"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_has_nothing_to_show_is_refused_as_by_other_commands(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "rank0.json"
+    path.write_bytes(data)
+    with pytest.raises(TraceanaError, match=words):
+        shown_file(path, None, 1)
+    with pytest.raises(TraceanaError, match=words):
+        discover([path])
 
 
 def test_of_a_whole_file_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from traceana.perfetto.places import Place, find
 from traceana.perfetto.plan import Plan, plan
 from traceana.plain import say
 from traceana.trace.discover import RankFile, discover
-from traceana.trace.file import TraceFile
+from traceana.trace.file import NO_EVENT, TraceFile
 
 _EXAMPLES = """
 \b
@@ -73,8 +73,12 @@ def command(
 
 
 def shown_file(path: Path, at: str | None, workers: int) -> Shown:
-    """A file as it is, opened at a place in it. Raises TraceanaError where it is no trace or has no such place."""
-    TraceFile(path).peek()
+    """A file as it is, opened at a place in it.
+
+    Raises TraceanaError where it is no trace, holds no whole event, or has no such place.
+    """
+    if not any(chunk.events for chunk in TraceFile(path).chunks()):
+        raise TraceanaError(f"{path}: {NO_EVENT}")
     place = None if at is None else _in_own_file([path], path, at, workers)
     return Shown(file=path, title=path.name, place=place)
 

@@ -28,6 +28,7 @@ _MOST_ENDS = 16
 _OBJECTS_START = re.compile(rb'\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
 _WHITE = b"\0 \t\r\n"
 _BAD_CHECKSUM = "what gzip unpacked is not what its checksum is of: some values may be damaged"
+NO_EVENT = "holds no whole event: nothing was recorded, or the file was cut off at once"
 _LONG_TAIL = f"more than {_LIMIT >> 20} MiB follow its events, and were left out"
 
 

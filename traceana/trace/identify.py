@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from traceana.errors import TraceanaError
-from traceana.trace.file import NotATraceError, TraceFile
+from traceana.trace.file import NO_EVENT, NotATraceError, TraceFile
 from traceana.trace.header import Header, decode_header
 from traceana.trace.lenient import ranks
 from traceana.trace.stream import ByteStream, last_bytes
@@ -144,7 +144,7 @@ def _tail(path: Path) -> bytes:
 
 def _not_of_torch(path: Path, first: bytes) -> ForeignTraceError:
     if not _first_time(first):
-        return ForeignTraceError(f"{path}: holds no whole event: nothing was recorded, or the file was cut off at once")
+        return ForeignTraceError(f"{path}: {NO_EVENT}")
     return ForeignTraceError(f"{path}: is a trace of another program: it holds no events of torch.profiler")
 
 
