@@ -72,6 +72,8 @@ def test_control_traffic_on_the_host_is_told_apart_from_payload(tmp_path: Path) 
     def rank(*calls: tuple[str, int, int, Event]) -> EventWriter:
         writer = EventWriter(rank=0)
         writer.host_span("cpu_op", "aten::mm", START_NS + 3 * MS, 4 * MS)
+        for step in range(2):
+            span(writer, f"step {step}", step * 9 * MS, 9 * MS)
         for name, start_ms, lasted_ms, args in calls:
             writer.host_span("user_annotation", name, START_NS + start_ms * MS, lasted_ms * MS, args)
         return writer
@@ -88,9 +90,12 @@ def test_control_traffic_on_the_host_is_told_apart_from_payload(tmp_path: Path) 
         4 * MS,
         3 * MS,
     )
+    steps = [(step["exposed_comm_ns"], step["control_exposed_comm_ns"]) for step in run["steps"]]
+    assert steps == [(5 * MS, 3 * MS), (1 * MS, 0)]
     write_document(tmp_path / "rank0.json", finish(rank(idle)))
-    alone = analyze(tmp_path, tmp_path / "rank0.json").run["ranks"][0]
-    assert (alone["exposed_comm_ns"], alone["control_exposed_comm_ns"]) == (3 * MS, 0)
+    run = analyze(tmp_path, tmp_path / "rank0.json").run
+    for alone in (run["ranks"][0], run["steps"][0]):
+        assert (alone["exposed_comm_ns"], alone["control_exposed_comm_ns"]) == (3 * MS, 0)
 
 
 @pytest.mark.parametrize(("stop_ms", "end_ms", "cut"), [(10, 10, True), (30, 18, False), (None, 18, False)])

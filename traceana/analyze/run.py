@@ -17,7 +17,7 @@ from traceana.analyze.causes.spent import places
 from traceana.analyze.clocks import ClockOffsets
 from traceana.analyze.collectives import Collectives
 from traceana.analyze.control import control
-from traceana.analyze.control_time import ControlTime
+from traceana.analyze.control_time import ControlTime, with_control
 from traceana.analyze.coverage import coverage
 from traceana.analyze.each_rank import EachRank
 from traceana.analyze.gather import gather
@@ -39,7 +39,7 @@ from traceana.analyze.timeline import timelines
 from traceana.analyze.timeline_calls import with_calls
 from traceana.analyze.uneven import uneven_sizes
 from traceana.plain import plain
-from traceana.report import HtaSection, PerfDump, RankReport, RunReport
+from traceana.report import HtaSection, PerfDump, RankReport, RunReport, StepTime
 from traceana.trace.discover import RunFiles
 from traceana.trace.header import groups_by_name
 
@@ -85,6 +85,12 @@ def analyze_run(
     drawn = timelines(ranks, matching.clocks, steps if len(steps) else requests)
     strips = tuple(with_calls(strip, calls) for strip in drawn)
     operations = summarize.operations(calls, why)
+    has_payload = bool(control(operations))
+
+    def times_of(executed: Executions, *, lone_is_warm_up: bool) -> tuple[StepTime, ...]:
+        found = run_steps.times(executed, occupied, lone_is_warm_up=lone_is_warm_up)
+        return with_control(found, executed, collectives, occupied) if has_payload else found
+
     report = RunReport(
         label=files.label,
         side=files.side,
@@ -98,7 +104,7 @@ def analyze_run(
         versions=_versions(files, ranks),
         setup=files.manifest.setup,
         ranks=tuple(
-            _rank_report(rank, ranks[rank], hosts, matching, why.ranks.get(rank), has_payload=bool(control(operations)))
+            _rank_report(rank, ranks[rank], hosts, matching, why.ranks.get(rank), has_payload=has_payload)
             for rank in sorted(ranks)
         ),
         operations=operations,
@@ -120,8 +126,8 @@ def analyze_run(
             (*files.notes, *matching.notes, *step_notes, *_cut(steps), *_cut(requests)),
             [*files.unreadable, *failed],
         ),
-        steps=with_causes(run_steps.times(steps, occupied, lone_is_warm_up=True), lost_of_steps),
-        requests=with_causes(run_steps.times(requests, occupied, lone_is_warm_up=False), lost_of_requests),
+        steps=with_causes(times_of(steps, lone_is_warm_up=True), lost_of_steps),
+        requests=with_causes(times_of(requests, lone_is_warm_up=False), lost_of_requests),
         perf_dumps=tuple(perf_dumps),
         noise=noise(occupied, steps),
         hta=hta,

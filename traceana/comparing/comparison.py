@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from traceana.analyze.control import control
+from traceana.analyze.control import rows_of_control
 from traceana.comparing import end_to_end, fairness
 from traceana.comparing.pairing import pair
 from traceana.comparing.rows import Row, judged, rows
@@ -22,7 +22,7 @@ def compare(baseline: Side, candidate: Side) -> Comparison:
     pairing = pair(ours, theirs)
     calls, times = rows(pairing.pairs, baseline, candidate), _times(baseline, candidate)
     verdicts = judge([*(one.case for one in calls), *(one.case for one in times)])
-    behind = control(one for side in (baseline, candidate) for run in side.reports for one in run.operations)
+    behind = rows_of_control(one for side in (baseline, candidate) for run in side.reports for one in run.operations)
     reasons = [
         *fairness.reasons(baseline, candidate),
         *fairness.call_reasons(_without(ours, behind), _without(theirs, behind), pairing.unsized),

@@ -117,11 +117,11 @@ def _duration(step: StepTime) -> int:
 
 
 def _exposed(steps: Common, repeats: bool, doubt: str | None) -> list[Measured]:
-    """Exposed communication a step, where there is any."""
-    times = [[ns for run in side for ns in run] for side in steps.values(lambda step: step.exposed_comm_ns)]
+    """Exposed communication a step, without control traffic, where there is any."""
+    times = [[ns for run in side for ns in run] for side in steps.values(lambda step: step.exposed_payload_ns)]
     if not any(any(side) for side in times):
         return []
-    floored = steps.values(lambda step: max(step.exposed_comm_ns, EXPOSED_FLOOR_NS))
+    floored = steps.values(lambda step: max(step.exposed_payload_ns, EXPOSED_FLOOR_NS))
     found = _measured("exposed", steps.name, floored, repeats, doubt)
     shown = [
         ns if ns > EXPOSED_FLOOR_NS else round(median(side or [0]))

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from traceana import units
+from traceana.analyze.control_time import payload
 from traceana.analyze.noise import TELLING
 from traceana.comparing.side_calls import Key, SideCalls
 from traceana.comparing.sides import Side, by_repeats
@@ -201,7 +202,11 @@ def _other_waits(baseline: Side, candidate: Side) -> str | None:
 
 
 def _wait_a_step(side: Side) -> float | None:
+    """Without control traffic, in which a scheduler waits for work."""
     if not side.steady_steps:
         return None
-    waits = [int(run.calls.wait_ns[~run.calls.warm_up].sum()) / max(len(run.report.ranks), 1) for run in side.runs]
+    waits = [
+        int(run.calls.wait_ns[payload(run.calls) & ~run.calls.warm_up].sum()) / max(len(run.report.ranks), 1)
+        for run in side.runs
+    ]
     return sum(waits) / len(waits) / side.steady_steps

@@ -59,6 +59,13 @@ class StepTime(msgspec.Struct, frozen=True, kw_only=True):
     idle_by: IdleBy | None = None
     overlap_price_ns: int | None = None
     """As RankReport's, mean over the ranks."""
+    control_exposed_comm_ns: int = 0
+    """What of `exposed_comm_ns` only control traffic was, as RankReport's."""
+
+    @property
+    def exposed_payload_ns(self) -> int:
+        """Exposed communication without control traffic."""
+        return self.exposed_comm_ns - self.control_exposed_comm_ns
 
     @property
     def steady(self) -> bool:

@@ -17,7 +17,7 @@ def cause(run: RunReport) -> Cause:
 
 
 def _of_steps(run: RunReport, steps: Sequence[StepTime]) -> Cause:
-    compute, exposed = mean(step.compute_ns for step in steps), mean(step.exposed_comm_ns for step in steps)
+    compute, exposed = mean(step.compute_ns for step in steps), mean(step.exposed_payload_ns for step in steps)
     idle = mean(step.idle_ns or 0 for step in steps)
     # The whole is of the slowest rank, the parts are means over ranks.
     whole = max(mean(step.duration_ns for step in steps), compute + exposed + idle)

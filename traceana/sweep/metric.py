@@ -131,7 +131,7 @@ def _step_ns(dump: PerfDump) -> int:
 
 
 def _exposed_ns(run: RunReport) -> int:
-    steps = [max(step.exposed_comm_ns, EXPOSED_FLOOR_NS) for step in run.steps if step.steady]
+    steps = [max(step.exposed_payload_ns, EXPOSED_FLOOR_NS) for step in run.steps if step.steady]
     return _median_ns(steps, "the trace has no steady step")
 
 

@@ -90,7 +90,7 @@ def ceiling(run: RunReport) -> float | None:
     """The part of the time that is exposed communication: no setting gains more. None where nothing is known."""
     steps = [step for step in run.steps if step.steady]
     if steps:
-        return sum(step.exposed_comm_ns for step in steps) / max(1, sum(step.duration_ns for step in steps))
+        return sum(step.exposed_payload_ns for step in steps) / max(1, sum(step.duration_ns for step in steps))
     spans = sum(rank.span_ns for rank in run.ranks)
     return sum(rank.exposed_payload_ns for rank in run.ranks) / spans if spans else None
 

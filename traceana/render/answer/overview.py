@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from traceana.analyze.control import control
+from traceana.analyze.control import Key, control, key
 from traceana.render.answer.causes import EXPOSED_IS, UNCOVERED_BY, Explained, explained
 from traceana.render.answer.figures import Window, window
 from traceana.render.answer.typical_step import TypicalStep, typical_step
-from traceana.report import Operation, RunReport
+from traceana.report import RunReport
 
 MOST_COSTLY = 3
 
@@ -51,25 +51,20 @@ def overview(runs: Sequence[RunReport]) -> Overview:
 
 def costly(runs: Sequence[RunReport]) -> tuple[Costly, ...]:
     """The operations with the most exposed time, at most MOST_COSTLY; control traffic comes behind payload."""
-    sums: dict[tuple[str, int | None], int] = {}
+    sums: dict[Key, int] = {}
     for operation in (operation for run in runs for operation in run.operations):
-        key = _key(operation)
-        sums[key] = sums.get(key, 0) + operation.exposed_ns
+        sums[key(operation)] = sums.get(key(operation), 0) + operation.exposed_ns
     ranks = max(1, sum(len(run.ranks) for run in runs))
     behind = control(operation for run in runs for operation in run.operations)
-    whole, payload = sum(sums.values()), sum(ns for key, ns in sums.items() if key not in behind)
-    first = sorted(sums, key=lambda key: (key in behind, -sums[key]))[:MOST_COSTLY]
+    whole, payload = sum(sums.values()), sum(ns for one, ns in sums.items() if one not in behind)
+    first = sorted(sums, key=lambda one: (one in behind, -sums[one]))[:MOST_COSTLY]
     return tuple(
         Costly(
-            op=op,
-            message_bytes=size,
-            exposed_ns=sums[op, size] / ranks,
-            share=sums[op, size] / (whole if (op, size) in behind else payload),
+            op=one[0],
+            message_bytes=one[1],
+            exposed_ns=sums[one] / ranks,
+            share=sums[one] / (whole if one in behind else payload),
         )
-        for op, size in first
-        if sums[op, size]
+        for one in first
+        if sums[one]
     )
-
-
-def _key(operation: Operation) -> tuple[str, int | None]:
-    return operation.op, operation.message_bytes

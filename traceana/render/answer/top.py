@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from traceana.analyze.control import control
+from traceana.analyze.control import Key, control, key
 from traceana.render.page.layer_names import layer_name
 from traceana.report import CallSite, Comparison, ComparisonRow, RunReport
 
@@ -50,21 +50,21 @@ def _of_row(row: ComparisonRow, runs: Sequence[RunReport]) -> TopRow:
 
 def top_of_run(run: RunReport) -> tuple[TopRow, ...]:
     """Operations of a run, those with most exposed time first, control traffic last; none where compute covers all."""
-    sums: dict[tuple[str, int | None], int] = {}
+    sums: dict[Key, int] = {}
     for operation in run.operations:
-        key = operation.op, operation.message_bytes
-        sums[key] = sums.get(key, 0) + operation.exposed_ns
+        sums[key(operation)] = sums.get(key(operation), 0) + operation.exposed_ns
     behind = control(run.operations)
-    whole, payload = sum(sums.values()), sum(ns for key, ns in sums.items() if key not in behind)
-    first = sorted(sums, key=lambda key: (key in behind, -sums[key]))[:MOST_ROWS]
-    return tuple(_of_key(run, key, sums[key], whole if key in behind else payload) for key in first if sums[key])
+    whole, payload = sum(sums.values()), sum(ns for one, ns in sums.items() if one not in behind)
+    first = sorted(sums, key=lambda one: (one in behind, -sums[one]))[:MOST_ROWS]
+    return tuple(_of_key(run, one, sums[one], whole if one in behind else payload) for one in first if sums[one])
 
 
-def _of_key(run: RunReport, key: tuple[str, int | None], exposed_ns: int, whole_ns: int) -> TopRow:
-    site, others = _issuers([run], *key)
+def _of_key(run: RunReport, one: Key, exposed_ns: int, whole_ns: int) -> TopRow:
+    op, message_bytes, _ = one
+    site, others = _issuers([run], op, message_bytes)
     return TopRow(
-        op=key[0],
-        message_bytes=key[1],
+        op=op,
+        message_bytes=message_bytes,
         exposed_ns=(exposed_ns / max(1, len(run.ranks)),),
         site=site,
         other_sites=others,

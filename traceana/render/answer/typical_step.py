@@ -12,7 +12,8 @@ class TypicalStep(msgspec.Struct, frozen=True, kw_only=True):
     """A side's steady steps in one, its parts in the shares that they have of all of these steps.
 
     It is as long as a comparison says: the geometric mean of the runs' medians, which no step may have where steps are
-    of two lengths. The whole is of the rank where a step takes longest, the parts are means over ranks.
+    of two lengths. The whole is of the rank where a step takes longest, the parts are means over ranks, and exposed
+    communication is payload's.
     """
 
     duration_ns: int
@@ -25,7 +26,7 @@ class TypicalStep(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def other_ns(self) -> int:
-        """Memory, idleness, and what ranks differ in."""
+        """Memory, idleness, control traffic, and what ranks differ in."""
         return max(0, self.duration_ns - self.compute_ns - self.exposed_ns)
 
 
@@ -40,7 +41,7 @@ def typical_step(runs: Iterable[RunReport]) -> TypicalStep | None:
     return TypicalStep(
         duration_ns=round(duration),
         compute_ns=_part(steps, scale, lambda step: step.compute_ns),
-        exposed_ns=_part(steps, scale, lambda step: step.exposed_comm_ns),
+        exposed_ns=_part(steps, scale, lambda step: step.exposed_payload_ns),
         waiting_ns=_part(steps, scale, _waiting) if any(step.exposed_is for step in steps) else None,
         unexplained_ns=_part(steps, scale, _unexplained),
     )
@@ -56,4 +57,4 @@ def _waiting(step: StepTime) -> int:
 
 def _unexplained(step: StepTime) -> int:
     found = step.exposed_is
-    return found.unexplained_ns + found.peer_or_transfer_ns if found else step.exposed_comm_ns
+    return found.unexplained_ns + found.peer_or_transfer_ns if found else step.exposed_payload_ns

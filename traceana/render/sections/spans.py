@@ -138,8 +138,10 @@ def _quantity(spans: list[_Numbered]) -> tuple[str, str]:
 
 def _line(one: _Numbered, places: int, scale: LinearScale) -> StepLine:
     time = _times(one.run)
+    control = {step.name: step.control_exposed_comm_ns for step in one.run.steps}
     steps = [
-        _step(one.mark, step, time(step), _place(index, places), scale) for index, step in enumerate(one.executions)
+        _step(one.mark, step, (time(step), control.get(step.name, 0)), _place(index, places), scale)
+        for index, step in enumerate(one.executions)
     ]
     return StepLine(
         run=one.mark,
@@ -154,13 +156,17 @@ def _place(index: int, steps: int) -> float:
     return 100 * (index + 0.5) / steps
 
 
-def _step(mark: RunMark, step: SpanInstance, time_ns: int, at: float, scale: LinearScale) -> Step:
+def _step(mark: RunMark, step: SpanInstance, times_ns: tuple[int, int], at: float, scale: LinearScale) -> Step:
+    """`times_ns` are its own and that of control traffic, which is no part of its exposed communication here."""
+    time_ns, control_ns = times_ns
+    exposed_ns = max(0, step.exposed_comm_ns - control_ns)
+    beside = f", {units.duration(control_ns)} in control traffic" if control_ns else ""
     return Step(
         at=at,
         time=100 - scale.at(time_ns),
-        exposed=100 - scale.at(step.exposed_comm_ns),
+        exposed=100 - scale.at(exposed_ns),
         title=f"{mark.label}, {step.name}: {units.duration(time_ns)}, "
-        f"compute {units.duration(step.compute_ns)}, exposed communication {units.duration(step.exposed_comm_ns)}; "
+        f"compute {units.duration(step.compute_ns)}, exposed communication {units.duration(exposed_ns)}{beside}; "
         f"on the host {units.duration(step.duration_ns)}",
     )
 
