@@ -4,6 +4,7 @@ A case is the stage that fails on rank 1, or "" for none.
 """
 
 import datetime
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from traceana_capture.agent import agreement
 from traceana_capture.agent.call_notes import CALLS
 from traceana_capture.agent.carriers import Carrier, Torch, Values
 from traceana_capture.agent.paired import Pairs
+from traceana_capture.agent.paired_call import Room
 
 from tests.integration.gloo_tensor import lasting
 
@@ -70,16 +72,25 @@ def tried(case: str, rank: int) -> dict[str, Any]:
         assert tensor.eq(rank).all(), "the program's own tensor stays as it is"
         dist.all_reduce(tensor)
         assert tensor.eq(1).all(), "the program goes on with its own result"
+    rooms = sum(isinstance(one, Room) for one in gc.get_objects())
     measured = [(pair.number, bool(pair.agree)) for pair in pairs.measured]
     known = len(pairs.peers)
     pairs.release()
     left = [peer.carriers for peer in pairs.peers.values() if peer.carriers] + pairs.measured
-    return {"did": other.did, "ended": pairs.ended, "measured": measured, "peers": known, "left": len(left)}
+    return {
+        "did": other.did,
+        "ended": pairs.ended,
+        "measured": measured,
+        "peers": known,
+        "left": len(left),
+        "rooms": rooms,
+    }
 
 
 def rank_main(rank: int, port: str) -> None:
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     CALLS.recording = True
+    gc.disable()  # what only a collection would give back is still there
     agreement.SHARED_WITHIN = datetime.timedelta(seconds=1)
     seen = {case: tried(case, rank) for case in CASES}
     sys.stdout.write(json.dumps([rank, seen]) + "\n")
@@ -88,8 +99,8 @@ def rank_main(rank: int, port: str) -> None:
 
 
 if __name__ == "__main__":
-    spawn = torch.multiprocessing.get_context("spawn")
-    ranks = [spawn.Process(target=rank_main, args=(rank, sys.argv[1])) for rank in range(2)]
+    fork = torch.multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=rank_main, args=(rank, sys.argv[1])) for rank in range(2)]
     for process in ranks:
         process.start()
     for process in ranks:

@@ -59,3 +59,7 @@ def test_each_failure_is_said_once_where_it_happened(said: tuple[str, str]) -> N
 
 def test_the_windows_end_lets_go_of_all_that_was_set_up(ranks: Seen) -> None:
     assert {seen["left"] for rank in range(2) for seen in ranks[rank].values()} == {0}
+
+
+def test_memory_for_a_call_is_given_back_at_its_end_however_it_ended(ranks: Seen) -> None:
+    assert {seen["rooms"] for rank in range(2) for seen in ranks[rank].values()} == {0}

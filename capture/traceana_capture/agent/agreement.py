@@ -45,9 +45,13 @@ def together(step: Callable[[], Any], host_group: Any) -> Any:
         result = step()
     except Exception as error:
         failed = error
-    if agreed(READY if failed is None else OVER, host_group) == READY:
-        return result
-    raise failed or Elsewhere
+    try:
+        if agreed(READY if failed is None else OVER, host_group) == READY:
+            return result
+        raise failed or Elsewhere
+    finally:
+        # What is raised holds this frame, and with it the call's tensors: a circle would keep them until a collection.
+        del failed
 
 
 def sharing_group(ranks: Sequence[int]) -> Any:

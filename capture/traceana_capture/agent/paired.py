@@ -131,6 +131,8 @@ class Pairs:
                 self.end(error)
                 return
             except Exception as error:
+                # What was set up is the program's memory again; who comes by here goes on voting.
+                self.peers[ranks] = Peer(carriers={}, host_group=peer.host_group)
                 self.end(error)
                 return
         if decided == OVER:
