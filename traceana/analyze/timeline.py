@@ -81,7 +81,7 @@ def _extent(result: RankResult) -> Ints:
 def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ...]:
     """The window cut at every change of what the device does."""
     occupied = result.occupation
-    kinds = [occupied.compute, occupied.communication, occupied.memory]
+    kinds = [_touching(one, start, end) for one in (occupied.compute, occupied.communication, occupied.memory)]
     cuts = np.unique(np.concatenate([[start, end], *[np.clip(e, start, end) for s in kinds for e in (s.start, s.end)]]))
     if len(cuts) < 2:
         return ()
@@ -91,6 +91,12 @@ def _slices(result: RankResult, start: int, end: int) -> tuple[TimelineSlice, ..
     if len(kind) > _MOST_STRETCHES:
         cuts, kind = _gathered(cuts, kind)
     return _merged(cuts - start, kind)
+
+
+def _touching(kind: Intervals, start: int, end: int) -> Intervals:
+    """Those of the intervals that are not wholly before or after the window."""
+    inside = slice(np.searchsorted(kind.end, start, side="right"), np.searchsorted(kind.start, end, side="left"))
+    return Intervals(kind.start[inside], kind.end[inside])
 
 
 def _gathered(cuts: Ints, kind: Ints) -> tuple[Ints, Ints]:

@@ -26,7 +26,7 @@ def texts(values: Sequence[str | None], index: Ints) -> pa.Array:
     known = np.array([*(value is not None for value in values), False])
     buffers = [_bits(known), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
     found = pa.Array.from_buffers(pa.string(), len(encoded), buffers)
-    return found.take(integers(index.astype(np.int64) % len(encoded)))
+    return found.take(integers(np.where(index < 0, len(values), index)))
 
 
 def _bits(values: Bools) -> pa.Buffer:
