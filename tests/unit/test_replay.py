@@ -265,7 +265,7 @@ def anything(random: np.random.Generator, calls: int) -> RankWork:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_is_recorded_is_given_back_and_can_be_changed(seed: int) -> None:
+def test_whatever_is_recorded_is_given_back_and_can_be_changed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(seed)
     calls = int(random.integers(0, 4))
     works = {rank: anything(random, calls) for rank in range(int(random.integers(1, 4)))}
@@ -277,4 +277,7 @@ def test_whatever_is_recorded_is_given_back_and_can_be_changed(seed: int) -> Non
     changed = [without_launch_gaps(graph), overlapped(graph, met), at_best_quartile(graph, of_works)]
     changed += [with_transfers(graph, np.full(many, factor)) for factor in (0.0, 3.0)]
     changed += [without_straggler(graph, rank) for rank in set(graph.activities.rank[met].tolist())]
-    assert all(len(play(one)) == len(graph.time_ns) for one in changed)
+    played = [play(one) for one in changed]
+    assert all(len(times) == len(graph.time_ns) for times in played)
+    monkeypatch.setattr("traceana.replay.play._AT_ONCE", 5)
+    assert all((play(one) == times).all() for one, times in zip(changed, played, strict=True))
