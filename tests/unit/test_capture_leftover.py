@@ -22,6 +22,7 @@ from traceana_capture.launcher.workers import Worker
 from traceana_capture.leftover import PLAN
 from traceana_capture.lock import LOCK
 
+from tests.commands import run
 from tests.traces.base import good, pretty
 from tests.unit.test_capture_collect import worker
 from traceana.errors import TraceanaError
@@ -47,7 +48,8 @@ def left(tmp_path: Path) -> Path:
 
 
 def test_it_is_published_also_where_the_runs_folder_is_gone(left: Path, tmp_path: Path) -> None:
-    rescue_all(tmp_path / "run")
+    code, _, stderr = run("rescue", tmp_path / "run")
+    assert (code, stderr.splitlines()[-1]) == (0, f"traceana: next: traceana analyze {tmp_path / 'run'}")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["rank0.json.gz", "run.json"]
     (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))

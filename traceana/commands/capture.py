@@ -1,7 +1,6 @@
 """`traceana capture -- CMD …`: one trace per rank and run.json, whatever way the run ends."""
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,9 +14,9 @@ from traceana_capture.launcher.options import BACKENDS, Options, every_s, functi
 from traceana_capture.launcher.run_folder import run_name
 
 from traceana.commands.labels import Label
+from traceana.commands.next_step import say_next
 from traceana.commands.paths import DiskPath
 from traceana.commands.sections import SectionedCommand
-from traceana.plain import say
 
 _EXAMPLES = """
 \b
@@ -245,5 +244,4 @@ def _say_next(folders: Sequence[Path], output: Path, repeat: int) -> None:
     """The command that reads what was captured; a series is read as a whole."""
     if any(path for folder in folders for path in folder.rglob("rank*.json.gz")):
         command = "compare" if len(folders) > 1 else "analyze"
-        there = folders[0] if len(folders) == repeat == 1 else output
-        say(f"traceana: next: traceana {command} {shlex.quote(str(there))}", err=True)
+        say_next(folders[0] if len(folders) == repeat == 1 else output, command)

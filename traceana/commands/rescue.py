@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from traceana_capture.launcher.rescue import rescue_all
 
+from traceana.commands.next_step import say_next
 from traceana.commands.paths import DiskPath
 
 _EXAMPLES = """
@@ -24,3 +25,4 @@ def command(run: Path) -> None:
     and Kubernetes kill all there is at once, when the time that they give to end is over.
     """
     rescue_all(run)
+    say_next(run)
