@@ -38,6 +38,22 @@ class CallSequence(msgspec.Struct, frozen=True, kw_only=True):
     def __len__(self) -> int:
         return len(self.code)
 
+    def only(self, kept: Bools) -> "CallSequence":
+        """Some of the calls."""
+        return CallSequence(
+            start_ns=self.start_ns[kept],
+            end_ns=self.end_ns[kept],
+            seq=self.seq[kept],
+            code=self.code[kept],
+            joint=self.joint[kept],
+        )
+
+    def often(self, least: int) -> Ints:
+        """Codes of joint calls of which there are `least`."""
+        codes, counts = np.unique(self.code[self.joint], return_counts=True)
+        often: Ints = codes[counts >= least]
+        return often
+
     def earlier(self, ns: int) -> "CallSequence":
         """The same calls on a clock that is `ns` behind."""
         return CallSequence(
