@@ -10,8 +10,9 @@ from unittest import mock
 
 import pytest
 import torch
+import torch.distributed as dist
 from traceana_capture.agent import adapters, choices, routes
-from traceana_capture.agent.adapters import diffusers, hooks, sglang_diffusion, sglang_srt, vllm
+from traceana_capture.agent.adapters import diffusers, hooks, sglang_diffusion, sglang_srt, vllm, vllm_torch
 from traceana_capture.agent.triggers import Triggers
 from traceana_capture.launcher import backends
 
@@ -144,6 +145,7 @@ def test_vllm_keeps_custom_all_reduce_off(monkeypatch: pytest.MonkeyPatch) -> No
     assert module._ENABLE_CUSTOM_ALL_REDUCE is False
     assert routes.ADAPTERS == ["vLLM 0.11.0 (not tried; has all that is needed)"]
     assert [backends.environment(asked)[choices.VLLM_PYNCCL] for asked in ("torch", "pynccl")] == ["1", "0"]
+    assert backends.environment("torch")[choices.VLLM_NCCL_SYMMETRIC] == "0"
     assert backends.environment("asis") == {}
 
 
@@ -177,6 +179,71 @@ def test_vllms_flashinfer_is_kept_off_with_what_it_fuses(monkeypatch: pytest.Mon
     assert module.get_fi_ar_workspace(world_size=2) is module.get_fi_ar_quant_workspace(world_size=2) is None
     off = {name for name, value in backends.environment("pynccl").items() if value == "0"}
     assert off >= {"VLLM_ALLREDUCE_USE_FLASHINFER", "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC"}
+
+
+class CommunicatorBase:
+    """What vLLM's communicators inherit, which goes by torch.distributed."""
+
+    def reduce_scatter(self, input_: Any, dim: int = -1) -> Any:
+        return "reduced by torch"
+
+    def broadcast(self, tensor: Any, src: int = 0) -> Any:
+        return "told by torch"
+
+    def all_gather(self, input_: Any, dim: int = -1) -> Any:
+        return f"{input_.dtype} gathered by torch"
+
+
+class CudaCommunicator(CommunicatorBase):
+    """The methods of vLLM 0.33's class that know no other way than PyNccl."""
+
+    device_group, world_size, rank_in_group = None, 1, 0
+
+    def reduce_scatter(self, input_: Any, dim: int = -1) -> Any:
+        return torch.empty(0)
+
+    def broadcast(self, tensor: Any, src: int = 0) -> Any:
+        raise ValueError("No PyNCCL communicator found")
+
+    def all_gatherv(self, input_: Any, dim: int = 0, sizes: Any = None) -> Any:
+        raise AssertionError
+
+    def reduce_scatterv(self, input_: Any, dim: int = -1, sizes: Any = None) -> Any:
+        raise AssertionError
+
+
+def communicators(backend: str) -> Any:
+    module: Any = types.ModuleType(vllm_torch.COMMUNICATOR)
+    module.CudaCommunicator = type("CudaCommunicator", (CommunicatorBase,), dict(vars(CudaCommunicator)))
+    vllm.wrap(module, triggers()[0], backend)
+    return module.CudaCommunicator()
+
+
+def test_vllms_calls_that_know_pynccl_alone_go_by_torch_where_it_is_off() -> None:
+    communicator, rows = communicators("torch"), torch.arange(6.0).reshape(3, 2)
+    assert communicator.reduce_scatter(rows) == communicator.reduce_scatterv(rows) == "reduced by torch"
+    assert communicator.broadcast(rows) == "told by torch"
+    assert communicator.all_gatherv(rows) == "torch.float32 gathered by torch"
+    assert communicator.all_gatherv([rows, rows.to(torch.int32)], sizes=[3, 3]) == [
+        "torch.float32 gathered by torch",
+        "torch.int32 gathered by torch",
+    ]
+
+
+def test_vllms_rows_that_differ_by_rank_go_by_torch_as_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two ranks this is the second, and the first has three of five rows."""
+    monkeypatch.setattr(dist, "all_gather", lambda parts, mine, group: [part.fill_(len(part)) for part in parts])
+    monkeypatch.setattr(dist, "reduce_scatter", lambda out, parts, group: out.copy_(parts[1]))
+    communicator, rows = communicators("torch"), torch.arange(10.0).reshape(5, 2)
+    communicator.rank_in_group = 1
+    assert communicator.all_gatherv(rows[3:], 0, [3, 2])[:, 0].tolist() == [3, 3, 3, 2, 2]
+    assert communicator.reduce_scatterv(rows, 0, [3, 2]).equal(rows[3:])
+
+
+@pytest.mark.parametrize("backend", ["asis", "pynccl", "custom", "symm_mem"])
+def test_vllms_calls_are_its_own_where_pynccl_is_on(backend: str) -> None:
+    with pytest.raises(ValueError, match="No PyNCCL communicator"):
+        communicators(backend).broadcast(None)
 
 
 def test_a_vllm_without_its_switches_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

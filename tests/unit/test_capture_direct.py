@@ -217,6 +217,26 @@ def test_each_backends_keys_go_onto_its_own_kernels() -> None:
     assert names == [f"{backend}:allreduce" for backend in backends]
 
 
+BARRIER = "void vllm::mnnvl_multimem_barrier_kernel<true, 4>(vllm::Signal*)"
+SCATTER = "void vllm::mnnvl_multimem_reduce_scatter_kernel<float, 4>(float const*)"
+
+
+def test_a_call_of_several_kernels_gives_its_size_to_the_one_that_moves_it() -> None:
+    record = facts("custom all-reduce", "_reduce_scatter_base")
+    events = [span(0, 0), *launched(BARRIER, 1, 1), *launched(SCATTER, 2, 2), *launched(BARRIER, 3, 3)]
+    annotate({"traceEvents": events}, [record])
+    assert sized(events) == {SCATTER: 7}
+
+
+def test_kernels_that_share_a_call_have_no_size_of_their_own() -> None:
+    """VLLM reduces a large message in chunks where results must not depend on the batch."""
+    events = [span(0, 0), *launched(TWO_STAGE, 1, 1), *launched(TWO_STAGE, 2, 2)]
+    annotate({"traceEvents": events}, [facts("custom all-reduce")])
+    assert sized(events) == {}
+    words = [e["args"].get("Collective name") for e in events if e["cat"] == "kernel"]
+    assert words == ["allreduce", "allreduce"]
+
+
 def test_replays_of_a_graph_with_several_backends() -> None:
     launch = {"cat": "cuda_runtime", "name": "cudaGraphLaunch", "ts": 0, "dur": 1, "args": {"correlation": 3}}
     names = ("ncclDevKernel_AllReduce_Sum_bf16_RING_LL", ONE_SHOT, SIGNAL, WAIT, MULTIMEM)

@@ -65,7 +65,7 @@ class Choice:
 CHOICES = {
     "torch": Choice(
         title="torch.distributed",
-        variables=_OFF | {VLLM_PYNCCL: "1"},
+        variables=_OFF | {VLLM_PYNCCL: "1", VLLM_NCCL_SYMMETRIC: "0"},
         diffusion={DIFFUSION_CUSTOM: False},
         srt=_SRT_OFF | {SRT_PYNCCL: False},
         vllm_custom=False,

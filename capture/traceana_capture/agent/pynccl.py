@@ -17,27 +17,29 @@ import torch.distributed as dist
 
 from traceana_capture.agent.call_notes import CALLS, NO_SPAN
 from traceana_capture.agent.choices import MAKING
+from traceana_capture.agent.nccl_groups import DTYPES, NcclCall, Whole, alone, together
 
-# ncclDataType_t in nccl.h -> c10d's spelling
-DTYPES = ("Char", "Byte", "Int", "UInt32", "Long", "UInt64", "Half", "Float", "Double", "BFloat16")
 COUNTS = ("count", "sendcount", "recvcount")
-# method -> (c10d's word, how many times `count` is sent, how many times it is received; 0 stands for the group's size)
-METHODS: dict[str, tuple[str, int, int]] = {
-    "ncclAllReduce": ("allreduce", 1, 1),
-    "ncclBroadcast": ("broadcast", 1, 1),
-    "ncclReduce": ("reduce", 1, 1),
-    "ncclAllGather": ("_allgather_base", 1, 0),
-    "ncclReduceScatter": ("_reduce_scatter_base", 0, 1),
+# method -> c10d's word
+METHODS = {
+    "ncclAllReduce": "allreduce",
+    "ncclBroadcast": "broadcast",
+    "ncclReduce": "reduce",
+    "ncclAllGather": "_allgather_base",
+    "ncclReduceScatter": "_reduce_scatter_base",
 }
-# count, datatype, communicator
-Arguments = tuple[int, int, Any]
+# elements, datatype, communicator, root or -1
+Arguments = tuple[int, int, Any, int]
 
 
 class Communicator:
-    """An NCCL communicator of this process, and how many calls it has seen; of size 0 where that is not known."""
+    """An NCCL communicator of this process, and how many calls it has seen.
 
-    def __init__(self, name: str, size: int, library: str) -> None:
-        self.name, self.size, self.library = name, size, library
+    Its size is 0, and this process's rank in it None, where that is not known.
+    """
+
+    def __init__(self, name: str, size: int, library: str, rank: int | None = None) -> None:
+        self.name, self.size, self.library, self.rank = name, size, library, rank
         self.calls = 0
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - communicators are few and live as long as the process
@@ -59,22 +61,23 @@ class Communicator:
             keys["Process Group Ranks"] = str(list(range(self.size)))
         return keys
 
-    def span(self, operation: str, datatype: int, sent: int | None, received: int | None) -> Any:
-        """The span of one call; sizes in elements, None where they are not known."""
+    def span(self, call: Whole | None) -> Any:
+        """The span of one call, or of a group's together; none where it is not known what they are."""
         number, self.calls = self.calls, self.calls + 1
-        if not (CALLS.recording or CALLS.capturing):
+        if call is None or not (CALLS.recording or CALLS.capturing):
             return NO_SPAN
-        return CALLS.span(self.keys(operation, datatype, CALLS.making.call), sent, received, number)
+        keys = self.keys(call.operation, call.datatype, CALLS.making.call)
+        return CALLS.span(keys, call.sent, call.received, number)
 
 
 class _Open(threading.local):
-    """The groups that this thread began, one inside another, and their point-to-point calls."""
+    """The groups that this thread began, one inside another, and their calls; None for one that cannot be read."""
 
     def __init__(self) -> None:
         self.depth = 0
-        self.calls: list[tuple[str, Arguments]] = []
+        self.calls: list[NcclCall | None] = []
 
-    def take(self) -> list[tuple[str, Arguments]]:
+    def take(self) -> list[NcclCall | None]:
         """The calls of the group that ends."""
         calls, self.calls = self.calls, []
         return calls
@@ -93,9 +96,9 @@ class Library:
             self.add(handle, _size(wrapper, handle), _version(wrapper))
         return self.communicators[_key(handle)]
 
-    def add(self, handle: Any, size: int, version: str) -> None:
+    def add(self, handle: Any, size: int, version: str, rank: int | None = None) -> None:
         """A communicator was made."""
-        made = Communicator(f"pynccl{len(self.communicators)}", size, f"NCCL {version}".strip())
+        made = Communicator(f"pynccl{len(self.communicators)}", size, f"NCCL {version}".strip(), rank)
         self.communicators[_key(handle)] = made
 
 
@@ -127,22 +130,25 @@ def watch_library(module: ModuleType) -> None:
     """Wrap the module's NCCLLibrary."""
     kind, library = module.NCCLLibrary, Library()
     kind.ncclCommInitRank = _named(kind.ncclCommInitRank, library)
-    for method, names in METHODS.items():
+    for method, operation in METHODS.items():
         if hasattr(kind, method):
-            setattr(kind, method, _collective(getattr(kind, method), names, library))
+            setattr(kind, method, _call(getattr(kind, method), operation, library))
     for method in ("ncclSend", "ncclRecv"):
-        setattr(kind, method, _point_to_point(getattr(kind, method), method, library))
+        setattr(kind, method, _call(getattr(kind, method), method.removeprefix("nccl").lower(), library))
     if hasattr(kind, "ncclGroupStart"):
         kind.ncclGroupStart = _group_start(kind.ncclGroupStart, library)
         kind.ncclGroupEnd = _group_end(kind.ncclGroupEnd, library)
 
 
 def _named(original: Callable[..., Any], library: Library) -> Any:
+    names = list(inspect.signature(original).parameters)
+
     @functools.wraps(original)
     def init(self: Any, world_size: int, *args: Any, **kwargs: Any) -> Any:
         communicator = original(self, world_size, *args, **kwargs)
         with contextlib.suppress(Exception):  # another version's names
-            library.add(communicator, world_size, _version(self))
+            given = dict(zip(names[2:], args, strict=False)) | kwargs
+            library.add(communicator, world_size, _version(self), given.get("rank"))
         return communicator
 
     return init
@@ -159,55 +165,44 @@ def _reader(original: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str
     names = list(inspect.signature(original).parameters)
     count = next(name for name in COUNTS if name in names)
     wanted = [(name, names.index(name)) for name in (count, "datatype", "comm")]
+    root = names.index("root") if "root" in names else None
 
     def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         try:
             elements, datatype, comm = (args[at] if len(args) > at else kwargs[name] for name, at in wanted)
-            return int(elements), int(datatype), comm
+            whose = -1 if root is None else args[root] if len(args) > root else kwargs["root"]
+            return int(elements), int(datatype), comm, int(whose)
         except (KeyError, TypeError, ValueError):
             return None
 
     return read
 
 
-def _collective(original: Callable[..., Any], names: tuple[str, int, int], library: Library) -> Any:
-    read, (operation, sent, received) = _reader(original), names
+def _call(original: Callable[..., Any], operation: str, library: Library) -> Any:
+    """The method, with a span of its own, or as a part of the group that is open."""
+    read = _reader(original)
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        _before()
+        if not library.open.depth:
+            _before()
         arguments = read(args, kwargs)
-        if arguments is None:
-            return original(*args, **kwargs)
-        count, datatype, comm = arguments
-        group = library.communicator(comm, args[0])
-        sizes = [count * (times or group.size) or None for times in (sent, received)] if count else [0, 0]
-        with group.span(operation, datatype, *sizes):
-            return original(*args, **kwargs)
-
-    return call
-
-
-def _point_to_point(original: Callable[..., Any], method: str, library: Library) -> Any:
-    read, operation = _reader(original), method.removeprefix("nccl").lower()
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
-            return original(*args, **kwargs)
-        arguments = read(args, kwargs)
-        if library.open.depth and arguments is not None:
-            library.open.calls.append((operation, arguments))
+        if library.open.depth:
+            library.open.calls.append(arguments and _noted(operation, arguments))
         if library.open.depth or arguments is None:
             return original(*args, **kwargs)
-        _before()
-        count, datatype, comm = arguments
-        with library.communicator(comm, args[0]).span(operation, datatype, count, count):
+        group = library.communicator(arguments[2], args[0])
+        with group.span(alone(_noted(operation, arguments), group.size)):
             return original(*args, **kwargs)
 
     return call
+
+
+def _noted(operation: str, arguments: Arguments) -> NcclCall:
+    count, datatype, comm, root = arguments
+    return NcclCall(operation=operation, count=count, datatype=datatype, communicator=_key(comm), root=root)
 
 
 def _group_start(original: Callable[..., Any], library: Library) -> Any:
@@ -221,7 +216,7 @@ def _group_start(original: Callable[..., Any], library: Library) -> Any:
 
 
 def _group_end(original: Callable[..., Any], library: Library) -> Any:
-    """The kernel of a group is launched by the end of the outermost, which carries the sum of its calls."""
+    """The kernel of a group is launched by the end of the outermost, which carries all its calls."""
 
     @functools.wraps(original)
     def end(self: Any) -> Any:
@@ -233,12 +228,9 @@ def _group_end(original: Callable[..., Any], library: Library) -> Any:
     return end
 
 
-def _whole(library: Library, calls: list[tuple[str, Arguments]], wrapper: Any) -> Any:
-    if not calls:
+def _whole(library: Library, calls: list[NcclCall | None], wrapper: Any) -> Any:
+    known = [call for call in calls if call is not None]
+    if not known:
         return NO_SPAN
-    sends = [count for operation, (count, _, _) in calls if operation == "send"]
-    receives = [count for operation, (count, _, _) in calls if operation == "recv"]
-    _, datatype, comm = calls[0][1]
-    group = library.communicator(comm, wrapper)
-    operation = "all_to_all" if len(sends) == len(receives) == group.size else "send" if sends else "recv"
-    return group.span(operation, datatype, sum(sends), sum(receives))
+    group = library.communicator(known[0].communicator, wrapper)
+    return group.span(together(known, group.size, group.rank) if len(known) == len(calls) else None)

@@ -13,6 +13,7 @@ import msgspec
 from zlib_ng import zlib_ng
 
 from traceana import plug_ins
+from traceana.kernels import operation_of_call, operation_of_kernel
 from traceana_capture.launcher import flight, paired
 from traceana_capture.launcher.backends import NCCL, PYNCCL, carrier, seen
 from traceana_capture.launcher.flight import Group
@@ -23,6 +24,7 @@ from traceana_capture.launcher.overlaps import separate
 from traceana_capture.launcher.step_spans import add_steps
 
 SPAN = "traceana::"
+SIZES = frozenset({"In msg nelems", "Out msg nelems"})
 GZIP = 31
 
 
@@ -39,10 +41,20 @@ def annotate(trace: dict[str, Any], records: Sequence[dict[str, Any] | None]) ->
         if record is None:
             nothing.add(id(span))
             continue
-        for event in launches.kernels(span, record["traceana backend"]):
-            event.setdefault("args", {}).update(record)
+        kernels = _of_call(launches.kernels(span, record["traceana backend"]), record)
+        # How much of the call each of several kernels carried is not known.
+        known = record if len(kernels) == 1 else {key: record[key] for key in record.keys() - SIZES}
+        for event in kernels:
+            event.setdefault("args", {}).update(known)
         span["name"] = f"{record['traceana backend']}:{record['Collective name']}"
     trace["traceEvents"] = [event for event in events if id(event) not in nothing]
+
+
+def _of_call(kernels: list[dict[str, Any]], record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Among a call's kernels the one that is named after what the call does: vLLM's and others' have barriers too."""
+    operation = operation_of_call(record["Collective name"])
+    named = [kernel for kernel in kernels if operation_of_kernel(kernel["name"]) == operation]
+    return named if len(named) == 1 else kernels
 
 
 class _Launches:

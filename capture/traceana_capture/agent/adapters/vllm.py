@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from traceana_capture.agent import routes
+from traceana_capture.agent.adapters import vllm_torch
 from traceana_capture.agent.adapters.hooks import Hook, adapter, install, lacking, needs_of_hooks, refusal, require
 from traceana_capture.agent.choices import CHOICES, VLLM_PYNCCL
 from traceana_capture.agent.frameworks import Need
@@ -29,12 +30,13 @@ NEEDS = (
     *CHOICE,
     *(Need(module=FLASHINFER, path=name) for name in WORKSPACES),
     Need(module=ENVIRONMENT, path="environment_variables"),
+    *vllm_torch.NEEDS,
 )
 
 
 def knows(name: str) -> bool:
     """Whether the module of this name is wrapped."""
-    return name in (WORKER, PARALLEL, FLASHINFER)
+    return name in (WORKER, PARALLEL, FLASHINFER, vllm_torch.COMMUNICATOR)
 
 
 def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
@@ -44,6 +46,9 @@ def wrap(module: ModuleType, triggers: Triggers, backend: str) -> None:
     elif backend != "asis" and module.__name__ == FLASHINFER:
         for name in WORKSPACES:
             setattr(module, name, lambda *_, **__: None)
+    elif module.__name__ == vllm_torch.COMMUNICATOR:
+        if backend != "asis" and CHOICES[backend].variables.get(VLLM_PYNCCL) == "1":
+            vllm_torch.replace(module, backend)
     elif backend != "asis":
         choose_backend(module, backend)
 
