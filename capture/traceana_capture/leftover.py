@@ -20,15 +20,16 @@ LEFT = (EXPORTED, "outcome.*.json")
 
 
 def beside(folder: Path) -> list[Path]:
-    """Where launchers of the run in `folder` have their scratch folders; these need not be there."""
+    """Where launchers of the run in `folder`, an absolute path, have their scratch folders; these need not be there."""
+    if not folder.name:
+        return []
     alone = folder.with_name(f".{folder.name}.scratch")
     return [alone, *sorted(folder.parent.glob(f".{escape(folder.name)}@*.scratch"))]
 
 
 def of_run(folder: Path) -> list[Path]:
     """Scratch folders with unpublished traces of the run in `folder`, whose launchers are not seen to live."""
-    here = folder.absolute()
-    return [scratch for scratch in beside(here) if _is_left(scratch)] if here.name else []
+    return [scratch for scratch in beside(folder.absolute()) if _is_left(scratch)]
 
 
 def notes(paths: Iterable[Path], folders: Iterable[Path]) -> list[str]:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,44 @@ def another_rank(left: Path, tmp_path: Path, *, pid: int = 8, rank: int = 1) -> 
     messages = ({"event": "hello", "pid": pid, **about}, {"event": "recording", "pid": pid, "window": 1})
     with (left / "messages").open("a") as file:
         file.writelines(json.dumps(message) + "\n" for message in messages)
+
+
+def test_a_publisher_that_outlives_its_rescue_is_left_to_end(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Slow(subprocess.Popen[bytes]):
+        def __init__(self, argv: list[str], **options: Any) -> None:
+            super().__init__(["sleep", "60"], **options)
+            started.append(self)
+
+        def communicate(self, *_: object, **__: object) -> tuple[bytes, bytes]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", Slow)
+        with pytest.raises(KeyboardInterrupt):
+            rescue_all(tmp_path / "run")
+    with pytest.raises(TraceanaError, match="its run goes on"):
+        rescue_all(tmp_path / "run")
+    for process in started:
+        process.kill()
+        subprocess.Popen.wait(process)
+        assert process.stdout is not None
+        process.stdout.close()
+    rescue_all(tmp_path / "run")
+    assert (tmp_path / "run" / "rank0.json.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [("", "`traceana rescue .*run` does so"), ("/", "no trace is left"), ("none", "no trace is left")],
+)
+def test_who_names_no_run_is_told_which_there_is(named: str, said: str, left: Path, tmp_path: Path) -> None:
+    with pytest.raises(TraceanaError, match=said):
+        rescue_all(tmp_path / named)
+    assert list(left.glob("*.calls"))
 
 
 def replan(scratch: Path, **changes: str) -> None:

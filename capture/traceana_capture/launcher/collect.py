@@ -169,7 +169,11 @@ def _publish(worker: Worker, claim: Claim, asked: Sequence[int], nice: int) -> P
     environment = {**os.environ, "TRACEANA_CAPTURE": json.dumps({"workdir": str(claim.scratch)})}
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     with PUBLISHERS.starting:
-        process = subprocess.Popen(argv, env=environment, stdin=nowhere, stdout=pipe, start_new_session=True)
+        # With the lock in its hands nobody else publishes the trace, where we are killed and it is not.
+        lock = [claim.lock] if claim.lock >= 0 else []
+        process = subprocess.Popen(
+            argv, env=environment, stdin=nowhere, stdout=pipe, start_new_session=True, pass_fds=lock
+        )
         PUBLISHERS.pids.add(process.pid)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, process.pid, nice)

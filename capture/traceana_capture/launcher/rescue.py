@@ -31,11 +31,12 @@ from traceana_capture.lock import LOCK, beating, holder, sign
 EXIT_CODE = 128 + signal.SIGKILL
 
 
-def rescue(scratch: Path) -> list[Path]:
+def rescue(scratch: Path, lock: int = -1) -> list[Path]:
     """Publish what the ranks exported, of which nobody was there to be told, and write run.json.
 
-    Returns the exports that could not be published; these stay where they are. Raises what `kept_plan` does,
-    TraceanaError where the plan is of another run, OSError where the run's folder cannot be written.
+    `lock` is the descriptor that holds the folder, where it is ours. Returns the exports that could not be published;
+    these stay where they are. Raises what `kept_plan` does, TraceanaError where the plan is of another run, OSError
+    where the run's folder cannot be written.
     """
     plan = kept_plan(scratch)
     _check_names(plan, scratch)
@@ -43,7 +44,9 @@ def rescue(scratch: Path) -> list[Path]:
     # A container may have seen it in another place.
     folder = scratch.parent / run_name(plan.label, plan.repeat)
     make_folder(folder, plan.options.shared)
-    claim = Claim(folder=folder, scratch=scratch, lock=-1, shared=plan.options.shared, job=plan.job, keeps_failed=True)
+    claim = Claim(
+        folder=folder, scratch=scratch, lock=lock, shared=plan.options.shared, job=plan.job, keeps_failed=True
+    )
     record = Record(plan, claim)
     # A window's folder is made before it is ordered, and gone when newer ones are kept.
     later = roster.windows.keys() - {1}
@@ -94,15 +97,16 @@ def _why_not(folder: Path) -> str:
     for scratch in leftover.beside(folder.absolute()):
         if (found := holder(scratch)) is not None:
             return f"{folder}: its run goes on, and publishes its traces when it ends{found.note()}"
-    return f"{folder}: no trace is left there to be published; name the folder of a run"
+    inside = leftover.notes([folder], ())
+    return "; ".join(inside) or f"{folder}: no trace is left there to be published; name the folder of a run"
 
 
 def _rescued(scratch: Path) -> str:
     """Publish what is left in one launcher's scratch folder, and say why not all could be; empty where it could."""
     try:
-        with _readable(scratch), _held(scratch):
+        with _readable(scratch), _held(scratch) as lock:
             _check_owner(scratch)
-            failed = rescue(scratch)
+            failed = rescue(scratch, lock)
             if not failed:
                 shutil.rmtree(scratch, ignore_errors=True)
             return _stay(scratch, failed) if failed else ""
@@ -153,14 +157,14 @@ def _readable(scratch: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held(scratch: Path) -> Iterator[None]:
-    """No launcher takes it meanwhile, and no other rescue."""
+def _held(scratch: Path) -> Iterator[int]:
+    """No launcher takes it meanwhile, and no other rescue; the descriptor of the lock."""
     lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         sign(lock)
         with beating(scratch):
-            yield
+            yield lock
     except BlockingIOError as error:
         raise TraceanaError(f"{scratch.parent}: somebody publishes it already") from error
     finally:
