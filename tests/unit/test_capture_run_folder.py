@@ -1,8 +1,10 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
-from traceana_capture.launcher.run_folder import _remove, claimed
+from traceana_capture.launcher import scratch
+from traceana_capture.launcher.run_folder import claimed
 
 from traceana.errors import TraceanaError
 
@@ -86,5 +88,31 @@ def test_a_run_folder_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def test_what_another_process_leaves_stays(tmp_path: Path) -> None:
     """As a child that a block forked does."""
-    _remove(tmp_path, -1)
+    scratch.remove(tmp_path, -1)
     assert tmp_path.is_dir()
+
+
+def test_a_scratch_folder_that_is_removed_in_this_moment_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a run that ends, or by another launcher's --force."""
+    held = tmp_path / ".run.scratch"
+    locked = scratch._is_ours
+
+    def just_removed(lock: int, path: Path) -> bool:
+        monkeypatch.setattr(scratch, "_is_ours", locked)
+        shutil.rmtree(held)
+        return locked(lock, path)
+
+    monkeypatch.setattr(scratch, "_is_ours", just_removed)
+    with claimed(tmp_path, "run", False) as claim:
+        assert [path.name for path in claim.scratch.iterdir()] == ["lock"]
+
+
+def test_what_another_launcher_has_taken_is_not_forgotten(tmp_path: Path) -> None:
+    with claimed(tmp_path, "run", False) as claim:
+        scratch.forget([claim.scratch, tmp_path / "gone"])
+        assert claim.scratch.is_dir()
+    (tmp_path / ".left.scratch").mkdir()
+    scratch.forget([tmp_path / ".left.scratch"])
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

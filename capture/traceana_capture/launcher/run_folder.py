@@ -1,31 +1,19 @@
-"""The folder of a run, and the hidden one beside it, on the same file system, where its files grow."""
+"""The folder of a run: claimed for one run, or one launcher's part in it, and freed of what was there before."""
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import re
 import shutil
-import stat
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from traceana.errors import TraceanaError
 from traceana_capture import leftover, runfile
 from traceana_capture.launcher.job import Job
-from traceana_capture.launcher.others import (
-    ADVICE,
-    LAUNCH,
-    left_by_others,
-    refuse_strangers,
-    scratch_name,
-    write_launch,
-)
-from traceana_capture.lock import LOCK, elsewhere, sign
+from traceana_capture.launcher.others import left_by_others, refuse_strangers, scratch_name, write_launch
+from traceana_capture.launcher.scratch import empty, forget, remove, removed_unless, take
 
-# Another launcher tries the lock for a moment, to see whether somebody lives here.
-_TRIES, _TRY_S = 5, 0.05
 RUN_FILE = re.compile(r"run(?:\.[\w.-]+)?\.json|rank\d+\.json\.gz|nccl\.rank\d+\.log|paired\.rank\d+\.jsonl")
 MEASURED = ".traceana"
 # In the folder of a window that is ordered, until its first trace is there.
@@ -117,50 +105,22 @@ def claimed(output: Path, label: str, force: bool, shared: bool = False, job: Jo
     with contextlib.ExitStack() as stack:
         try:
             output.mkdir(parents=True, exist_ok=True)
-            _make_private(scratch)
-            lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = take(scratch, folder)
             stack.callback(os.close, lock)
-            _lock(lock, scratch / LOCK, folder)
-            sign(lock)
             # What a refusal leaves can still be rescued.
-            with _removed_unless(leftover.has_traces(scratch), scratch):
+            with removed_unless(leftover.has_traces(scratch), scratch):
                 if job is not None:
                     write_launch(scratch, job)
                 refuse_strangers(folder, scratch, job)
                 make_folder(folder, shared)
                 _remove_earlier(folder, force, job)
-            stack.callback(_remove, scratch, os.getpid())
-            _empty(scratch)
+            stack.callback(remove, scratch, os.getpid())
+            empty(scratch)
             if force:
-                _forget(left_by_others(folder, scratch, job))
+                forget(left_by_others(folder, scratch, job))
         except OSError as error:
             raise TraceanaError(f"cannot write {folder}: {error.strerror}; choose another folder with -o") from error
         yield Claim(folder=folder, scratch=scratch, lock=lock, shared=shared, job=job)
-
-
-@contextlib.contextmanager
-def _removed_unless(kept: bool, scratch: Path) -> Iterator[None]:
-    """The scratch folder is gone where it cannot be had, if it is not to be kept."""
-    try:
-        yield
-    except BaseException:
-        if not kept:
-            shutil.rmtree(scratch, ignore_errors=True)
-        raise
-
-
-def _forget(left: Sequence[Path]) -> None:
-    """A rescue of them would publish another run's ranks among this one's."""
-    for scratch in left:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if scratch.exists():
-            raise TraceanaError(f"{scratch}, of an earlier run, cannot be removed; give another --label")
-
-
-def _remove(scratch: Path, owner: int) -> None:
-    """A child that the block of `traceana.capture` forked leaves it too, while its parent records on."""
-    if os.getpid() == owner:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def make_folder(folder: Path, shared: bool) -> None:
@@ -170,48 +130,6 @@ def make_folder(folder: Path, shared: bool) -> None:
     folder.mkdir(exist_ok=True, mode=0o777 if shared else 0o700)
     if not shared and folder.stat().st_uid == os.geteuid():
         folder.chmod(0o700)
-
-
-def _make_private(scratch: Path) -> None:
-    """The command imports from it, so nobody else may write there, nor have laid it out for us in a shared folder."""
-    with contextlib.suppress(FileExistsError):
-        scratch.mkdir(mode=0o700)
-    facts = scratch.lstat()
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
-        raise TraceanaError(f"{scratch} is not a folder of yours; remove it, or choose another folder with -o")
-    scratch.chmod(0o700)
-
-
-def _lock(descriptor: int, path: Path, folder: Path) -> None:
-    """The kernel drops the lock with its last holder, so a run that was killed holds nothing."""
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                _refuse_elsewhere(path.parent, folder)
-                return
-            break
-        except BlockingIOError:
-            time.sleep(_TRY_S)
-        except FileNotFoundError:
-            break
-    # Held, or removed by a run that ended in this moment.
-    raise TraceanaError(f"{folder} belongs to a run that goes on; {ADVICE}")
-
-
-def _refuse_elsewhere(scratch: Path, folder: Path) -> None:
-    """Raises TraceanaError where one works there whose lock is not seen on this machine."""
-    if (found := elsewhere(scratch)) is not None:
-        raise TraceanaError(f"{folder} belongs to a run that goes on{found.note()}; {ADVICE}")
-
-
-def _empty(scratch: Path) -> None:
-    """Remove the entries but the lock, and what tells others of us."""
-    for entry in scratch.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        elif entry.name not in (LOCK, LAUNCH):
-            entry.unlink()
 
 
 def _remove_earlier(folder: Path, force: bool, job: Job | None) -> None:
