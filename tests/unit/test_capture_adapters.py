@@ -271,7 +271,7 @@ def test_requests_open_the_window_but_warm_ups_do_not() -> None:
 def test_a_span_that_cannot_be_named_after_its_arguments_costs_only_the_name() -> None:
     hook = hooks.Hook(owner="Stage", method="run", span=sglang_diffusion.denoise_step, step=True)
     run = hooks.hooked(lambda self, value: value + 1, hook, triggers()[0])
-    with torch.profiler.profile() as profiler:
+    with torch.profiler.profile(acc_events=True) as profiler:
         assert run(None, 1) == 2
     assert "run" in {event.name for event in profiler.events()}
 
