@@ -56,9 +56,9 @@ def test_a_mix_of_damage_costs_no_other_event(every: int) -> None:
     whole = [event for event in result.chunk.events if event.ph]
     assert (len(whole), result.repaired) == (901 - lost, mended)
     assert lost <= result.skipped <= 2 * lost
-    # What no bracket or quote tells of is found by a run that fails, and what is good of it decoded again.
-    assert decode.calls < 2.5 * lost + 40
-    assert decode.bytes < 6 * len(text)
+    # Where losses are dense, each event is decoded once by itself; where they are rare, in runs, up to a loss twice.
+    assert decode.calls < (901 if every < 10 else 2.5 * lost) + 40
+    assert decode.bytes < 4 * len(text)
 
 
 def test_runs_grow_through_losses() -> None:

@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+PHASE = b'"ph"'
+"""The key that each event has, and an object in a list of its arguments has not."""
+EVENT_KEYS = (PHASE, b'"ts"', b'"cat"')
+
 # Beyond 2**43 µs a double no longer tells neighbouring nanoseconds apart: read such time stamps digit by digit.
 _DOUBLE_LIMIT_US = float(1 << 43)
 _INT64_LIMIT_NS = 1 << 62
@@ -61,6 +65,12 @@ def decode_events(data: bytes, decoder: Any = _events) -> Chunk:
     if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
         return Chunk(events, [_exact_nanoseconds(row.ts) for row in _digits.decode(array)])
     return Chunk(events, nanoseconds(times))
+
+
+def place_of(error: Exception) -> int | None:
+    """The place in the data of the fault that `decode_events` raised, where the error tells one."""
+    _, told, place = str(error).rpartition("(byte ")
+    return int(place.removesuffix(")")) - 1 if told and isinstance(error, msgspec.DecodeError) else None
 
 
 def _decode(array: bytes, decoder: Any) -> list[Event]:

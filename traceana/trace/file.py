@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.errors import TraceanaError
-from traceana.trace.events import Chunk, Decode, decode_events
+from traceana.trace.events import Chunk, Decode, decode_events, place_of
 from traceana.trace.header import Header, decode_header, split_object
 from traceana.trace.stream import ByteStream
 
@@ -21,10 +21,9 @@ _BARE_ARRAY_LIMIT = 1 << 10
 _EVENTS_KEY = b'"traceEvents"'
 _EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
-# The end of the events is a `]` after an object, with keys, the end of the file or another trace behind it; lists of
-# objects inside args look alike, so several are tried.
+# The end of the events is a `]` after an object, with keys, the end of the file or another trace behind it. Lists of
+# objects inside args look alike: where all before is good, the decoder tells which one it is.
 _EVENTS_END = re.compile(rb'\}(?=\s*(?:,\s*)?\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*(?:\}\s*)?(?:$|[^\s,}\]])))')
-_MOST_ENDS = 16
 _OBJECTS_START = re.compile(rb'\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
 _WHITE = b"\0 \t\r\n"
 _BAD_CHECKSUM = "what gzip unpacked is not what its checksum is of: some values may be damaged"
@@ -106,7 +105,7 @@ class TraceFile:
                 break
         pending = stretches.pending
         if not ended:
-            chunk, pending, _ = self._ending(pending) or self._salvage_last(pending)
+            chunk, pending, _ = self._last(pending) or self._salvage_last(pending)
             yield chunk
         self._read_tail(pending, blocks)
         self.damage.skipped_events += stretches.overlong
@@ -148,7 +147,7 @@ class TraceFile:
         body = stretches.add(block)
         if body:
             return self._decode(body, stretches.pending)
-        last = self._ending(stretches.pending) if stretches.is_overlong else None
+        last = self._last(stretches.pending) if stretches.is_overlong else None
         if stretches.is_overlong and last is None:
             stretches.leave_out()
         return last
@@ -156,19 +155,25 @@ class TraceFile:
     def _decode(self, body: bytes, rest: bytes) -> _Part:
         try:
             return _Part(self.decode(body), rest, ended=False)
-        except DECODE_ERRORS:
+        except DECODE_ERRORS as error:
             # Either the events end in here or one of them is damaged.
-            return self._ending(body + b"," + rest) or self._salvage(body, rest)
+            return self._ending(body + b"," + rest, error) or self._salvage(body, rest)
 
-    def _ending(self, data: bytes) -> _Part | None:
-        """The events before the `]` that ends them and the bytes from there on, or None where none of them fits."""
-        ends = list(_EVENTS_END.finditer(data))
-        for end in ends[-1:] + ends[:_MOST_ENDS]:
-            try:
-                return _Part(self.decode(data[: end.end()]), data[end.end() :], ended=True)
-            except DECODE_ERRORS:
-                continue
+    def _last(self, data: bytes) -> _Part | None:
+        """The events before the `]` that ends them and the bytes from there on, or None where it is not there."""
+        try:
+            self.decode(data)
+        except DECODE_ERRORS as error:
+            return self._ending(data, error)
         return None
+
+    def _ending(self, data: bytes, error: Exception) -> _Part | None:
+        """As `_last`, of data that cannot be decoded."""
+        end = _end_before(data, error)
+        try:
+            return _Part(self.decode(data[:end]), data[end:], ended=True) if end is not None else None
+        except DECODE_ERRORS:
+            return None
 
     def _salvage(self, body: bytes, rest: bytes) -> _Part:
         """What a damaged stretch holds, up to where another trace begins."""
@@ -218,6 +223,17 @@ def _may_begin_trace(head: bytes) -> bool:
     """Whether events may still follow these first bytes."""
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return (first in b"{" and len(head) <= _LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
+
+
+def _end_before(data: bytes, error: Exception) -> int | None:
+    """Where the events end, if that is why they could not be decoded: it is what the decoder then stops behind."""
+    place = place_of(error)
+    if place is None:
+        return None
+    brace = data.rfind(b"}", 0, max(place - 1, 0))
+    # Of a comma too many it tells the place itself, of what follows the array the one behind.
+    between = data[brace + 1 : place - 1].strip(_WHITE)
+    return brace + 1 if between in (b"", b",", b"]") and _EVENTS_END.match(data, brace) else None
 
 
 def _other_start(data: bytes) -> int | None:

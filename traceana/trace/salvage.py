@@ -4,18 +4,19 @@ What `mend` knows is mended; an event whose quotes are not escaped (kineto#1459)
 """
 
 import re
+from bisect import bisect_right
 
 import msgspec
 from traceana_capture.reading import DECODE_ERRORS
 
-from traceana.trace.events import Chunk, Decode, decode_events, join
+from traceana.trace.events import EVENT_KEYS, PHASE, Chunk, Decode, decode_events, join
 from traceana.trace.mend import mend
+from traceana.trace.nested import with_nested
 from traceana.trace.runs import MOST_PIECES, decode_pieces
 
 # The comma between two events may be lost too. Blanks are taken all at once, by a group in a look ahead (possessive
 # quantifiers came with Python 3.11): going back over them would take a hundred times as long.
 EVENT_BOUNDARY = re.compile(rb"\}(?=(?=(\s*,?\s*))\1\{(?=(\s*))\2\"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)\"\s*:)")
-_EVENT_KEYS = (b'"ph"', b'"ts"', b'"cat"')
 _BETWEEN = b", \t\r\n"
 
 
@@ -29,18 +30,23 @@ class Salvage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def last_boundary(data: bytes, searched: int = 0) -> int | None:
-    """Index just after the last event that is followed by another one, or None; none is in the `searched` bytes."""
+    """Index just after the last event that is followed by another one, or None; none is in the `searched` bytes.
+
+    Objects in a list of an event's arguments look like events: what has no phase is taken for one where nothing has.
+    """
     first = max(data.rfind(b"}", 0, searched), 0)
     if data.find(b'"', first) < 0:
         return None
     window = 1 << 16
     while True:
         start = max(len(data) - window, first)
-        starts = [match.start() for match in EVENT_BOUNDARY.finditer(data, start)]
-        if starts:
-            return starts[-1] + 1
+        cuts = [match.start() + 1 for match in EVENT_BOUNDARY.finditer(data, start)]
+        behind = data.rfind(PHASE, start)
+        cut = bisect_right(cuts, behind) if behind >= 0 else 0
+        if cut:
+            return cuts[cut - 1]
         if start == first:
-            return None
+            return cuts[-1] if cuts else None
         window *= 8
 
 
@@ -52,7 +58,7 @@ def next_event(data: bytes) -> int | None:
 
 def events_in(data: bytes) -> int:
     """How many events a damaged stretch held, by the keys that each has once; what args held is none."""
-    return max(map(data.count, _EVENT_KEYS))
+    return max(map(data.count, EVENT_KEYS))
 
 
 def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events) -> Salvage:
@@ -66,11 +72,12 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
     try:
         return Salvage(chunk=decode(b",".join(texts)), skipped=0, repaired=0, unfinished=b"")
     except DECODE_ERRORS:
-        found = decode_pieces(mend(texts), decode, at_end=at_end)
-    lost = b",".join([texts[place] for place in found.lost])
+        texts, pieces = with_nested(texts, mend(texts))
+        found = decode_pieces(pieces, decode, at_end=at_end)
+    lost = [texts[place] for place in found.lost]
     return Salvage(
         chunk=join(found.chunks),
-        skipped=max(events_in(lost), bool(found.lost)),
+        skipped=max(events_in(b",".join(lost)), bool(lost)),
         repaired=found.repaired,
         unfinished=b",".join(texts[found.end :]),
     )
