@@ -158,6 +158,42 @@ def test_a_good_event_with_objects_beside_damage_is_kept_over_the_border_of_a_st
         assert (len(kernels), read.damage.skipped_events) == (21, 1)
 
 
+def test_what_looks_like_the_end_is_decoded_where_the_decoder_stops_there_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    like_ends = KERNEL[:-2] + b',"a":[{"b":1}],"c":2}}'
+    block = b",".join([KERNEL] * 30 + [like_ends] * 20 + [KERNEL.replace(b'"ts":', b'"ts" '), KERNEL])
+    monkeypatch.setattr("traceana.trace.stream.CHUNK_BYTES", len(block) + 1)
+    file = tmp_path / "rank0.json"
+    file.write_bytes(HEAD + b",".join([block] * 20) + TAIL)
+    decoded = 0
+
+    def decode(data: bytes) -> Chunk:
+        nonlocal decoded
+        decoded += len(data)
+        return decode_events(data)
+
+    read = TraceFile(file, decode)
+    assert sum(len(chunk.events) for chunk in read.chunks()) == 20 * 51
+    assert read.damage == Damage(skipped_events=20)
+    assert decoded < 5 * file.stat().st_size
+
+
+@pytest.mark.parametrize("objects", [2, 12, 40])
+def test_a_good_file_whose_events_list_objects_is_whole_over_the_borders_of_stretches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objects: int
+) -> None:
+    listed = b",".join([b'{"name":"a","args":{"b":1}}'] * objects)
+    nested = KERNEL.replace(b'"args":{', b'"args":{"a":[' + listed + b"],")
+    file = tmp_path / "rank0.json"
+    file.write_bytes(HEAD + b",".join([nested] * 60) + TAIL)
+    for chunk_bytes in (700, 3_000, 9_000):
+        monkeypatch.setattr("traceana.trace.stream.CHUNK_BYTES", chunk_bytes)
+        read = TraceFile(file)
+        assert sum(event.cat == "kernel" for chunk in read.chunks() for event in chunk.events) == 60
+        assert read.damage == Damage()
+
+
 @pytest.mark.parametrize("count", [3, 40])
 def test_a_good_file_whose_events_list_objects_is_whole(tmp_path: Path, count: int) -> None:
     nested = KERNEL[:-2] + b',"a":[{"name":1},{"name":2}],"b":3}}'

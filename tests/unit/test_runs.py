@@ -95,3 +95,20 @@ def test_an_event_that_may_go_on_is_left_for_the_next_stretch() -> None:
     assert decode_pieces(mend(begun), decode_events, at_end=True).lost == [1]
     broken = [begun[0], begun[1].replace(b'"c":', b'"c"'), begun[2], EVENT, EVENT]
     assert decode_pieces(mend(broken), decode_events, at_end=False).lost == [1]
+
+
+@pytest.mark.parametrize("objects", [1, 7, 40])
+def test_objects_in_a_list_are_decoded_with_their_event_alone(objects: int) -> None:
+    listed = b",".join([b'{"name":1}'] * objects)
+    good = EVENT.replace(b'[{"name":"a"},{"name":"b"}]', b"[" + listed + b"]")
+    bad = good.replace(b'"cat":', b'"cat" ')
+    decode = _Counted()
+    result = salvage(b",".join([bad, good] * 100), decode=decode)
+    assert (sum(bool(event.ph) for event in result.chunk.events), result.skipped) == (100, 100)
+    assert decode.calls < 300
+
+
+def test_an_object_whose_phase_is_damaged_is_a_lost_event_and_one_without_any_key_of_events_is_none() -> None:
+    texts = [EVENT, b'{"name":1}', EVENT.replace(b'"ph"', b'"p\\0"'), EVENT.replace(b"1.5", b"1,5")]
+    result = salvage(b",".join(texts), at_end=True)
+    assert (len(result.chunk.events), result.skipped, result.repaired) == (2, 1, 1)

@@ -16,7 +16,7 @@ from traceana.trace.mend import Piece
 MOST_PIECES = 8
 _FIRST_RUN = 64
 # So few events are decoded one by one sooner than up to the damage, and again without it.
-_FEW = 16
+_FEW = 12
 # Instead of how many pieces make an event: none do, or what is to come may belong to it.
 _NONE, _OPEN = 0, -1
 _ELEMENT = re.compile(r"`\$\[(\d+)\]")
