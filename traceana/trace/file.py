@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from traceana_capture.reading import DECODE_ERRORS
 
 from traceana.errors import TraceanaError
-from traceana.trace.events import Chunk, Decode, decode_events, place_of
+from traceana.trace.ends import EVENTS_START, end_before, last_end, other_start
+from traceana.trace.events import Chunk, Decode, decode_events
 from traceana.trace.header import Header, decode_header, split_object
 from traceana.trace.stream import ByteStream
 
@@ -18,13 +19,7 @@ if TYPE_CHECKING:
 
 _LIMIT = 64 << 20
 _BARE_ARRAY_LIMIT = 1 << 10
-_EVENTS_KEY = b'"traceEvents"'
-_EVENTS_START = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BARE_ARRAY = re.compile(rb'\s*\[(?=\s*\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)")')
-# The end of the events is a `]` after an object, with keys, the end of the file or another trace behind it. Lists of
-# objects inside args look alike: where all before is good, the decoder tells which one it is.
-_EVENTS_END = re.compile(rb'\}(?=\s*(?:,\s*)?\](?:\s*,\s*"[^"]{1,80}"\s*:|\s*(?:\}\s*)?(?:$|[^\s,}\]])))')
-_OBJECTS_START = re.compile(rb'\[\s*\{\s*"(?:ph|cat|name|pid|tid|ts)"')
 _WHITE = b"\0 \t\r\n"
 _BAD_CHECKSUM = "what gzip unpacked is not what its checksum is of: some values may be damaged"
 NO_EVENT = "holds no whole event: nothing was recorded, or the file was cut off at once"
@@ -129,7 +124,7 @@ class TraceFile:
             bare = _BARE_ARRAY.match(head)
             if bare:
                 return head[bare.end() :], blocks
-            start = _EVENTS_START.search(head)
+            start = EVENTS_START.search(head)
             if start:
                 self.header = decode_header(head[: start.start()] + b'"traceEvents":[]}')
                 return head[start.end() :], blocks
@@ -169,7 +164,7 @@ class TraceFile:
 
     def _ending(self, data: bytes, error: Exception) -> _Part | None:
         """As `_last`, of data that cannot be decoded."""
-        end = _end_before(data, error)
+        end = end_before(data, error)
         try:
             return _Part(self.decode(data[:end]), data[end:], ended=True) if end is not None else None
         except DECODE_ERRORS:
@@ -179,7 +174,7 @@ class TraceFile:
         """What a damaged stretch holds, up to where another trace begins."""
         from traceana.trace.salvage import salvage
 
-        if _other_start(body) is not None:
+        if other_start(body) is not None:
             return self._salvage_last(body + b"," + rest)
         result = salvage(body, decode=self.decode)
         self._count(result.skipped, result.repaired)
@@ -190,16 +185,16 @@ class TraceFile:
         """The events of a damaged stretch before the end of the trace, and the top-level keys after them."""
         from traceana.trace.salvage import events_in, salvage
 
-        other = _other_start(data)
+        other = other_start(data)
         data = data if other is None else data[: other + 1]
         self.damage.other_traces |= other is not None
-        ends = list(_EVENTS_END.finditer(data))
-        cut = ends[-1].end() if ends else len(data)
+        end = last_end(data)
+        cut = len(data) if end is None else end
         result = salvage(data[:cut], at_end=True, decode=self.decode)
         lost = len(result.unfinished.strip(b"] \t\r\n"))
-        left_out = max(events_in(result.unfinished), 1) if ends and lost else 0
+        left_out = max(events_in(result.unfinished), 1) if end is not None and lost else 0
         self._count(result.skipped + left_out, result.repaired)
-        if not ends:
+        if end is None:
             self.damage.cut_short = f"the JSON ends among its events; {lost} bytes of an unfinished one were left out"
         return _Part(result.chunk, data[cut:], ended=True)
 
@@ -223,36 +218,3 @@ def _may_begin_trace(head: bytes) -> bool:
     """Whether events may still follow these first bytes."""
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return (first in b"{" and len(head) <= _LIMIT) or (first == b"[" and len(head) <= _BARE_ARRAY_LIMIT)
-
-
-def _end_before(data: bytes, error: Exception) -> int | None:
-    """Where the events end, if that is why they could not be decoded: it is what the decoder then stops behind."""
-    place = place_of(error)
-    if place is None:
-        return None
-    brace = data.rfind(b"}", 0, max(place - 1, 0))
-    # Of a comma too many it tells the place itself, of what follows the array the one behind.
-    between = data[brace + 1 : place - 1].strip(_WHITE)
-    return brace + 1 if between in (b"", b",", b"]") and _EVENTS_END.match(data, brace) else None
-
-
-def _other_start(data: bytes) -> int | None:
-    """Where another trace begins, or None: by its key, or by a list of events that follows a bracket's end.
-
-    Each pattern begins with what is searched fast: with brackets' ends, or as alternatives, they would be tried at
-    every byte.
-    """
-    key = _EVENTS_START.search(data) if _EVENTS_KEY in data else None
-    for start in _OBJECTS_START.finditer(data, 0, key.start() if key else len(data)):
-        end = _last_before(data, start.start())
-        if data[end : end + 1] in (b"]", b"}"):
-            return end
-    return key.start() if key else None
-
-
-def _last_before(data: bytes, place: int) -> int:
-    """Where the last byte before `place` is that is no blank, or -1."""
-    width = 64
-    while not (text := data[max(place - width, 0) : place].rstrip()) and width < place:
-        width *= 8
-    return max(place - width, 0) + len(text) - 1
