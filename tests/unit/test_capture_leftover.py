@@ -123,6 +123,24 @@ def test_a_rescue_that_was_interrupted_is_finished(left: Path, tmp_path: Path, m
     assert [(log.rank, log.file, log.version) for log in part.nccl.ranks] == [(0, "nccl.rank0.log", "2.28.9")]
 
 
+def test_what_is_half_removed_is_no_run_that_lost_its_traces(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(folder: Path, **_: object) -> None:
+        (folder / "messages").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rescue_all(tmp_path / "run")
+    assert list(left.glob("outcome.*"))
+    with pytest.raises(TraceanaError, match="no trace is left"):
+        rescue_all(tmp_path / "run")
+    (part,) = (runfile.read(path) for path in runfile.files(tmp_path / "run"))
+    assert [rank.outcome for rank in part.ranks] == ["complete"]
+
+
 def test_where_run_json_cannot_be_written_all_stays(
     left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from traceana_capture.launcher.collect import remember
 from traceana_capture.launcher.inject import PACKAGE
 from traceana_capture.launcher.record import Plan, Record, kept_plan
 from traceana_capture.launcher.run_folder import Claim, make_folder, run_name, window_name
+from traceana_capture.launcher.scratch import end
 from traceana_capture.launcher.workers import Roster
 from traceana_capture.leftover import EXPORTED, PLAN
 from traceana_capture.lock import LOCK, beating, holder, sign
@@ -107,9 +108,11 @@ def _rescued(scratch: Path) -> str:
         with _readable(scratch), _held(scratch) as lock:
             _check_owner(scratch)
             failed = rescue(scratch, lock)
-            if not failed:
-                shutil.rmtree(scratch, ignore_errors=True)
-            return _stay(scratch, failed) if failed else ""
+            if failed:
+                return _stay(scratch, failed)
+            end(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
+            return ""
     except TraceanaError as error:
         return str(error)
 
@@ -153,7 +156,10 @@ def _readable(scratch: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, msgspec.MsgspecError) as error:
-        raise TraceanaError(f"{scratch} cannot be published ({error}); all that is there stays") from error
+        again = leftover.command(leftover.run_of(scratch))
+        raise TraceanaError(
+            f"{scratch} cannot be published ({error}); all that is there stays, and {again} tries again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -182,7 +188,9 @@ def main(scratch: Path) -> int:
         said = _stay(scratch, failed) if failed else ""
     if said:
         say(f"traceana: error: {said}", err=True)
-    return 1 if said else 0
+        return 1
+    end(scratch)
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from traceana.errors import TraceanaError
 from traceana_capture.launcher.others import ADVICE, LAUNCH
+from traceana_capture.leftover import PLAN
 from traceana_capture.lock import LOCK, elsewhere, sign
 
 # Another launcher tries the lock for a moment, to see whether somebody lives here.
@@ -79,6 +80,7 @@ def forget(left: Sequence[Path]) -> None:
             lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             # Held by one that has taken it meanwhile, which empties it itself.
             if _is_ours(lock, scratch / LOCK):
+                end(scratch)
                 shutil.rmtree(scratch)
                 os.close(lock)
         except FileNotFoundError:
@@ -100,7 +102,14 @@ def removed_unless(kept: bool, scratch: Path) -> Iterator[None]:
         raise
 
 
+def end(scratch: Path) -> None:
+    """Have nothing there to be rescued any more: half of the folder would tell of a run that lost its traces."""
+    with contextlib.suppress(OSError):
+        (scratch / PLAN).unlink(missing_ok=True)
+
+
 def remove(scratch: Path, owner: int) -> None:
     """A child that the block of `traceana.capture` forked leaves it too, while its parent records on."""
     if os.getpid() == owner:
+        end(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
