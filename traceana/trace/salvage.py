@@ -66,14 +66,13 @@ def salvage(data: bytes, *, at_end: bool = False, decode: Decode = decode_events
 
     Where more than commas between events is damaged, all texts are mended at once.
     """
-    texts = _split(data)
+    texts = with_nested(_split(data))
     if at_end and texts:
         texts[-1:] = _part_from_stump(texts[-1], decode)
     try:
         return Salvage(chunk=decode(b",".join(texts)), skipped=0, repaired=0, unfinished=b"")
     except DECODE_ERRORS:
-        texts, pieces = with_nested(texts, mend(texts))
-        found = decode_pieces(pieces, decode, at_end=at_end)
+        found = decode_pieces(mend(texts), decode, at_end=at_end)
     lost = [texts[place] for place in found.lost]
     return Salvage(
         chunk=join(found.chunks),
