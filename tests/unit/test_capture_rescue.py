@@ -7,6 +7,7 @@ import msgspec
 from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.record import Plan
 from traceana_capture.launcher.rescue import rescue
+from traceana_capture.launcher.run_folder import ORDERED
 from traceana_capture.leftover import PLAN
 
 
@@ -14,6 +15,9 @@ def test_a_window_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
     scratch, folder = tmp_path / ".run.scratch", tmp_path / "run"
     scratch.mkdir()
     (folder / "window3").mkdir(parents=True)
+    # Taken by one who was killed before the ranks had the order.
+    (folder / "window4").mkdir()
+    (folder / "window4" / ORDERED).touch()
     options = Options(argv=("serve",), nccl={}, every_s=1.0, keep=1)
     plan = Plan(options=options, label="run", repeat=None, started="", environment={})
     (scratch / PLAN).write_bytes(msgspec.json.encode(plan))

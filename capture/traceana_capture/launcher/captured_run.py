@@ -1,5 +1,6 @@
 """One captured run, from its options to run.json; may be called several times in a process."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from traceana_capture.launcher.options import Options
 from traceana_capture.launcher.others import Turn, of_job, wait_for_all
 from traceana_capture.launcher.record import Plan, Record, report
 from traceana_capture.launcher.rotation import Rotation
-from traceana_capture.launcher.run_folder import claimed, run_name
+from traceana_capture.launcher.run_folder import claimed, end_orders, run_name
 from traceana_capture.launcher.status import Status
 from traceana_capture.launcher.windows import Windows
 from traceana_capture.launcher.workers import Ranks, Worker
@@ -129,6 +130,9 @@ def settle(
     runs = [record.settle(number, workers.values(), code, asked, status) for number, workers in there]
     if not runs[0].ranks:
         say(f"traceana: no rank appeared: {nobody}", err=True)
+    if not of_job(record.claim.folder, record.claim.scratch, record.plan.job):
+        with contextlib.suppress(OSError):
+            end_orders(record.claim.folder)
     for run in runs:
         if run.window.number not in record.removed:
             report(run)

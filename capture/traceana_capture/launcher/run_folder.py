@@ -140,6 +140,11 @@ def _remove_earlier(folder: Path, force: bool, job: Job | None) -> None:
     for path in _earlier(folder, job):
         # Another launcher of the job may be at it too.
         path.unlink(missing_ok=True)
+    end_orders(folder)
+
+
+def end_orders(folder: Path) -> None:
+    """Nobody orders a window of this run any more: nothing stays of one that never came to ranks. Raises OSError."""
     for window in _windows(folder):
         (window / ORDERED).unlink(missing_ok=True)
         remove_empty(window)
