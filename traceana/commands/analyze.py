@@ -64,7 +64,10 @@ Examples:
 )
 @kernel_options
 @click.option(
-    "--workers", type=click.IntRange(min=0), default=0, help="Processes that read traces. [default: one a core]"
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes that read traces, or help to join many ranks. [default: one a core]",
 )
 @click.option("--executor", "engine", metavar="dask:ADDRESS", help="Read traces on the workers of a Dask scheduler.")
 @click.option("--no-cache", is_flag=True, help="Neither keep nor take what was measured (.traceana beside the traces).")
