@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from traceana.analyze.calls import Calls, in_pieces
 from traceana.analyze.causes.join import Causes
@@ -115,11 +116,15 @@ def buckets(calls: Calls, edges: Sequence[int] = EDGES) -> tuple[Bucket, ...]:
     found = []
     for op in sorted({signature.op for signature in calls.signatures}):
         of_op = [(code, s.message_bytes) for code, s in enumerate(calls.signatures) if s.op == op]
+        # Buckets of both schemes often hold the same calls.
+        made: dict[tuple[int, ...], Bucket | None] = {}
         for scheme, low, high in bounds:
-            codes = [code for code, size in of_op if size is not None and low <= size < (high or 1 << 62)]
-            rows = calls.of_kinds(codes)
-            if rows.any():
-                found.append(_bucket(calls, rows, op, scheme, low, high))
+            codes = tuple(code for code, size in of_op if size is not None and low <= size < (high or 1 << 62))
+            if codes not in made:
+                rows = calls.of_kinds(codes)
+                made[codes] = _bucket(calls, rows, op, scheme, low, high) if rows.any() else None
+            if bucket := made[codes]:
+                found.append(replace(bucket, scheme=scheme, lower_bytes=low, upper_bytes=high))
     return tuple(found)
 
 
