@@ -20,6 +20,8 @@ EVENT_KEYS = (PHASE, b'"ts"', b'"cat"')
 # Beyond 2**43 µs a double no longer tells neighbouring nanoseconds apart: read such time stamps digit by digit.
 _DOUBLE_LIMIT_US = float(1 << 43)
 _INT64_LIMIT_NS = 1 << 62
+# As msgspec tells which element of a list is at fault.
+_NO_TIME = "Expected a time of this age - at `$[%d].ts`"
 # Below this many, numpy's calls cost more than they save.
 _FEW = 16
 
@@ -63,7 +65,7 @@ def decode_events(data: bytes, decoder: Any = _events) -> Chunk:
     events = _decode(array, decoder)
     times = [event.ts or 0.0 for event in events]
     if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
-        return Chunk(events, [_exact_nanoseconds(row.ts) for row in _digits.decode(array)])
+        return Chunk(events, _exact(_digits.decode(array)))
     return Chunk(events, nanoseconds(times))
 
 
@@ -79,8 +81,9 @@ def _decode(array: bytes, decoder: Any) -> list[Event]:
     except msgspec.ValidationError:
         # Some writers put numbers into strings.
         events = _lax(decoder.type).decode(array)
-        if any(event.ts is not None and isnan(event.ts) for event in events):
-            raise OverflowError("a time stamp is no number") from None
+        for number, event in enumerate(events):
+            if event.ts is not None and isnan(event.ts):
+                raise OverflowError(_NO_TIME % number) from None
     return events
 
 
@@ -102,13 +105,23 @@ def nanoseconds(microseconds: list[float]) -> list[int]:
     return rounded
 
 
+def _exact(rows: list[_Digits]) -> list[int]:
+    starts: list[int] = []
+    try:
+        for row in rows:
+            starts.append(_exact_nanoseconds(row.ts))
+    except (ArithmeticError, ValueError):
+        raise OverflowError(_NO_TIME % len(starts)) from None
+    return starts
+
+
 def _exact_nanoseconds(digits: msgspec.Raw) -> int:
     text = bytes(digits).decode().strip('"')
     if text == "null":
         return 0
     value = int((Decimal(text) * 1000).to_integral_value())
     if abs(value) > _INT64_LIMIT_NS:
-        raise OverflowError(f"time stamp {text} µs is out of range")
+        raise OverflowError
     return value
 
 

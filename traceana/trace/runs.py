@@ -143,9 +143,9 @@ def _before_fault(texts: list[bytes], error: Exception) -> tuple[int, bool]:
     """How many texts to try instead, fewer than there are, and whether the one behind them is known to be bad."""
     if len(texts) == 1:
         return 0, True
-    if isinstance(error, msgspec.ValidationError):
-        element = _ELEMENT.search(str(error))
-        good = min(int(element[1]), len(texts) - 1) if element else len(texts) // 2
+    element = _ELEMENT.search(str(error))
+    if element:
+        good = min(int(element[1]), len(texts) - 1)
         return good, good == 0
     place = place_of(error)
     if place is None:
