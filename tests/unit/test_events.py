@@ -29,3 +29,12 @@ def test_absolute_time_stamps_are_read_digit_by_digit() -> None:
 def test_malformed_events_raise(damage: bytes) -> None:
     with pytest.raises(DECODE_ERRORS):
         decode_events(damage)
+
+
+def test_a_time_that_only_digits_tell_changes_no_other_and_one_that_cannot_be_is_told_by_its_place() -> None:
+    near, far = b'{"ts":1.0625}', b'{"ts":1790857026000000.125}'
+    alone = [*decode_events(near).starts_ns, *decode_events(far).starts_ns]
+    assert decode_events(b",".join([near, far])).starts_ns == alone
+    for bad in (b'{"ts":1e17}', b'{"ts":"nan"}', b'{"ts":"inf"}'):
+        with pytest.raises(OverflowError, match=r"\$\[2\]"):
+            decode_events(b",".join([near, far, bad, near]))

@@ -19,7 +19,8 @@ EVENT_KEYS = (PHASE, b'"ts"', b'"cat"')
 
 # Beyond 2**43 µs a double no longer tells neighbouring nanoseconds apart: read such time stamps digit by digit.
 _DOUBLE_LIMIT_US = float(1 << 43)
-_INT64_LIMIT_NS = 1 << 62
+# Half of what int64 holds, in ns: the file's base is added to it.
+_LATEST_US = (1 << 62) / 1000
 # As msgspec tells which element of a list is at fault.
 _NO_TIME = "Expected a time of this age - at `$[%d].ts`"
 # Below this many, numpy's calls cost more than they save.
@@ -65,7 +66,7 @@ def decode_events(data: bytes, decoder: Any = _events) -> Chunk:
     events = _decode(array, decoder)
     times = [event.ts or 0.0 for event in events]
     if times and max(*times, -min(times)) >= _DOUBLE_LIMIT_US:
-        return Chunk(events, _exact(_digits.decode(array)))
+        return Chunk(events, _exact(times, array))
     return Chunk(events, nanoseconds(times))
 
 
@@ -105,24 +106,22 @@ def nanoseconds(microseconds: list[float]) -> list[int]:
     return rounded
 
 
-def _exact(rows: list[_Digits]) -> list[int]:
-    starts: list[int] = []
-    try:
-        for row in rows:
-            starts.append(_exact_nanoseconds(row.ts))
-    except (ArithmeticError, ValueError):
-        raise OverflowError(_NO_TIME % len(starts)) from None
+def _exact(times: list[float], array: bytes) -> list[int]:
+    """As `nanoseconds`, where some times are beyond the limit: one of a few that are damaged slows no others."""
+    is_beyond = [abs(time) >= _DOUBLE_LIMIT_US for time in times]
+    for place, time in enumerate(times):
+        if abs(time) >= _LATEST_US:
+            raise OverflowError(_NO_TIME % place)
+    starts = nanoseconds([0.0 if beyond else time for time, beyond in zip(times, is_beyond, strict=True)])
+    digits = _digits.decode(array)
+    for place, beyond in enumerate(is_beyond):
+        if beyond:
+            starts[place] = _exact_nanoseconds(digits[place].ts)
     return starts
 
 
 def _exact_nanoseconds(digits: msgspec.Raw) -> int:
-    text = bytes(digits).decode().strip('"')
-    if text == "null":
-        return 0
-    value = int((Decimal(text) * 1000).to_integral_value())
-    if abs(value) > _INT64_LIMIT_NS:
-        raise OverflowError
-    return value
+    return int((Decimal(bytes(digits).decode().strip('"')) * 1000).to_integral_value())
 
 
 def join(chunks: Sequence[Chunk]) -> Chunk:
