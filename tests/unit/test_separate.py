@@ -47,11 +47,14 @@ def _waits(found: Matching, ranks: dict[int, Collectives]) -> list[int]:
 
 @pytest.mark.parametrize("groups", [[(0, 1), (2, 3)], [(0, 3), (1, 4), (2, 5)], [(0, 2, 4, 6), (1, 3, 5, 7)]])
 @pytest.mark.parametrize("world_is_stated", [False, True])
-def test_groups_that_keep_pace_do_not_wait_for_each_other(groups: list[tuple[int, ...]], world_is_stated: bool) -> None:
+@pytest.mark.parametrize("op", ["all_reduce", "send_recv"])
+def test_groups_that_keep_pace_do_not_wait_for_each_other(
+    groups: list[tuple[int, ...]], op: str, world_is_stated: bool
+) -> None:
     world = sum(map(len, groups))
     program = _Program(world)
     for _ in range(CALLS):
-        program.call(*groups)
+        program.call(*groups, op=op)
     found, ranks = program.matched([tuple(range(world)), *groups] if world_is_stated else ())
     assert {group.ranks for group in found.groups} == set(groups)
     assert _waits(found, ranks) == program.waited.tolist()
@@ -86,3 +89,13 @@ def test_ranks_of_one_group_may_leave_a_little_apart(later: tuple[int, ...]) -> 
     found, ranks = program.matched()
     assert {group.ranks for group in found.groups} == {(0, 1, 2, 3)}
     assert _waits(found, ranks) == program.waited.tolist()
+
+
+def test_sends_of_a_pipeline_that_nothing_names_are_no_collective() -> None:
+    program = _Program(4)
+    for _ in range(CALLS):
+        for stage in range(3):
+            program.call((stage, stage + 1), op="send_recv")
+    found, _ = program.matched()
+    assert list(found.groups) == []
+    assert any("what group they are of is not told" in note for note in found.notes)

@@ -15,6 +15,8 @@ from traceana.analyze.groups import Group, listed
 from traceana.analyze.separate import separated
 
 _MOST_CALLS = 0.8
+_NEARLY_ALL = 0.9
+_ALIKE_NS = 500
 _FEW = 64
 _MUCH_FARTHER = 10
 _SEVERAL = 4
@@ -149,10 +151,17 @@ def _may_be_near(a: CallSequence, b: CallSequence) -> bool:
 
 
 def _apart_ns(a: CallSequence, b: CallSequence, comparable: bool) -> float:
-    """How far two ranks' ends of the same calls are apart; infinite where few calls are the same."""
+    """How far two ranks' ends of the same calls are apart; infinite where few calls are the same, or some only meet."""
     pairs = align(a, b, 0 if comparable else None)
     fewer, more = sorted((len(a), len(b)))
-    if len(pairs.left) < _MOST_CALLS * fewer or 2 * fewer < more:
+    joint = bool(a.joint.any())
+    if len(pairs.left) < _MOST_CALLS * fewer or fewer < (0.5 if joint else _MOST_CALLS) * more:
         return np.inf
     difference = b.end_ns[pairs.right] - a.end_ns[pairs.left]
-    return float(np.median(np.abs(difference))) if comparable else scatter(difference)
+    if not comparable:
+        return scatter(difference)
+    middle, most = np.quantile(np.abs(difference), (0.5, _NEARLY_ALL)).tolist()
+    # Neighbours in a pipeline leave half of their sends and receives together too.
+    if not joint and most > _MUCH_FARTHER * max(middle, _ALIKE_NS):
+        return np.inf
+    return middle if joint else most

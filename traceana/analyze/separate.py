@@ -42,10 +42,10 @@ def separated(calls: Mapping[int, CallSequence]) -> list[tuple[int, ...]]:
 
 
 def _same(calls: Mapping[int, CallSequence], ranks: Sequence[int]) -> tuple[Ints, Ints]:
-    """Starts and ends of the joint calls that all ranks have: rows are calls, columns are ranks."""
+    """Starts and ends of calls that all ranks have, joint ones if any are: rows are calls, columns are ranks."""
     first = calls[ranks[0]]
     rows = np.full((len(first), len(ranks)), -1, dtype=np.int64)
-    rows[:, 0] = np.where(first.joint, np.arange(len(first)), -1)
+    rows[:, 0] = np.where(first.joint | ~first.joint.any(), np.arange(len(first)), -1)
     for column, rank in enumerate(ranks[1:], start=1):
         pairs = align(first, calls[rank], 0)
         rows[pairs.left, column] = pairs.right
