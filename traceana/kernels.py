@@ -94,17 +94,22 @@ KERNELS = (
     ),
     _pattern(
         "fused",
-        r"all_?reduce_(?:fusion|add|rms|residual)|fused_?all_?reduce|trtllm_(?:mnnvl_)?allreduce|allreduce_lamport",
+        r"all_?reduce_?(?:fusion|add|rms|residual|norm)|fused_?all_?reduce|trtllm_(?:mnnvl_)?allreduce"
+        r"|allreduce_lamport",
         "fused all-reduce",
     ),
     _pattern(
         "custom",
         r"cross_device_(?:reduce|all_gather)|vllm::mnnvl_|all_reduce_[12]shot|quick_?reduce|custom_?all_?reduce"
-        r"|allreduce_prototype|\bpcie_ipc|aiter::.*reduce_scatter_cross",
+        r"|allreduce_prototype|\bpcie_ipc|aiter::.*reduce_scatter_cross|\b(?:one|two)shot_?all_?reduce",
         "custom all-reduce",
     ),
     _pattern("ipc", r"spin_wait_kernel|bump_signal_kernel|\bipc_(?:all_to_all|a2a)", "CUDA IPC"),
     _pattern("nccl", r"\bnccl[A-Z]\w*Kernel|\bnccl(?:Dev)?Kernel|^nccl"),
+)
+_WORD_OF_A_COLLECTIVE = re.compile(
+    r"all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|(?<![a-z])a2a|send_?recv|(?:\b|_)ep::(?:dispatch|combine)",
+    re.IGNORECASE,
 )
 _BACKENDS = {pattern.library: pattern.backend for pattern in KERNELS}
 
@@ -175,6 +180,13 @@ def classify(name: str, category: str, own: Sequence[KernelPattern] = ()) -> Nam
             op = pattern.op or operation_of_kernel(name)
             return NameKind(kind=Kind.COMMUNICATION, library=pattern.library, op=op, backend=pattern.backend)
     return NameKind(kind=Kind.COMPUTE)
+
+
+def may_communicate(name: str, own: Sequence[KernelPattern] = ()) -> bool:
+    """Whether a name that no pattern knows has the word of a collective in it, as an unknown library's kernels have."""
+    if not _WORD_OF_A_COLLECTIVE.search(name):
+        return False
+    return not any(pattern.regex.search(name) for pattern in (*own, *KERNELS))
 
 
 def operation_of_kernel(name: str) -> str:

@@ -53,6 +53,18 @@ def test_calls_whose_kernels_are_not_known_are_counted(tmp_path: Path) -> None:
     assert "2 collectives were issued, and none of the 2 kernels is known to be theirs" in text
 
 
+def test_compute_that_may_be_communication_is_named(tmp_path: Path) -> None:
+    content = base.good(rank=0)
+    text = base.compact(content).replace(b"nvjet", b"flagcx::ring_all_reduce")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "rank0.json").write_bytes(text)
+    said = notes(analyze(tmp_path / "report", tmp_path / "run"))
+    assert "count as compute, although the kernels' names have a collective's word in them: flagcx::ring_all_" in said
+    assert "name them with --comm-kernel NAME=REGEX" in said
+    told = analyze(tmp_path / "told", tmp_path / "run", "--compute-kernel", "flagcx")
+    assert "count as compute" not in notes(told)
+
+
 def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
     write(tmp_path / "run", 0, lambda event: True)
     patterns = ("--comm-kernel", "mine=my_all_reduce_.*", "--comm-kernel", "theirs=nvjet")

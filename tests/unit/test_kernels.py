@@ -1,7 +1,15 @@
 import pytest
 
 from traceana.errors import TraceanaError
-from traceana.kernels import Kind, classify, nccl_name, operation_of_call, parse_comm_kernel, parse_compute_kernel
+from traceana.kernels import (
+    Kind,
+    classify,
+    may_communicate,
+    nccl_name,
+    operation_of_call,
+    parse_comm_kernel,
+    parse_compute_kernel,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,10 @@ from traceana.kernels import Kind, classify, nccl_name, operation_of_call, parse
         ("oneccl_allreduce_base<float, 2>", "oneccl", "all_reduce"),
         ("hcom_allGather__123_0", "hccl", "all_gather"),
         ("void deep_ep::internode_ll::dispatch<true, 3, 7168>(void*)", "deepep", "all_to_all"),
+        ("void tensorrt_llm::kernels::oneShotAllReduceKernel<__nv_bfloat16, 8>", "custom", "all_reduce"),
+        ("void flashinfer::trtllm_mnnvl::twoshotAllreduceKernel<8>", "custom", "all_reduce"),
+        ("void flashinfer::trtllm_mnnvl::oneshotAllreduceFusionKernel<8>", "fused", "all_reduce"),
+        ("lamport_style_one_shot_all_reduce_norm_kernel<half>", "fused", "all_reduce"),
     ],
 )
 def test_communication_kernels(name: str, library: str, op: str) -> None:
@@ -110,3 +122,18 @@ def test_nccl_makes_many_operations_of_one_kernel() -> None:
         "all_reduce",
         "unknown",
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["flagcx::ring_allreduce_kernel<8>", "void mine::AllGatherKernel", "mooncake::ep::dispatch", "a2a_push"]
+)
+def test_a_name_that_no_pattern_knows_may_be_a_collective_s(name: str) -> None:
+    assert may_communicate(name)
+    assert not may_communicate(name, [parse_compute_kernel(".*")])
+
+
+@pytest.mark.parametrize(
+    "name", ["triton_poi_fused_all_reduce_0", "reduce_kernel", "vectorized_gather_kernel", "splitkv_combine_kernel"]
+)
+def test_words_that_compute_kernels_have_raise_no_doubt(name: str) -> None:
+    assert not may_communicate(name)

@@ -1,17 +1,24 @@
 """Why something that a reader looks for is not in a run: zeros without a reason leave them alone."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from traceana.analyze.measure import RankResult
 from traceana.kernels import KernelPattern
+from traceana.plain import plain
+from traceana.units import duration
+
+_MOST_NAMED = 3
+_LONGEST = 60
 
 
 def absent(ranks: Mapping[int, RankResult]) -> list[str]:
-    """Notes on missing GPU activity, missing communication, and patterns of the user's that match nothing."""
+    """Notes on missing GPU activity and communication, kernels that may be some, and patterns that match nothing."""
     without_gpu = {rank: result for rank, result in ranks.items() if result.source == "cpu"}
     return [
         *_no_gpu(without_gpu, some_have=len(without_gpu) < len(ranks)),
         *_no_communication({rank: result for rank, result in ranks.items() if rank not in without_gpu}),
+        *_doubtful(ranks.values()),
         *_idle_patterns(list(ranks.values())),
     ]
 
@@ -37,6 +44,21 @@ def _no_communication(ranks: Mapping[int, RankResult]) -> list[str]:
     return [
         f"{issued} collectives were issued, and none of the {kernels} kernels is known to be theirs: name them with "
         "--comm-kernel NAME=REGEX"
+    ]
+
+
+def _doubtful(ranks: Iterable[RankResult]) -> list[str]:
+    lasted = Counter[str]()
+    for result in ranks:
+        lasted.update(dict(result.doubtful))
+    if not lasted:
+        return []
+    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name, _ in lasted.most_common(_MOST_NAMED)]
+    more = ", …" if len(lasted) > _MOST_NAMED else ""
+    return [
+        f"{duration(lasted.total())} over all ranks count as compute, although the kernels' names have a collective's "
+        f"word in them: {', '.join(map(plain, shown))}{more}; where they communicate name them with --comm-kernel "
+        "NAME=REGEX, and else with --compute-kernel REGEX"
     ]
 
 

@@ -21,7 +21,16 @@ from traceana.analyze.overlap import Occupation, TimeSplit, exposed, mean_split,
 from traceana.analyze.overlap_price import CoveredCompute, covered_compute
 from traceana.analyze.spans import SpanTimes, device_span_times, host_span_times
 from traceana.analyze.work import RankWork, rank_work
-from traceana.kernels import COPY_ENGINE, UNKNOWN, KernelPattern, Kind, NameKind, classify, operation_of_call
+from traceana.kernels import (
+    COPY_ENGINE,
+    UNKNOWN,
+    KernelPattern,
+    Kind,
+    NameKind,
+    classify,
+    may_communicate,
+    operation_of_call,
+)
 from traceana.trace.columns import GPU_CATEGORIES, Activities, Ints, RankTrace
 from traceana.trace.file import Damage
 from traceana.trace.header import Header
@@ -59,6 +68,8 @@ class RankResult(msgspec.Struct, frozen=True, kw_only=True):
     """Collectives that the host issued for a device, by record_param_comms."""
     idle_patterns: tuple[KernelPattern, ...] = ()
     """The user's patterns that match no kernel here."""
+    doubtful: tuple[tuple[str, int], ...] = ()
+    """Kernels and their ns that count as compute although their names have a collective's word in them."""
     work: RankWork | None = None
     """None where there is no GPU."""
     covered: CoveredCompute | None = None
@@ -134,11 +145,20 @@ def _measure_devices(trace: RankTrace, own_patterns: Sequence[KernelPattern]) ->
             trace, found.launches, duration * communicates, exposed_ns, duration * (kind == Kind.COMPUTE)
         ),
         notes=notes,
+        doubtful=_doubtful(trace, kind, own_patterns),
         covered=covered_compute(activities, np.flatnonzero(kind == Kind.COMPUTE), occupied.communication)
         if len(occupations) == 1
         else None,
         work=rank_work(trace, found.launches, kind, call.values),
     )
+
+
+def _doubtful(trace: RankTrace, kind: Ints, own_patterns: Sequence[KernelPattern]) -> tuple[tuple[str, int], ...]:
+    rows = np.flatnonzero(kind == Kind.COMPUTE)
+    names = trace.activities.name[rows]
+    found = [name for name in np.unique(names).tolist() if may_communicate(trace.names[name], own_patterns)]
+    lasted = trace.activities.end_ns[rows] - trace.activities.start_ns[rows] if found else None
+    return tuple((trace.names[name], int(lasted[names == name].sum())) for name in found if lasted is not None)
 
 
 class _Device(msgspec.Struct, frozen=True, kw_only=True):
