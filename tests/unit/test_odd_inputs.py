@@ -54,6 +54,19 @@ def test_a_base_time_that_no_clock_has_is_none(tmp_path: Path, stated: object) -
     assert (rank["span_ns"], decode_header(base.compact(content)).base_time_ns) == (base.SPAN_NS, None)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_categories_of_old_torch_are_read(tmp_path: Path, named: bool) -> None:
+    text = base.compact(base.good() if named else {"traceEvents": base.good()["traceEvents"]})
+    for now, then in ((b"kernel", b"Kernel"), (b"cuda_runtime", b"Runtime"), (b"cpu_op", b"Operator")):
+        text = text.replace(b'"cat":"%s"' % now, b'"cat":"%s"' % then)
+    file = tmp_path / "rank0.json"
+    file.write_bytes(text)
+    run = analyze(tmp_path / "report", file).run
+    (rank,), (operation,) = run["ranks"], run["operations"]
+    assert (rank["compute_ns"], rank["comm_ns"], rank["span_ns"]) == (base.COMPUTE_NS, base.COMM_NS, base.SPAN_NS)
+    assert (operation["op"], operation["count"], operation["message_bytes"]) == ("all_reduce", 2, 8192)
+
+
 @pytest.mark.parametrize("number", ["1e308", "-1e308", "1e300", "3e13"])
 def test_a_perf_dump_of_more_than_a_century_is_none(tmp_path: Path, run: Path, number: str) -> None:
     for text in (

@@ -33,11 +33,12 @@ _MERGE = re.compile(
     rb'"pid"\s*:\s*"(?:\[[^\]"]{1,80}\]|[^"]{0,40}\b(?:rank|TP|DP|PP|EP)[-_ :]?\d)[^"]{0,80}"', re.IGNORECASE
 )
 _ACTIVE = re.compile(
-    rb'"cat"\s*:\s*"(?:kernel|gpu_mem\w{3,4}|gpu_user_annotation|(?:xpu|mtia|hpu|privateuse1)\w*)"'
+    rb'"cat"\s*:\s*"(?:[kK]ernel|Mem(?:cpy|set)|gpu_mem\w{3,4}|gpu_user_annotation|(?:xpu|mtia|hpu|privateuse1)\w*)"'
     rb'|"name"\s*:\s*"(?:record_param_comms|(?:nccl|gloo|ucc|mpi|xccl|hccl):)'
 )
 _TORCH = re.compile(
-    rb'"cat"\s*:\s*"(?:cpu_op|user_annotation|cuda_runtime|cuda_driver|python_function|cpu_instant_event|Operator)"'
+    rb'"cat"\s*:\s*"(?:cpu_op|user_annotation|cuda_runtime|cuda_driver|python_function|cpu_instant_event|Operator'
+    rb'|Runtime)"'
 )
 _FOREIGN = (
     (re.compile(rb'"viztracer_metadata"|"cat"\s*:\s*"FEE"'), "is a trace of VizTracer, not of torch.profiler"),

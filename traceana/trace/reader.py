@@ -29,6 +29,14 @@ _AUTOGRAD_PREFIX = "autograd::engine::evaluate_function: "
 _FOREIGN = re.compile(r"(?:hpu|mtia|npu|xpu|privateuse1|glow|ascend|xla|tpu)(?!_(?:runtime|driver)$)", re.IGNORECASE)
 _WAITING_CALL = re.compile(r"(?:Device|Ctx|(Stream)|(Event))Synchronize|(StreamWaitEvent)")
 _LAUNCHES, _OTHER = -1, -2
+# Categories before PyTorch 1.11 (Kineto's output_json.cpp of 2021), and what they are now.
+_FORMERLY = {
+    "Kernel": "kernel",
+    "Memcpy": "gpu_memcpy",
+    "Memset": "gpu_memset",
+    "Runtime": "cuda_runtime",
+    "Operator": "cpu_op",
+}
 
 
 class Reader:
@@ -72,6 +80,7 @@ class Reader:
             "python_function": self._python_functions,
             "Trace": partial(self._each, self._window),
         }
+        self.handlers |= {former: self.handlers[now] for former, now in _FORMERLY.items()}
 
     def add(self, chunk: Chunk) -> None:
         """File complete events under their categories; others are passed over."""
