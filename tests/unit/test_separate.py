@@ -61,6 +61,16 @@ def test_groups_that_keep_pace_do_not_wait_for_each_other(
     assert found.notes == ()
 
 
+def test_groups_of_hosts_whose_clocks_nothing_compares_keep_to_themselves() -> None:
+    program = _Program(4)
+    for _ in range(CALLS):
+        program.call((0, 1), (2, 3))
+    ranks = {rank: collectives(calls) for rank, calls in enumerate(program.made)}
+    found = match(ranks, 4, {0: "a", 1: "a", 2: "b", 3: "b"})
+    assert {group.ranks for group in found.groups} == {(0, 1), (2, 3)}
+    assert _waits(found, ranks) == program.waited.tolist()
+
+
 def test_kinds_of_calls_have_groups_of_their_own() -> None:
     program = _Program(4)
     for _ in range(CALLS):

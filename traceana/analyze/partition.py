@@ -115,7 +115,7 @@ def _sets(calls: Mapping[int, CallSequence], stated: Sequence[tuple[int, ...]], 
     of_first = [apart(ranks[0], rank) for rank in ranks[1:]]
     near = max(TOGETHER_NS, _MUCH_FARTHER * min(of_first, default=0.0))
     if np.isfinite(near) and all(one <= near for one in of_first):
-        return tuple(separated(calls)) if comparable else (tuple(ranks),)
+        return tuple(separated(calls, comparable=comparable))
     sets: list[list[int]] = []
     doubtful: set[int] = set()
     for rank in ranks:
@@ -130,17 +130,19 @@ def _sets(calls: Mapping[int, CallSequence], stated: Sequence[tuple[int, ...]], 
             doubtful.update(near_many if len(near_many) > 1 else [])
         else:
             sets.append([rank])
-    return _settled(calls, sets, doubtful) if comparable else tuple(tuple(members) for members in sets)
+    return _settled(calls, sets, doubtful, comparable=comparable)
 
 
-def _settled(calls: Mapping[int, CallSequence], sets: Sequence[Sequence[int]], doubtful: Container[int]) -> _Sets:
+def _settled(
+    calls: Mapping[int, CallSequence], sets: Sequence[Sequence[int]], doubtful: Container[int], *, comparable: bool
+) -> _Sets:
     """Sets that keep pace told apart; where ranks are near to several sets and nothing tells, each is by itself."""
     settled: list[tuple[int, ...]] = []
     for place, members in enumerate(sets):
         if place not in doubtful:
-            settled += separated({rank: calls[rank] for rank in members})
+            settled += separated({rank: calls[rank] for rank in members}, comparable=comparable)
     near_many = {rank: calls[rank] for place, members in enumerate(sets) if place in doubtful for rank in members}
-    apart = separated(near_many) if near_many else []
+    apart = separated(near_many, comparable=comparable) if near_many else []
     return (*settled, *(apart if len(apart) > 1 else [(rank,) for rank in near_many]))
 
 

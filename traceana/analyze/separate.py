@@ -20,16 +20,17 @@ _QUANTILE = 0.75
 """Above the middle, so that groups show which meet in every other call only."""
 
 
-def separated(calls: Mapping[int, CallSequence]) -> list[tuple[int, ...]]:
-    """The ranks in sets that leave calls by themselves, on one clock; all in one where nothing tells them apart.
+def separated(calls: Mapping[int, CallSequence], *, comparable: bool) -> list[tuple[int, ...]]:
+    """The ranks in sets that leave calls by themselves; all in one where nothing tells them apart.
 
-    Each rank is a set by itself where in some of the calls all are together, and in others not.
+    Each rank is a set by itself where in some of the calls all are together, and in others not. Where clocks are not
+    `comparable`, what is steady between them tells nothing.
     """
     ranks = sorted(calls)
     whole = [tuple(ranks)]
     if len(ranks) < 4:
         return whole
-    start_ns, end_ns = _same(calls, ranks)
+    start_ns, end_ns = _same(calls, ranks, comparable=comparable)
     sets = _near(end_ns)
     if len(sets) < 2 or min(map(len, sets)) < 2:
         return whole
@@ -41,18 +42,29 @@ def separated(calls: Mapping[int, CallSequence]) -> list[tuple[int, ...]]:
     return [tuple(ranks[column] for column in columns) for columns in sets]
 
 
-def _same(calls: Mapping[int, CallSequence], ranks: Sequence[int]) -> tuple[Ints, Ints]:
+def _same(calls: Mapping[int, CallSequence], ranks: Sequence[int], *, comparable: bool) -> tuple[Ints, Ints]:
     """Starts and ends of calls that all ranks have, joint ones if any are: rows are calls, columns are ranks."""
     first = calls[ranks[0]]
     rows = np.full((len(first), len(ranks)), -1, dtype=np.int64)
     rows[:, 0] = np.where(first.joint | ~first.joint.any(), np.arange(len(first)), -1)
     for column, rank in enumerate(ranks[1:], start=1):
-        pairs = align(first, calls[rank], 0)
+        pairs = align(first, calls[rank], 0 if comparable else None)
         rows[pairs.left, column] = pairs.right
     rows = rows[(rows >= 0).all(axis=1)]
     columns = [(calls[rank], rows[:, column]) for column, rank in enumerate(ranks)]
     starts = np.stack([mine.start_ns[index] for mine, index in columns], axis=1)
-    return starts, np.stack([mine.end_ns[index] for mine, index in columns], axis=1)
+    ends = np.stack([mine.end_ns[index] for mine, index in columns], axis=1)
+    ahead = 0 if comparable else _ahead(ends)
+    return starts - ahead, ends - ahead
+
+
+def _ahead(end_ns: Ints) -> Ints:
+    """How far each column's clock is ahead of the first one's, by a line through the differences of ends."""
+    if len(end_ns) < _FEW:
+        return np.zeros_like(end_ns)
+    passed = (end_ns[:, 0] - end_ns[0, 0]).astype(np.float64)
+    slope, begin = np.polyfit(passed, end_ns - end_ns[:, :1], 1)
+    return np.rint(passed[:, None] * slope + begin).astype(np.int64)
 
 
 def _near(end_ns: Ints) -> list[list[int]]:
