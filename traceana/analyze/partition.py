@@ -162,7 +162,7 @@ def _apart_ns(a: CallSequence, b: CallSequence, comparable: bool) -> float:
     difference = b.end_ns[pairs.right] - a.end_ns[pairs.left]
     if not comparable:
         return scatter(difference)
-    middle, most = np.quantile(np.abs(difference), (0.5, _NEARLY_ALL)).tolist()
+    middle, most = map(float, np.quantile(np.abs(difference), (0.5, _NEARLY_ALL)))
     # Neighbours in a pipeline leave half of their sends and receives together too.
     if not joint and most > _MUCH_FARTHER * max(middle, _ALIKE_NS):
         return np.inf

@@ -11,11 +11,13 @@ import numpy as np
 
 from traceana.analyze.align import SLACK_NS, CallSequence, align, scatter
 from traceana.trace.columns import Bools, Ints
+from traceana.trace.narrow import narrow
 
 _MUCH_FARTHER = 4
 _LEAST_NS = 500
 """Ends this near are as good as equal."""
 _FEW = 4
+_MOST = 512
 _QUANTILE = 0.75
 """Above the middle, so that groups show which meet in every other call only."""
 
@@ -45,17 +47,26 @@ def separated(calls: Mapping[int, CallSequence], *, comparable: bool) -> list[tu
 def _same(calls: Mapping[int, CallSequence], ranks: Sequence[int], *, comparable: bool) -> tuple[Ints, Ints]:
     """Starts and ends of calls that all ranks have, joint ones if any are: rows are calls, columns are ranks."""
     first = calls[ranks[0]]
-    rows = np.full((len(first), len(ranks)), -1, dtype=np.int64)
+    rows = narrow(np.full((len(first), len(ranks)), -1, dtype=np.int64))
     rows[:, 0] = np.where(first.joint | ~first.joint.any(), np.arange(len(first)), -1)
     for column, rank in enumerate(ranks[1:], start=1):
         pairs = align(first, calls[rank], 0 if comparable else None)
         rows[pairs.left, column] = pairs.right
-    rows = rows[(rows >= 0).all(axis=1)]
+    rows = _some(rows[(rows >= 0).all(axis=1)])
     columns = [(calls[rank], rows[:, column]) for column, rank in enumerate(ranks)]
     starts = np.stack([mine.start_ns[index] for mine, index in columns], axis=1)
     ends = np.stack([mine.end_ns[index] for mine, index in columns], axis=1)
     ahead = 0 if comparable else _ahead(ends)
     return starts - ahead, ends - ahead
+
+
+def _some(rows: Ints) -> Ints:
+    """So many rows at most, at no fixed distance, since groups may take turns."""
+    if len(rows) <= _MOST:
+        return rows
+    chosen = np.random.default_rng(0).choice(len(rows), _MOST, replace=False)
+    some: Ints = rows[np.sort(chosen)]
+    return some
 
 
 def _ahead(end_ns: Ints) -> Ints:
@@ -64,7 +75,8 @@ def _ahead(end_ns: Ints) -> Ints:
         return np.zeros_like(end_ns)
     passed = (end_ns[:, 0] - end_ns[0, 0]).astype(np.float64)
     slope, begin = np.polyfit(passed, end_ns - end_ns[:, :1], 1)
-    return np.rint(passed[:, None] * slope + begin).astype(np.int64)
+    ahead: Ints = np.rint(passed[:, None] * slope + begin).astype(np.int64)
+    return ahead
 
 
 def _near(end_ns: Ints) -> list[list[int]]:
