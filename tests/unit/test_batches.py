@@ -9,16 +9,19 @@ from traceana.trace.call_metadata import call_metadata
 from traceana.trace.columns import CallMetadata
 from traceana.trace.events import decode_events
 from traceana.trace.rows import Rows, SpanRows
+from traceana.trace.table import tabulated
 
 
 def test_events_come_in_batches_of_their_category_with_starts_and_durations_in_nanoseconds() -> None:
     found = batches(
-        decode_events(
-            b'{"ph":"X","cat":"kernel","name":"a","ts":1.5,"dur":2},{"ph":"s","cat":"kernel","ts":2},'
-            b'{"ph":"X","cat":"cpu_op","name":"b","ts":3,"dur":0.0025},{"ph":"X","cat":"kernel","name":"c","ts":4}'
+        tabulated(
+            decode_events(
+                b'{"ph":"X","cat":"kernel","name":"a","ts":1.5,"dur":2},{"ph":"s","cat":"kernel","ts":2},'
+                b'{"ph":"X","cat":"cpu_op","name":"b","ts":3,"dur":0.0025},{"ph":"X","cat":"kernel","name":"c","ts":4}'
+            )
         )
     )
-    assert [event.name for event in found["kernel"].events] == ["a", "c"]
+    assert [event.name for event, _, _ in found["kernel"].each()] == ["a", "c"]
     assert found["kernel"].start.tolist() == [1500, 4000]
     assert found["kernel"].duration.tolist() == [2000, 0]
     assert found["cpu_op"].duration.tolist() == [2], "a half is rounded to the even nanosecond, as in Python"
@@ -26,12 +29,14 @@ def test_events_come_in_batches_of_their_category_with_starts_and_durations_in_n
 
 def test_no_start_or_an_endless_duration_leaves_out_that_event_alone() -> None:
     found = batches(
-        decode_events(
-            b'{"ph":"X","cat":"kernel","name":"no start"},{"ph":"X","cat":"kernel","name":"good","ts":7,"dur":1},'
-            b'{"ph":"X","cat":"kernel","name":"endless","ts":8,"dur":1e300}'
+        tabulated(
+            decode_events(
+                b'{"ph":"X","cat":"kernel","name":"no start"},{"ph":"X","cat":"kernel","name":"good","ts":7,"dur":1},'
+                b'{"ph":"X","cat":"kernel","name":"endless","ts":8,"dur":1e300}'
+            )
         )
     )
-    assert [event.name for event in found["kernel"].events] == ["good"]
+    assert [event.name for event, _, _ in found["kernel"].each()] == ["good"]
     assert (found["kernel"].start.tolist(), found["kernel"].left_out) == ([7000], 2)
 
 

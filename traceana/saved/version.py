@@ -11,7 +11,7 @@ from pathlib import Path
 import traceana
 
 _MEASURES = ("trace", "analyze", "saved")
-_SOURCES = (".py", ".j2", ".css", ".js")
+_SOURCES = (".py", ".c", ".j2", ".css", ".js")
 _MAKE_REPORTS = ("traceana", "traceana.templates", "traceana_capture")
 _MAKE_BYTES = ("jinja2", "markupsafe", "msgspec", "numpy", "pyarrow", "zlib-ng")
 """Packages whose next version may write the same values as other bytes."""
@@ -25,7 +25,7 @@ def version() -> str:
 
 def digest_of(folder: Path) -> str:
     """Of the sources of a package that lies in `folder`: its own modules and the rooms that measure. Raises OSError."""
-    rooms = (file for room in _MEASURES for file in (folder / room).rglob("*.py"))
+    rooms = (file for room in _MEASURES for file in (folder / room).rglob("*.*") if file.suffix in _SOURCES)
     return _digest([*folder.glob("*.py"), *rooms])
 
 

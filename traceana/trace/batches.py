@@ -1,47 +1,71 @@
 """Complete events sorted by their category, so that a reader handles many of one kind at once."""
 
-from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from traceana.trace.columns import Ints
-from traceana.trace.events import Chunk, Event
-
-_LONGEST_US = float(1 << 43)
+from traceana.trace.columns import Bools, Ints
+from traceana.trace.events import Event
+from traceana.trace.table import Table, Thread, renumbered
 
 
 class Batch(NamedTuple):
-    """Events of one category in file order, with start and duration in ns, from the file's base; shape (events,)."""
+    """Events of one category in file order: `rows` of a table, shape (events,)."""
 
-    events: list[Event]
-    start: Ints
-    duration: Ints
-    left_out: int
+    table: Table
+    rows: Ints
+    left_out: int = 0
     """How many others had no start, or a length of months."""
 
-    def of(self, places: list[int]) -> "Batch":
-        """Some of the events."""
-        return Batch([self.events[place] for place in places], self.start[places], self.duration[places], 0)
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of(self, places: Ints | Bools) -> "Batch":
+        """Some of the events, by their places or by whether each is wanted."""
+        return Batch(self.table, self.rows[places])
+
+    @property
+    def start(self) -> Ints:
+        """In ns from the file's base."""
+        return self.table.start[self.rows]
+
+    @property
+    def duration(self) -> Ints:
+        """In ns."""
+        return self.table.duration[self.rows]
+
+    def names(self, numbers: dict[str, int], told: Callable[[str], str] = str) -> Ints:
+        """The number of each event's name, or of what is `told` of it, in a numbering that grows."""
+        return renumbered(self.table.name[self.rows], self.table.names, numbers, told)
+
+    def threads(self, numbers: dict[Thread, int]) -> Ints:
+        """The number of each event's thread in a numbering that grows."""
+        return renumbered(self.table.thread[self.rows], self.table.threads, numbers)
+
+    def by_name(self, tell: Callable[[str], int]) -> Ints:
+        """What is told of each event's name, asked once for each name."""
+        codes = self.table.name[self.rows]
+        told = np.zeros(len(self.table.names), dtype=np.int64)
+        for code in np.unique(codes).tolist():
+            told[code] = tell(self.table.names[code])
+        return told[codes]
+
+    def each(self) -> Iterator[tuple[Event, int, int]]:
+        """One event after the other, with start and duration."""
+        table = self.table
+        for row, start, duration in zip(self.rows.tolist(), self.start.tolist(), self.duration.tolist(), strict=True):
+            name, thread = table.names[table.name[row]], table.threads[table.thread[row]]
+            yield Event(name=name, tid=thread, args=table.arguments(row)), start, duration
 
 
-def batches(chunk: Chunk) -> dict[str, Batch]:
-    """Complete events ("ph": "X") by category."""
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for place, event in enumerate(chunk.events):
-        if event.ph == "X":
-            places[event.cat].append(place)
-    starts = np.array(chunk.starts_ns, dtype=np.int64)
-    return {category: _batch(chunk.events, starts, of) for category, of in places.items()}
+def batches(table: Table) -> dict[str, Batch]:
+    """Complete events by category."""
+    found: dict[str, int] = {}
+    category = renumbered(table.category, table.names, found)
+    return {name: _batch(table, np.flatnonzero(category == number)) for name, number in found.items()}
 
 
-def _batch(events: list[Event], starts: Ints, places: list[int]) -> Batch:
-    mine = [events[place] for place in places]
-    durations = np.array([event.dur or 0.0 for event in mine])
-    good = np.abs(durations) <= _LONGEST_US
-    good &= [event.ts is not None for event in mine]
-    if not good.all():
-        kept = np.flatnonzero(good)
-        mine, durations = [mine[place] for place in kept], durations[kept]
-        places = [places[place] for place in kept]
-    return Batch(mine, starts[places], np.rint(durations * 1000).astype(np.int64), len(good) - len(mine))
+def _batch(table: Table, rows: Ints) -> Batch:
+    good = rows[table.good[rows]]
+    return Batch(table, good, len(rows) - len(good))

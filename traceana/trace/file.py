@@ -1,7 +1,7 @@
 """One trace file from its first byte to its last, a few megabytes at a time, whatever state it is in."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +16,7 @@ from traceana.trace.stream import ByteStream
 
 if TYPE_CHECKING:
     from traceana.trace.stretches import Stretches
+    from traceana.trace.table import Table
 
 _LIMIT = 64 << 20
 _BARE_ARRAY_LIMIT = 1 << 10
@@ -56,20 +57,26 @@ class Damage:
 class _Part(NamedTuple):
     """The events of a stretch, what of it is left for the next one, and whether the events ended in it."""
 
-    chunk: Chunk
+    chunk: "Chunk | Table"
     rest: bytes
     ended: bool
 
 
+def _unscanned(_data: bytes) -> None:
+    """Every stretch is decoded."""
+
+
 @dataclass(slots=True)
 class TraceFile:
-    """A trace file. Iterate over `chunks()` once; `header` and `damage` are complete after that.
+    """A trace file. Iterate over `chunks()` or `stretches()` once; `header` and `damage` are complete after that.
 
     Raises NotATraceError where the file holds no events, TraceanaError where it cannot be read.
     """
 
     path: Path
     decode: Decode = decode_events
+    scan: "Callable[[bytes], Table | None]" = _unscanned
+    """Asked first for whole events; what it answers None to is decoded."""
     header: Header = field(default_factory=Header)
     damage: Damage = field(default_factory=Damage)
 
@@ -83,7 +90,11 @@ class TraceFile:
         return self._read_head(ByteStream(self.path))
 
     def chunks(self) -> Iterator[Chunk]:
-        """All whole events in file order."""
+        """All whole events in file order, decoded."""
+        return (chunk for chunk in self.stretches() if isinstance(chunk, Chunk))
+
+    def stretches(self) -> "Iterator[Chunk | Table]":
+        """All whole events in file order, scanned where `scan` can."""
         # Whoever only peeks has no use for what cuts and mends events, which imports numpy.
         from traceana.trace.stretches import Stretches
 
@@ -149,10 +160,14 @@ class TraceFile:
 
     def _decode(self, body: bytes, rest: bytes) -> _Part:
         try:
-            return _Part(self.decode(body), rest, ended=False)
+            return _Part(self._whole(body), rest, ended=False)
         except DECODE_ERRORS as error:
             # Either the events end in here or one of them is damaged.
             return self._ending(body + b"," + rest, error) or self._salvage(body, rest)
+
+    def _whole(self, data: bytes) -> "Chunk | Table":
+        table = self.scan(data)
+        return self.decode(data) if table is None else table
 
     def _last(self, data: bytes) -> _Part | None:
         """The events before the `]` that ends them and the bytes from there on, or None where it is not there."""
@@ -166,7 +181,7 @@ class TraceFile:
         """As `_last`, of data that cannot be decoded."""
         end = end_before(data, error)
         try:
-            return _Part(self.decode(data[:end]), data[end:], ended=True) if end is not None else None
+            return _Part(self._whole(data[:end]), data[end:], ended=True) if end is not None else None
         except DECODE_ERRORS:
             return None
 

@@ -8,22 +8,21 @@ from traceana.trace.columns import Activities, RankTrace, StreamWaits
 from traceana.trace.file import TraceFile
 from traceana.trace.reader import Reader
 from traceana.trace.rows import times
+from traceana.trace.table import scanned
 
 
 def read_rank(path: Path) -> RankTrace:
     """Read one file. Raises NotATraceError or TraceanaError where nothing can be read of it."""
-    file = TraceFile(path)
+    file = TraceFile(path, scan=scanned)
     reader = Reader()
-    events = 0
-    for chunk in file.chunks():
-        events += len(chunk.events)
+    for stretch in file.stretches():
         reader.stacks = file.header.stacks
-        reader.add(chunk)
+        reader.add(stretch)
     file.damage.skipped_events += reader.skipped
-    return _finish(reader, file, events)
+    return _finish(reader, file)
 
 
-def _finish(reader: Reader, file: TraceFile, events: int) -> RankTrace:
+def _finish(reader: Reader, file: TraceFile) -> RankTrace:
     base_ns = file.header.base_time_ns or 0
     start, duration, name, category, device, stream, correlation, call, external, shape = reader.gpu.take()
     start_ns = times(start, base_ns)
@@ -32,7 +31,7 @@ def _finish(reader: Reader, file: TraceFile, events: int) -> RankTrace:
         path=file.path,
         header=file.header,
         damage=file.damage,
-        events=events,
+        events=reader.events,
         names=tuple(reader.names),
         activities=Activities(
             start_ns=start_ns,

@@ -4,12 +4,11 @@ import re
 from array import array
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from traceana_capture.reading import DECODE_ERRORS
 
-from traceana.trace.arguments import Arguments, decode_all_arguments, decode_arguments
+from traceana.trace.arguments import Arguments, decode_arguments
 from traceana.trace.batches import Batch, batches
 from traceana.trace.call_metadata import call_metadata
 from traceana.trace.columns import GPU_CATEGORIES, Bools, CallMetadata
@@ -17,6 +16,8 @@ from traceana.trace.enclosed import Enclosed
 from traceana.trace.events import Chunk, Event
 from traceana.trace.lenient import number
 from traceana.trace.rows import Rows, SpanRows
+from traceana.trace.table import Table, Thread, tabulated
+from traceana.trace.values import Values, decoded
 
 # How c10d names its own annotations: they repeat a collective, so they are no user spans.
 _C10D_PREFIXES = ("nccl:", "gloo:", "ucc:", "mpi:", "xccl:", "hccl:")
@@ -45,9 +46,8 @@ class Reader:
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
         self.host_names: dict[str, int] = {}
-        self.threads: dict[object, int] = {}
+        self.threads: dict[Thread, int] = {}
         self.shapes: dict[tuple[bytes, bytes], int] = {}
-        self.runtime_calls: dict[str, int] = {}
         self.calls: list[CallMetadata] = []
         self.told: dict[CallMetadata, CallMetadata] = {}
         self.call_external = array("q")
@@ -65,7 +65,7 @@ class Reader:
         self.stacks = False
         self.forward, self.backward = SpanRows(), SpanRows()
         self.stream_waits = Rows(4)
-        self.skipped = 0
+        self.events = self.skipped = 0
         self.window_end: int | None = None
         self.handlers: dict[str, Callable[[Batch], None]] = {
             **{name: partial(self._activities, index) for index, name in enumerate(GPU_CATEGORIES)},
@@ -82,9 +82,11 @@ class Reader:
         }
         self.handlers |= {former: self.handlers[now] for former, now in _FORMERLY.items()}
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, found: Chunk | Table) -> None:
         """File complete events under their categories; others are passed over."""
-        for category, batch in batches(chunk).items():
+        table = tabulated(found) if isinstance(found, Chunk) else found
+        self.events += table.events
+        for category, batch in batches(table).items():
             handler = self.handlers.get(category)
             if handler is not None:
                 self.skipped += batch.left_out
@@ -97,73 +99,67 @@ class Reader:
         try:
             handler(batch)
         except DECODE_ERRORS:
-            if len(batch.events) == 1:
+            if len(batch) == 1:
                 self.skipped += 1
             else:
-                for place in range(len(batch.events)):
-                    self._file(handler, batch.of([place]))
+                for place in range(len(batch)):
+                    self._file(handler, batch.of(np.array([place])))
 
     def _each(self, one: Callable[[Event, int, int], None], batch: Batch) -> None:
         """One event after the other, where there are few; a damaged one is left out."""
-        for event, start, duration in zip(batch.events, batch.start.tolist(), batch.duration.tolist(), strict=True):
+        for event, start, duration in batch.each():
             try:
                 one(event, start, duration)
             except DECODE_ERRORS:
                 self.skipped += 1
 
     def _activities(self, category: int, batch: Batch) -> None:
-        batch, arguments = self._with_arguments(batch)
+        values = self._values(batch)
+        batch = values.batch
+        calls = np.full(len(batch), -1, dtype=np.int64)
+        names = batch.names(self.names)
+        streams = values.numbers("stream", self._stream)
+        for place, args in values.whole.items():
+            if args.collective:
+                calls[place] = self._call(args)
         self.gpu.extend(
             batch.start,
             np.maximum(batch.duration, 0),
-            _numbers(self.names, [event.name for event in batch.events]),
-            [category] * len(arguments),
-            [args.device for args in arguments],
-            [self._stream(args.stream) for args in arguments],
-            [args.correlation for args in arguments],
-            [self._call(args) if args.collective else -1 for args in arguments],
-            [args.external for args in arguments],
-            [self._shape(args) for args in arguments],
+            names,
+            np.full(len(batch), category),
+            values.numbers("device"),
+            streams,
+            values.numbers("correlation"),
+            calls,
+            values.numbers("external"),
+            values.shapes(self.shapes),
         )
 
     def _stream(self, stream: int | str) -> int:
         found = number(stream)
         return self._name(str(stream)) if found is None else found
 
-    def _shape(self, args: Arguments) -> int:
-        told = (bytes(args.grid), bytes(args.block))
-        return self.shapes.setdefault(told, len(self.shapes)) if all(told) else -1
-
-    def _with_arguments(self, batch: Batch) -> tuple[Batch, list[Arguments]]:
+    def _values(self, batch: Batch) -> Values:
         """The arguments of all events, but for those whose arguments are damaged."""
-        decoded = decode_all_arguments([event.args for event in batch.events])
-        good = [place for place, args in enumerate(decoded) if args is not None]
-        self.skipped += len(decoded) - len(good)
-        return batch.of(good), [args for args in decoded if args is not None]
+        values = decoded(batch)
+        self.skipped += len(batch) - len(values.batch)
+        return values
 
     def _runtime(self, batch: Batch) -> None:
         # Of the runtime's calls only those that put work on a device matter: launches, graph launches, copies, sets.
-        names = [event.name for event in batch.events]
-        kind_of = {name: self._runtime_call(name) for name in dict.fromkeys(names)}
-        kinds = np.array([*map(kind_of.__getitem__, names)], dtype=np.int64)
-        launches, arguments = self._with_arguments(batch.of(np.flatnonzero(kinds == _LAUNCHES).tolist()))
-        correlations = [args.correlation for args in arguments]
-        self.launches.extend(launches.start, launches.duration, self._threads(launches), correlations)
-        for event, correlation in zip(launches.events, correlations, strict=True):
-            if "GraphLaunch" in event.name:
-                self.graph_launches.add(correlation)
-        waits = np.flatnonzero(kinds >= 0)
-        waiting = batch.of(waits.tolist())
-        self.waits.extend(waiting.start, waiting.duration, self._threads(waiting), kinds[waits])
+        kinds = batch.by_name(self._runtime_call)
+        values = self._values(batch.of(kinds == _LAUNCHES))
+        launches, correlations = values.batch, values.numbers("correlation")
+        self.launches.extend(launches.start, launches.duration, launches.threads(self.threads), correlations)
+        self.graph_launches.extend(correlations[launches.by_name(lambda name: "GraphLaunch" in name) != 0])
+        waiting = batch.of(kinds >= 0)
+        self.waits.extend(waiting.start, waiting.duration, waiting.threads(self.threads), kinds[kinds >= 0])
 
-    def _runtime_call(self, name: str) -> int:
-        """What a waiting call waits for, as WAITS says it, _LAUNCHES or _OTHER; few names make up all calls."""
-        kind = self.runtime_calls.get(name)
-        if kind is None:
-            found = _WAITING_CALL.search(name)
-            kind = _LAUNCHES if "aunch" in name or "Mem" in name else (found.lastindex or 0) if found else _OTHER
-            self.runtime_calls[name] = kind
-        return kind
+    @staticmethod
+    def _runtime_call(name: str) -> int:
+        """What a waiting call waits for, as WAITS says it, _LAUNCHES or _OTHER."""
+        found = _WAITING_CALL.search(name)
+        return _LAUNCHES if "aunch" in name or "Mem" in name else (found.lastindex or 0) if found else _OTHER
 
     def _synchronization(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
@@ -172,18 +168,14 @@ class Reader:
             self.stream_waits.add(args.stream, args.correlation, args.wait_on_stream, args.recorded_by)
 
     def _operator(self, batch: Batch) -> None:
-        self._on_host(self.operators, batch.of(np.flatnonzero(~self._enclosed(batch)).tolist()))
+        self._on_host(self.operators, batch.of(~self._enclosed(batch)))
         if self.stacks:
             self._sequences(batch)
-        calls = [place for place, event in enumerate(batch.events) if event.name == "record_param_comms"]
-        self._each(self._recorded_call, batch.of(calls))
+        self._each(self._recorded_call, batch.of(batch.by_name(lambda name: name == "record_param_comms") != 0))
 
     def _enclosed(self, batch: Batch) -> Bools:
-        names = [event.name for event in batch.events]
-        is_aten = {name: name.startswith("aten::") for name in dict.fromkeys(names)}
-        aten = np.array([*map(is_aten.__getitem__, names)], dtype=np.bool_)
-        threads = np.array(self._threads(batch), dtype=np.int64)
-        return self.enclosed.found(batch.start, batch.start + batch.duration, threads, aten)
+        aten = batch.by_name(lambda name: name.startswith("aten::")) != 0
+        return self.enclosed.found(batch.start, batch.start + batch.duration, batch.threads(self.threads), aten)
 
     def _recorded_call(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
@@ -191,13 +183,14 @@ class Reader:
         rows.add(start, duration, self._thread(event), self._call(args))
 
     def _sequences(self, batch: Batch) -> None:
-        batch, arguments = self._with_arguments(batch)
-        rows = zip(batch.events, arguments, batch.start.tolist(), batch.duration.tolist(), strict=True)
-        for event, args, start, duration in rows:
-            if args.sequence >= 0 and event.name.startswith(_AUTOGRAD_PREFIX):
-                self.backward.add(start, duration, self._thread(event), args.sequence)
-            elif args.sequence >= 0 and args.forward_thread == 0:
-                self.forward.add(start, duration, self._thread(event), args.sequence)
+        values = self._values(batch)
+        batch, sequence = values.batch, values.numbers("sequence")
+        autograd = batch.by_name(lambda name: name.startswith(_AUTOGRAD_PREFIX)) != 0
+        forward = ~autograd & (values.numbers("forward_thread") == 0)
+        for rows, wanted in ((self.backward, autograd), (self.forward, forward)):
+            kept = (sequence >= 0) & wanted
+            mine = batch.of(kept)
+            rows.extend(mine.start, mine.duration, mine.threads(self.threads), sequence[kept])
 
     def _annotation(self, event: Event, start: int, duration: int) -> None:
         args = decode_arguments(event.args)
@@ -212,14 +205,15 @@ class Reader:
             self.spans.add(start, duration, thread, self._name(event.name))
 
     def _device_annotation(self, event: Event, start: int, duration: int) -> None:
-        if event.name.startswith(_C10D_PREFIXES) and isinstance(event.tid, int):
-            self.device_c10d_spans.add(start, duration, event.tid, 0)
+        stream = None if isinstance(event.tid, str) else number(event.tid)
+        if event.name.startswith(_C10D_PREFIXES) and stream is not None:
+            self.device_c10d_spans.add(start, duration, stream, 0)
 
     def _python_functions(self, batch: Batch) -> None:
         self._on_host(self.frames, batch)
-        modules = batch.of([at for at, event in enumerate(batch.events) if event.name.startswith(_MODULE_PREFIX)])
-        names = [self._name(event.name.removeprefix(_MODULE_PREFIX)) for event in modules.events]
-        self.modules.extend(modules.start, modules.duration, self._threads(modules), names)
+        modules = batch.of(batch.by_name(lambda name: name.startswith(_MODULE_PREFIX)) != 0)
+        names = modules.names(self.names, lambda name: name.removeprefix(_MODULE_PREFIX))
+        self.modules.extend(modules.start, modules.duration, modules.threads(self.threads), names)
 
     def _window(self, event: Event, start: int, duration: int) -> None:
         # Kineto's own "PyTorch Profiler (0)", from the start to the stop of the recording.
@@ -237,18 +231,8 @@ class Reader:
 
     def _on_host(self, rows: SpanRows, batch: Batch) -> None:
         # Names of what runs on a device are apart, since each is classified.
-        keys = _numbers(self.host_names, [event.name for event in batch.events])
-        rows.extend(batch.start, batch.duration, self._threads(batch), keys)
-
-    def _threads(self, batch: Batch) -> list[int]:
-        return _numbers(self.threads, [event.tid for event in batch.events])
+        keys = batch.names(self.host_names)
+        rows.extend(batch.start, batch.duration, batch.threads(self.threads), keys)
 
     def _thread(self, event: Event) -> int:
         return self.threads.setdefault(event.tid, len(self.threads))
-
-
-def _numbers(known: dict[Any, int], values: list[Any]) -> list[int]:
-    """The number of each value, new ones counted on. Few values make up all, so that each costs a look-up, no call."""
-    for value in dict.fromkeys(values):
-        known.setdefault(value, len(known))
-    return [*map(known.__getitem__, values)]

@@ -8,7 +8,7 @@ from traceana_capture.reading import open_regular
 
 from traceana.trace.gunzip import GZIP_MAGIC, Gunzip
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 2 << 20
 
 
 class ByteStream:
