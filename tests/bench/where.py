@@ -31,12 +31,13 @@ def main(names: list[str]) -> None:
     from traceana.settings import Settings
     from traceana.trace.file import TraceFile
     from traceana.trace.stream import ByteStream
+    from traceana.trace.table import COMPILED, scanned
 
     files = [Path(name) for name in names]
     # Each of these does what the one before it does, and more.
     inflated, decoded, measured = _least(
         lambda: _drain(chain.from_iterable(map(ByteStream, files))),
-        lambda: _drain(chain.from_iterable(TraceFile(file).chunks() for file in files)),
+        lambda: _drain(chain.from_iterable(TraceFile(file, scan=scanned).stretches() for file in files)),
         lambda: [measure_rank(file) for file in files],
     )
     settings = Settings(workers=1)
@@ -52,8 +53,8 @@ def main(names: list[str]) -> None:
         "Python starts": started,
         "imports": imports,
         "inflate (zlib-ng)": inflated,
-        "JSON to events (msgspec)": decoded - inflated,
-        "events to a rank's numbers": measured - decoded,
+        f"JSON to {'rows (compiled)' if COMPILED else 'events (msgspec)'}": decoded - inflated,
+        "these to a rank's numbers": measured - decoded,
         "match, causes, replay": joined,
         "page": page,
         "report.json, parquet": saved,
