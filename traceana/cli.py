@@ -36,7 +36,6 @@ COMMANDS = {
 # They run programs under capture, which is made of Linux's sessions, signals and /proc.
 NEED_LINUX = ("capture", "window", "rescue", "sweep", "tune")
 
-
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from traceana_capture.reading import DECODE_ERRORS
 
-from traceana.trace.columns import Bools, Ints
 from traceana.trace.events import Chunk
 
 try:
@@ -27,6 +27,8 @@ _names = msgspec.json.Decoder(list[str])
 _threads = msgspec.json.Decoder(list[int | float | str | None])
 _shapes = msgspec.json.Decoder(list[msgspec.Raw])
 
+_Ints = npt.NDArray[np.int64]
+_Bools = npt.NDArray[np.bool_]
 Value = TypeVar("Value", bound=Hashable)
 Thread = int | float | str | None
 _NO_NAME, _NO_THREAD = "", None
@@ -40,19 +42,19 @@ class Table(NamedTuple):
     """
 
     events: int
-    start: Ints
-    duration: Ints
-    good: Bools
-    category: Ints
-    name: Ints
+    start: _Ints
+    duration: _Ints
+    good: _Bools
+    category: _Ints
+    name: _Ints
     names: Sequence[str]
-    thread: Ints
+    thread: _Ints
     threads: Sequence[Thread]
     arguments: Callable[[int], msgspec.Raw]
     """Of the event in a row."""
-    whole: Bools
+    whole: _Bools
     """Whether an event's arguments must be decoded; of others all that matters is in `numbers`."""
-    numbers: Mapping[str, Ints]
+    numbers: Mapping[str, _Ints]
     """Numbers in arguments, by the field of Arguments; grids and blocks index `shapes`."""
     shapes: Sequence[bytes]
     """Grids and blocks as they are written; -1, which is the last one, stands for none."""
@@ -117,16 +119,16 @@ def tabulated(chunk: Chunk) -> Table:
     )
 
 
-def _coded(codes: dict[Value, int], values: Iterable[Value]) -> Ints:
+def _coded(codes: dict[Value, int], values: Iterable[Value]) -> _Ints:
     return np.array([codes.setdefault(value, len(codes)) for value in values], dtype=np.int64)
 
 
 def renumbered(
-    column: Ints,
+    column: _Ints,
     values: Sequence[Value],
     numbers: dict[Value, int],
     told: Callable[[Value], Value] = lambda value: value,
-) -> Ints:
+) -> _Ints:
     """What a column's codes stand for, or is `told` of it, under a numbering that grows in order of appearance."""
     first = np.full(len(values), -1, dtype=np.int64)
     # Of several rows the last one that is assigned counts, which is the first one of the column.
