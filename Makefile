@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Without JupyterLab, which HolisticTraceAnalysis names and does not import: 70 packages, and a third of all files.
 # Without its own pip, which Python would compile in whole to have it replaced at once, but where PYTHON has no other.
-.venv/installed: pyproject.toml constraints.txt traceana/trace/scan.c
+.venv/installed: pyproject.toml setup.py constraints.txt traceana/trace/scan.c
 	$(PYTHON) -m venv --without-pip .venv
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-compile --upgrade 'pip>=25.1' \
 	  || { $(BIN)/python -m ensurepip && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'; }
