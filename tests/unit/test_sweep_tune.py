@@ -150,7 +150,7 @@ def test_single_changes_come_before_combinations() -> None:
 
 def traced(exposed: float, *ops: str, library: str = "nccl") -> RunReport:
     """As much of a report as a search looks at."""
-    step = SimpleNamespace(exposed_comm_ns=round(exposed * 1000), duration_ns=1000, steady=True)
+    step = SimpleNamespace(exposed_payload_ns=round(exposed * 1000), duration_ns=1000, steady=True)
     operations = tuple(SimpleNamespace(op=op, library=library) for op in ops)
     return cast(RunReport, SimpleNamespace(steps=(step,), operations=operations, ranks=()))
 
