@@ -3,7 +3,8 @@
 Usage: vllm_block.py [STEPS], with vLLM 0.33's Python files importable; on two GPUs also with its compiled custom
 all-reduce as vllm/_C_stable_libtorch.abi3.so, else on CPUs, with gloo in place of NCCL and of what is compiled. Each
 call is in a span `call NAME`, the replays of the graph in `replay`; its result is compared with what it should be.
-Prints what capture noted of each call. SYMMETRIC=1 uses vLLM's symmetric memory without multicast.
+Prints what capture noted of each call. FLASHINFER=1 has, without GPUs, FlashInfer's all-reduces too, the one for PCIe
+where VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC is 1. SYMMETRIC=1 uses vLLM's symmetric memory without multicast.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ WORLD = 2
 ON_GPU = torch.cuda.device_count() >= WORLD
 WIDE = 1024
 UNEVEN = (10, 22)
+FLASHINFER = bool(os.environ.get("FLASHINFER")) and not ON_GPU
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +206,23 @@ def calls(group: Any, device: torch.device) -> list[Call]:
     return found
 
 
+def flashinfer_calls(of: Any) -> list[Call]:
+    """All-reduces of FlashInfer that nothing dispatched, where they are on: one prepared shape and two that are not."""
+    ways = {"fi_ar_comm": ((56, torch.float16), (2, torch.float32)), "fi_pcie_ipc_ar_comm": ((4, torch.bfloat16),)}
+    found = []
+    for way, shapes in ways.items():
+        communicator = getattr(of, way)
+        if communicator is None or communicator.disabled:
+            continue
+        for rows, dtype in shapes:
+            tensor = numbers(rows, WIDE, dist.get_rank(), dtype)
+            total: Any = sum(numbers(rows, WIDE, r, dtype) for r in range(WORLD))
+            run = lambda tensor=tensor, by=communicator: by.all_reduce(tensor)  # noqa: E731
+            name, size = f"{way} {rows}", rows * WIDE
+            found.append(Call(name=name, word="allreduce", run=run, result=total, sent=size, received=size, graph=True))
+    return found
+
+
 def same(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return all(map(same, found, wanted))
@@ -227,18 +246,24 @@ def new_notes(before: tuple[list[Any], list[Any]], graph: list[Any] | None = Non
     ]
 
 
+def launches() -> dict[str, int]:
+    """How often each of FlashInfer's two all-reduces was launched so far."""
+    return importlib.import_module("flashinfer_stub").LAUNCHES if FLASHINFER else {}
+
+
 def one(call: Call, steps: int) -> dict[str, Any]:
     """Run it, and say whether its result is right and what was noted of it."""
     said: dict[str, Any] = {"call": call.name, "word": call.word, "sent": call.sent, "received": call.received}
     try:
         call.run()  # what is set up at the first call is not of it
-        before = notes()
+        before, launched = notes(), dict(launches())
         for _ in range(steps):
             with torch.profiler.record_function(f"call {call.name}"):
                 result = call.run()
         if ON_GPU:
             torch.cuda.synchronize()
         said |= {"right": same(result, call.result), "none": result is None, "noted": new_notes(before)}
+        said |= {way: number - launched[way] for way, number in launches().items()}
     except Exception as error:  # the next call is of interest all the same
         said |= {"error": f"{type(error).__name__}: {error}"}
     return said
@@ -287,6 +312,8 @@ def rank_main(rank: int, steps: int) -> None:
     torch.set_num_threads(1)
     os.environ["VLLM_SKIP_P2P_CHECK"] = "1"
     vllm_stubs.without_configuration()
+    if FLASHINFER:
+        importlib.import_module("flashinfer_stub").install()
     if ON_GPU:
         torch.cuda.set_device(rank)
     else:
@@ -313,7 +340,13 @@ def rank_main(rank: int, steps: int) -> None:
     ways = ("ca_comm", "symm_mem_comm", "fi_ar_comm", "fi_pcie_ipc_ar_comm", "pynccl_comm")
     made = {way: None if getattr(of, way) is None else not getattr(of, way).disabled for way in ways}
     said: list[dict[str, Any]] = [{"made": made}]
+    if of.fi_pcie_ipc_ar_comm is not None:
+        of.fi_pcie_ipc_ar_comm.setup(
+            hidden_dim=WIDE, dtype=torch.bfloat16, capture_sizes=[64], tune_cache=Path(os.environ["SAID"])
+        )
     all_calls = calls(group, group.device)
+    if FLASHINFER:
+        all_calls += flashinfer_calls(of)
     said += [one(call, steps) for call in all_calls]
     known = {line["call"] for line in said[1:] if line.get("right") and not line.get("none")}
     # The ranks must agree, and one that receives nothing has no result.

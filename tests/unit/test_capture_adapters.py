@@ -177,8 +177,13 @@ def test_vllms_flashinfer_is_kept_off_with_what_it_fuses(monkeypatch: pytest.Mon
     assert module.get_fi_ar_workspace(world_size=2) is not None
     vllm.wrap(module, triggers()[0], "pynccl")
     assert module.get_fi_ar_workspace(world_size=2) is module.get_fi_ar_quant_workspace(world_size=2) is None
-    off = {name for name, value in backends.environment("pynccl").items() if value == "0"}
+
+
+@pytest.mark.parametrize("backend", choices.CHOICES)
+def test_every_backend_turns_flashinfers_all_reduces_off(backend: str) -> None:
+    off = {name for name, value in backends.environment(backend).items() if value == "0"}
     assert off >= {"VLLM_ALLREDUCE_USE_FLASHINFER", "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC"}
+    assert "SGLANG_ENABLE_PCIE_IPC_ALLREDUCE" in off
 
 
 class CommunicatorBase:

@@ -84,6 +84,27 @@ def test_flashinfers_all_reduce_has_its_size(noted: Calls, name: str, kind: str,
     assert (only["Collective name"], only["In msg nelems"], only["traceana backend"]) == ("allreduce", 32, backend)
 
 
+def test_sglangs_pcie_all_reduce_goes_by_its_own_group(noted: Calls) -> None:
+    """In sglang 0.5.23 it has `_group` where the others have `group`; the default group is another in most programs."""
+    module: Any = types.ModuleType("sglang.srt.distributed.device_communicators.pcie_ipc_ar")
+    group: Any = dist.new_group([0])
+    members = {"_group": group, "_cpu_group": dist.GroupMember.WORLD, "pcie_ipc_all_reduce": lambda self, inp: inp}
+    module.PcieIpcCommunicator = type("PcieIpcCommunicator", (), members)
+    direct.watch(module)
+    module.PcieIpcCommunicator().pcie_ipc_all_reduce(inp=torch.ones(4, 8))
+    ((only,)) = records(noted)
+    assert only is not None
+    assert only["Process Group Name"] == group.group_name != dist.group.WORLD.group_name  # type: ignore[union-attr]
+
+
+def test_a_communicator_whose_group_is_not_known_has_no_size(noted: Calls) -> None:
+    module: Any = types.ModuleType("vllm.distributed.device_communicators.flashinfer_all_reduce")
+    module.FlashInferAllReduce = type("FlashInferAllReduce", (), {"all_reduce": lambda self, input_tensor: "sum"})
+    direct.watch(module)
+    assert module.FlashInferAllReduce().all_reduce(input_tensor=torch.ones(4, 8)) == "sum"
+    assert records(noted) == []
+
+
 def test_a_try_that_did_nothing_is_no_call(noted: Calls) -> None:
     """Sglang tries CUDA IPC, which answers None, and then issues the call itself: one call."""
     module: Any = types.ModuleType("vllm.distributed.device_communicators.custom_all_reduce")

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 # Whether sglang's diffusion runtime exchanges by CUDA IPC: two ranks, any number, and in parts beside attention.
 IPC_TWO, IPC_MANY = "SGLANG_DIFFUSION_IPC_A2A", "SGLANG_DIFFUSION_IPC_A2A_MULTI"
 IPC_PARTS = "SGLANG_DIFFUSION_ULYSSES_PIPELINE_GROUPS"
+# Whether sglang's language runtime, and vLLM, take FlashInfer's all-reduce for GPUs that PCIe alone joins.
+SRT_PCIE, VLLM_PCIE = "SGLANG_ENABLE_PCIE_IPC_ALLREDUCE", "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC"
 VLLM_SYMMETRIC = "VLLM_ALLREDUCE_USE_SYMM_MEM"
 VLLM_NCCL_SYMMETRIC = "VLLM_USE_NCCL_SYMM_MEM"
 VLLM_PYNCCL = "VLLM_DISABLE_PYNCCL"
 _OFF = dict.fromkeys(
     (
         *(IPC_TWO, IPC_MANY, IPC_PARTS),
-        *(VLLM_SYMMETRIC, "VLLM_ALLREDUCE_USE_FLASHINFER", "VLLM_ALLREDUCE_USE_FLASHINFER_PCIE_IPC"),
+        *(SRT_PCIE, VLLM_PCIE),
+        *(VLLM_SYMMETRIC, "VLLM_ALLREDUCE_USE_FLASHINFER"),
     ),
     "0",
 )

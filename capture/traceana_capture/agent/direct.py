@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import sys
 from collections.abc import Callable
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +19,10 @@ from traceana_capture.agent.call_notes import CALLS, NO_SPAN
 
 # As traceana.kernels names what the kernels' names tell; FlashInfer's all-reduce is its fused one with nothing fused.
 CUSTOM, FUSED, IPC, SYMMETRIC = "custom all-reduce", "fused all-reduce", "CUDA IPC", "symmetric memory"
+PCIE_IPC = ".device_communicators.pcie_ipc_ar"
 USP = "sglang.multimodal_gen.runtime.layers.usp"
+# The process group of a method's object.
+GroupOf = Callable[[Any], Any]
 # What carries a module's calls, its functions with c10d's word for what they do, and those that not all versions have.
 Carrier = tuple[str, dict[str, str], dict[str, str]]
 _CUSTOM_PARTS = {
@@ -34,7 +38,7 @@ FUNCTIONS: dict[str, Carrier] = {
     ),
     ".device_communicators.custom_all_reduce_v2": (CUSTOM, {"CustomAllReduceV2.custom_all_reduce": "allreduce"}, {}),
     ".device_communicators.quick_all_reduce": (CUSTOM, {"QuickAllReduce.quick_all_reduce": "allreduce"}, {}),
-    ".device_communicators.pcie_ipc_ar": (CUSTOM, {"PcieIpcCommunicator.pcie_ipc_all_reduce": "allreduce"}, {}),
+    PCIE_IPC: (CUSTOM, {"PcieIpcCommunicator.pcie_ipc_all_reduce": "allreduce"}, {}),
     ".device_communicators.flashinfer_all_reduce": (FUSED, {"FlashInferAllReduce.all_reduce": "allreduce"}, {}),
     ".device_communicators.flashinfer_pcie_ipc_all_reduce": (
         CUSTOM,
@@ -48,6 +52,8 @@ FUNCTIONS: dict[str, Carrier] = {
         {},
     ),
 }
+# The attribute that holds a method's process group; `group` for those that are not here.
+GROUPS = {PCIE_IPC: "_group"}
 # operator of torch.ops.symm_mem -> c10d's word, the argument that is sent
 OPERATORS: dict[str, tuple[str, str]] = {
     "one_shot_all_reduce": ("allreduce", "input"),
@@ -82,16 +88,19 @@ def knows(name: str) -> bool:
 
 def watch(module: ModuleType) -> None:
     """Wrap the module's functions; one that is missing is named, because its calls will have no size."""
-    backend, needed, optional = next(entry for end, entry in FUNCTIONS.items() if module.__name__.endswith(end))
-    for path in describe(module, backend, needed | optional):
+    end, (backend, needed, optional) = next(it for it in FUNCTIONS.items() if module.__name__.endswith(it[0]))
+    # Raises where there is none: the group of all ranks would be a wrong one.
+    group_of = attrgetter(GROUPS.get(end, "group"))
+    for path in describe(module, backend, needed | optional, group_of):
         if path in needed:
             sys.stderr.write(f"traceana: {module.__name__} has no {path}, so its calls have no size\n")
 
 
-def describe(module: ModuleType, backend: str, functions: dict[str, str], group: str = "group") -> list[str]:
+def describe(module: ModuleType, backend: str, functions: dict[str, str], group_of: GroupOf) -> list[str]:
     """Wrap the module's `functions`, each with c10d's word for what it does; returns those that are missing.
 
-    `group` is the attribute of a method's object that holds its process group.
+    `group_of` gives the process group of a method's object, None for that of all ranks; where it raises, the call has
+    no size.
     """
     package, missing = module.__name__.partition(".")[0], []
     for path, word in functions.items():
@@ -101,7 +110,7 @@ def describe(module: ModuleType, backend: str, functions: dict[str, str], group:
         if original is None:
             missing.append(path)
             continue
-        setattr(owner, name, _wrapped(original, word, backend, package, group if owner_name else None))
+        setattr(owner, name, _wrapped(original, word, backend, package, group_of if owner_name else None))
     return missing
 
 
@@ -113,7 +122,7 @@ def _version(package: str) -> str:
         return package
 
 
-def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str, attribute: str | None) -> Any:
+def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str, group_of: GroupOf | None) -> Any:
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or CALLS.inside.call:
@@ -131,7 +140,7 @@ def _wrapped(original: Callable[..., Any], word: str, backend: str, package: str
     def noted(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
         try:
-            group = _ulysses_group() if attribute is None else getattr(args[0], attribute, None)
+            group = _ulysses_group() if group_of is None else group_of(args[0])
             return described(word, tensors, group or c10d._get_default_group(), backend, _version(package))
         except Exception:  # another version's arguments; the call has no size then
             return None

@@ -59,6 +59,7 @@ def _describe(module: ModuleType, description: dict[str, object]) -> None:
     others = {str(word) for word in calls.values()} - WORDS.keys()
     if others:
         raise ValueError(f"{', '.join(sorted(others))} is none of {', '.join(WORDS)}")
-    missing = direct.describe(module, backend, {path: WORDS[word] for path, word in calls.items()}, group)
+    words = {path: WORDS[word] for path, word in calls.items()}
+    missing = direct.describe(module, backend, words, lambda owner: getattr(owner, group, None))
     if missing:
         raise ValueError(f"{module.__name__} has no {', '.join(missing)}")
