@@ -104,6 +104,17 @@ def test_a_sglang_srt_without_the_way_or_its_switch_is_refused() -> None:
         module.GroupCoordinator(2, True, False, False, False)
 
 
+def test_groups_of_sglang_srt_in_the_diffusion_runtime_do_not_refuse_what_that_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, sglang_srt.DIFFUSION, types.ModuleType(sglang_srt.DIFFUSION))
+    module = srt()
+    sglang_srt.wrap(module, triggers()[0], "ipc")
+    coordinator = module.GroupCoordinator(2, True, True, use_custom_allreduce=True, **SYMMETRIC)
+    assert coordinator.others == (False, False, False)
+    assert coordinator.pynccl_comm.disabled, "what goes through NCCL is sglang's to send"
+
+
 def test_sglang_srt_without_a_communicator_is_refused() -> None:
     module = srt()
     sglang_srt.wrap(module, triggers()[0], "pynccl")

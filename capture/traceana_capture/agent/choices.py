@@ -25,7 +25,7 @@ _OFF = dict.fromkeys(
 DIFFUSION_CUSTOM, DIFFUSION_PYNCCL = "use_srt_custom_allreduce", "use_device_communicator"
 SRT_CUSTOM, SRT_SYMMETRIC, SRT_PYNCCL = "use_custom_allreduce", "use_torch_symm_mem_all_reduce", "use_pynccl"
 SRT_MSCCLPP = "use_mscclpp"
-_SRT_OFF = dict.fromkeys((SRT_CUSTOM, SRT_MSCCLPP, SRT_SYMMETRIC), False)
+SRT_OFF = dict.fromkeys((SRT_CUSTOM, SRT_MSCCLPP, SRT_SYMMETRIC), False)
 
 _DIFFUSION = "sglang.multimodal_gen.runtime.distributed."
 _SRT, _VLLM = "sglang.srt.distributed.", "vllm.distributed."
@@ -70,7 +70,7 @@ CHOICES = {
         title="torch.distributed",
         variables=_OFF | {VLLM_PYNCCL: "1", VLLM_NCCL_SYMMETRIC: "0"},
         diffusion={DIFFUSION_CUSTOM: False},
-        srt=_SRT_OFF | {SRT_PYNCCL: False},
+        srt=SRT_OFF | {SRT_PYNCCL: False},
         vllm_custom=False,
         every_call=True,
         needs_gpu=False,
@@ -80,7 +80,7 @@ CHOICES = {
         title="pynccl",
         variables=_OFF | {VLLM_PYNCCL: "0"},
         diffusion={DIFFUSION_CUSTOM: False, DIFFUSION_PYNCCL: True},
-        srt=_SRT_OFF | {SRT_PYNCCL: True},
+        srt=SRT_OFF | {SRT_PYNCCL: True},
         vllm_custom=False,
         every_call=True,
         sources=tuple(
@@ -94,7 +94,7 @@ CHOICES = {
         variables=_OFF | {VLLM_NCCL_SYMMETRIC: "0"},
         # Of which groups is left to sglang: a CUDA graph over one that sglang does not prepare would fault.
         diffusion={},
-        srt=_SRT_OFF | {SRT_CUSTOM: True},
+        srt=SRT_OFF | {SRT_CUSTOM: True},
         vllm_custom=True,
         sources=(
             (f"{_DIFFUSION}group_coordinator", DIFFUSION_CUSTOM),
@@ -116,7 +116,7 @@ CHOICES = {
     "symm_mem": Choice(
         title="symmetric memory",
         variables=_OFF | {VLLM_NCCL_SYMMETRIC: "0", VLLM_SYMMETRIC: "1"},
-        srt=_SRT_OFF | {SRT_SYMMETRIC: True},
+        srt=SRT_OFF | {SRT_SYMMETRIC: True},
         vllm_custom=False,
         sources=((f"{_SRT}parallel_state", "set_torch_symm_mem_all_reduce"), ("vllm.envs", VLLM_SYMMETRIC)),
         pairs=("all_reduce",),

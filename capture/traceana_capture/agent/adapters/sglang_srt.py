@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -17,13 +18,15 @@ from traceana_capture.agent.adapters.hooks import (
     require,
     require_of,
 )
-from traceana_capture.agent.choices import CHOICES, SRT_CUSTOM, SRT_MSCCLPP, SRT_PYNCCL, SRT_SYMMETRIC
+from traceana_capture.agent.choices import CHOICES, SRT_CUSTOM, SRT_MSCCLPP, SRT_OFF, SRT_PYNCCL, SRT_SYMMETRIC
 from traceana_capture.agent.frameworks import Need
 from traceana_capture.agent.triggers import Triggers
 
 SCHEDULER = "sglang.srt.managers.scheduler"
 COORDINATOR = "sglang.srt.distributed.parallel_state"
 HOOKS = (Hook(owner="Scheduler", method="run_batch", span=lambda *_, **__: "batch", work=True),)
+# The diffusion runtime, which makes groups of this one too, for layers that both have.
+DIFFUSION = "sglang.multimodal_gen.runtime.distributed.parallel_state"
 # Ways that sglang itself turns on for the groups that can have them, with the function that does.
 SWITCHES = {SRT_CUSTOM: "set_custom_all_reduce", SRT_SYMMETRIC: "set_torch_symm_mem_all_reduce"}
 CHOSEN = (SRT_PYNCCL, SRT_CUSTOM, SRT_MSCCLPP, SRT_SYMMETRIC)
@@ -70,11 +73,14 @@ def _keep_on(module: ModuleType, switch: str, backend: str) -> None:
 
 
 def _with_backend(original: Callable[..., None], signature: inspect.Signature, backend: str, name: str) -> Any:
-    chosen = CHOICES[backend].srt
+    choice = CHOICES[backend]
 
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
+        chosen = choice.srt
+        if chosen is None and choice.diffusion is not None and DIFFUSION in sys.modules:
+            chosen = SRT_OFF
         if chosen is None:
             raise lacking(backend, name)
         bound.arguments |= {way: on for way, on in chosen.items() if not (on and way in SWITCHES)}
