@@ -177,7 +177,8 @@ def calls(group: Any, device: torch.device) -> list[Call]:
             return of.send(ring, 1)
         return of.recv(ring.size(), ring.dtype, 0)
 
-    add("send" if rank == 0 else "recv", "send", exchange, numbers(28, WIDE, 0) if rank else None, 28 * WIDE, 28 * WIDE)
+    word = "recv" if rank else "send"
+    add(word, word, exchange, numbers(28, WIDE, 0) if rank else None, 28 * WIDE, 28 * WIDE)
     if not of.pynccl_comm.disabled:
         # As reduce_scatterv goes with VLLM_BATCH_INVARIANT on more than two ranks.
         reduced, output = torch.empty_like(spread), torch.zeros(UNEVEN[rank], WIDE, dtype=torch.bfloat16, device=device)

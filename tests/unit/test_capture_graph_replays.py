@@ -54,6 +54,15 @@ def test_each_replay_gets_the_records_in_order_of_start() -> None:
     assert sizes([gemm, outside]) == [None, None]
 
 
+def test_a_call_is_told_by_what_nccl_names_its_kernel_after() -> None:
+    """Broadcasts of uneven parts, one by each rank in one group, gather."""
+    uneven = noted("_allgather_base", 8) | {"traceana kernel": "broadcast"}
+    kernels = [kernel("AllGather", 10), kernel("Broadcast", 20)]
+    annotate_replays([launch(7), *kernels], [[uneven, *graph(("_allgather_base", 5))]])
+    assert sizes(kernels) == [5, 8]
+    assert kernels[1]["args"]["Collective name"] == "_allgather_base"
+
+
 @pytest.mark.parametrize(
     ("graphs", "size"),
     [

@@ -62,3 +62,9 @@ def test_what_is_not_known_is_left_out() -> None:
     assert sizes(together(gathered, 3, 1)) == ("broadcast", HALF, 32, 32)
     assert sizes(alone(call("_allgather_base", 4), 0)) == ("_allgather_base", HALF, 4, None)
     assert sizes(alone(call("_reduce_scatter_base", 0), 0)) == ("_reduce_scatter_base", HALF, 0, 0)
+
+
+def test_the_kernel_of_calls_that_differ_by_root_is_named_after_them() -> None:
+    uneven = together([call(*row) for row in UNEVEN], 2, 1)
+    even = together([call("_allgather_base", 12), call("_allgather_base", 6)], 2, 1)
+    assert [whole and whole.kernel for whole in (uneven, even)] == ["broadcast", None]

@@ -31,6 +31,8 @@ _DIFFUSION = "sglang.multimodal_gen.runtime.distributed."
 _SRT, _VLLM = "sglang.srt.distributed.", "vllm.distributed."
 # A key, in traces, of a call by which a framework tries a communicator that it makes: nothing asked for that.
 MAKING = "traceana making"
+# A key of a call whose kernel NCCL names after another operation, with c10d's word for that.
+KERNEL = "traceana kernel"
 
 # What `--paired` can run twice.
 OPERATIONS = ("all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all")

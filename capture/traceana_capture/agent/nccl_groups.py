@@ -32,12 +32,16 @@ class NcclCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """What a kernel carries: c10d's word, ncclDataType_t, elements sent and received, None where not known."""
+    """What a kernel carries: c10d's word, ncclDataType_t, elements sent and received, None where not known.
+
+    `kernel` is c10d's word for what NCCL names the kernel after, where that is another operation.
+    """
 
     operation: str
     datatype: int
     sent: int | None
     received: int | None
+    kernel: str | None = None
 
 
 def alone(call: NcclCall, size: int) -> Whole:
@@ -96,6 +100,7 @@ def _collective(calls: list[NcclCall], size: int, rank: int | None) -> Whole:
     if operation in _EACH_ITS_ROOT and size > 1 and set(roots) == set(range(size)) and len(set(roots.values())) == 1:
         own = None if rank is None else sum(call.count for call in calls if call.root == rank)
         sent, received = (own, total) if operation == "broadcast" else (total, own)
-        return Whole(operation=_EACH_ITS_ROOT[operation], datatype=datatype, sent=sent, received=received)
+        whole = _EACH_ITS_ROOT[operation]
+        return Whole(operation=whole, datatype=datatype, sent=sent, received=received, kernel=operation)
     sent, received = (_elements(total, times, size) for times in TIMES[operation])
     return Whole(operation=operation, datatype=datatype, sent=sent, received=received)

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 from traceana_capture.agent.call_notes import CALLS, NO_SPAN
-from traceana_capture.agent.choices import MAKING
+from traceana_capture.agent.choices import KERNEL, MAKING
 from traceana_capture.agent.nccl_groups import DTYPES, NcclCall, Whole, alone, together
 
 COUNTS = ("count", "sendcount", "recvcount")
@@ -43,8 +43,11 @@ class Communicator:
         self.calls = 0
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - communicators are few and live as long as the process
-    def keys(self, operation: str, datatype: int, making: bool = False) -> dict[str, Any]:
-        """What all calls of this kind share; with `making` they are those of a framework that makes a group."""
+    def keys(self, operation: str, datatype: int, making: bool = False, kernel: str | None = None) -> dict[str, Any]:
+        """What all calls of this kind share; with `making` they are those of a framework that makes a group.
+
+        `kernel` is as in Whole.
+        """
         keys: dict[str, Any] = {
             "Collective name": operation,
             "dtype": DTYPES[datatype] if datatype < len(DTYPES) else f"ncclDataType {datatype}",
@@ -57,6 +60,8 @@ class Communicator:
             keys["Group size"] = self.size
         if making:
             keys[MAKING] = True
+        if kernel:
+            keys[KERNEL] = kernel
         if dist.is_initialized() and self.size == dist.get_world_size():
             keys["Process Group Ranks"] = str(list(range(self.size)))
         return keys
@@ -66,7 +71,7 @@ class Communicator:
         number, self.calls = self.calls, self.calls + 1
         if call is None or not (CALLS.recording or CALLS.capturing):
             return NO_SPAN
-        keys = self.keys(call.operation, call.datatype, CALLS.making.call)
+        keys = self.keys(call.operation, call.datatype, CALLS.making.call, call.kernel)
         return CALLS.span(keys, call.sent, call.received, number)
 
 

@@ -8,6 +8,7 @@ import collections
 from typing import Any
 
 from traceana.kernels import nccl_name, operation_of_call, operation_of_kernel
+from traceana_capture.agent.choices import KERNEL
 from traceana_capture.launcher import modules
 from traceana_capture.launcher.backends import NCCL, NCCL_CALLERS, carrier
 
@@ -59,7 +60,8 @@ def _shape(grouped: dict[str, list[dict[str, Any]]]) -> tuple[tuple[str, int], .
 
 def _operation_of_call(record: Record) -> str:
     backend = str(record["traceana backend"])
-    return nccl_name(operation_of_call(str(record["Collective name"]))) if backend in NCCL_CALLERS else backend
+    word = str(record.get(KERNEL) or record["Collective name"])
+    return nccl_name(operation_of_call(word)) if backend in NCCL_CALLERS else backend
 
 
 def _operation(kernel: Event) -> str:
