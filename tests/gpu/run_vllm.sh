@@ -3,7 +3,8 @@
 # Usage: OUTPUT=FOLDER run_vllm.sh, with traceana, vLLM's Python files and its compiled custom all-reduce importable by
 # the python that PYTHON names. No backend begins after LIMIT seconds. On a machine without GPUs only what is noted of
 # each call is printed, with FLASHINFER=1 also of FlashInfer's all-reduces. Each line that begins with PASS or FAIL is a
-# claim that was tried.
+# claim that was tried. `torch` fails: by c10d vLLM sends several tensors one by one, and of parts that differ torch itself
+# tells the size of as many like its own.
 set -u
 here=$(cd "$(dirname "$0")" && pwd) python=${PYTHON:-python3} limit=${LIMIT:-3600} status=0 port=29700
 export VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-WARNING} VLLM_NO_USAGE_STATS=1 TORCHDYNAMO_DISABLE=1
