@@ -16,12 +16,12 @@ import torch.distributed as dist
 LATE_RANK = 1
 
 
-def step(number: int, tensors: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]", layers: int) -> None:
+def step(number: int, tensors: "tuple[torch.Tensor, ...]", layers: int) -> None:
     """One denoising step: `layers` times a product, an all-to-all and an all-reduce."""
-    weight, source, target = tensors
+    weight, product, source, target = tensors
     with torch.profiler.record_function(f"denoise_step {number}"):
         for _ in range(layers):
-            torch.mm(weight, weight)
+            torch.mm(weight, weight, out=product)
             dist.all_to_all_single(target, source)
             dist.all_reduce(target)
 
@@ -43,7 +43,7 @@ def run(rank: int, world: int, port: int, options: argparse.Namespace) -> None:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world)
     weight = torch.full((options.width, options.width), 1e-3, device=device)
     source = torch.full((options.message_bytes // 4,), 1e-3, device=device)
-    tensors = weight, source, torch.empty_like(source)
+    tensors = weight, torch.empty_like(weight), source, torch.empty_like(source)
     for number in range(options.steps):
         if rank == LATE_RANK:
             prepare_late(options.late_ms / 1e3)
@@ -60,7 +60,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--message-bytes", type=int, default=8 << 20)
     parser.add_argument("--late-ms", type=float, default=4.0)
     options = parser.parse_args(arguments)
