@@ -19,6 +19,7 @@ from traceana_capture.agent.paired import Pairs
 from traceana_capture.agent.paired_call import Room
 
 from tests.integration.gloo_tensor import lasting
+from tests.integration.two_ranks import run_both
 
 CASES = ("", "room", "allocate", "share", "issue")
 CALLS_OF_A_CASE = 4
@@ -99,10 +100,4 @@ def rank_main(rank: int, port: str) -> None:
 
 
 if __name__ == "__main__":
-    fork = torch.multiprocessing.get_context("fork")
-    ranks = [fork.Process(target=rank_main, args=(rank, sys.argv[1])) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in ranks))
+    sys.exit(run_both(rank_main, sys.argv[1]))

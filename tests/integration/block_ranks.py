@@ -11,6 +11,7 @@ import torch.multiprocessing
 
 import traceana
 from tests.integration.gloo_tensor import lasting
+from tests.integration.two_ranks import run_both
 from traceana.errors import TraceanaError
 
 
@@ -68,11 +69,4 @@ def work(rank: int, root: Path, port: str) -> None:
 
 
 if __name__ == "__main__":
-    context = torch.multiprocessing.get_context("fork")
-    given = (Path(sys.argv[1]), sys.argv[2])
-    ranks = [context.Process(target=work, args=(rank, *given)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(process.exitcode or 0 for process in ranks))
+    sys.exit(run_both(work, Path(sys.argv[1]), sys.argv[2]))

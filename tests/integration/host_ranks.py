@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate
 
 from tests.integration.gloo_tensor import lasting
+from tests.integration.two_ranks import run_both
 
 STEPS = 3
 functional: Any = torch.ops._c10d_functional
@@ -88,10 +88,4 @@ def work(rank: int, port: str) -> None:
 
 
 if __name__ == "__main__":
-    context = torch.multiprocessing.get_context("fork")
-    ranks = [context.Process(target=work, args=(rank, sys.argv[1])) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(process.exitcode or 0 for process in ranks))
+    sys.exit(run_both(work, sys.argv[1]))

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from tests.integration.gloo_tensor import lasting
+from tests.integration.two_ranks import run_both
 
 CALLS = 16
 WRONG = 5
@@ -59,10 +60,4 @@ def rank_main(rank: int, port: str, alone: bool) -> None:
 
 
 if __name__ == "__main__":
-    spawn = torch.multiprocessing.get_context("spawn")
-    ranks = [spawn.Process(target=rank_main, args=(rank, sys.argv[1], "alone" in sys.argv)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in ranks))
+    sys.exit(run_both(rank_main, sys.argv[1], "alone" in sys.argv, start="spawn"))

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
+from tests.integration.two_ranks import run_both
+
 
 def serve(rank: int, stop: Path, port: str) -> None:
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
@@ -20,11 +22,4 @@ def serve(rank: int, stop: Path, port: str) -> None:
 
 
 if __name__ == "__main__":
-    stop, port = Path(sys.argv[1]), sys.argv[2]
-    context = torch.multiprocessing.get_context("fork")
-    processes = [context.Process(target=serve, args=(rank, stop, port), daemon=True) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in processes))
+    sys.exit(run_both(serve, Path(sys.argv[1]), sys.argv[2]))
