@@ -68,11 +68,13 @@ def tried(case: str, rank: int) -> dict[str, Any]:
     other = Failing(case if rank == 1 else "", agreement.sharing_group([0, 1]))
     pairs.add((0, 1), {"torch": Torch(), "other": other}, None)
     tensors = [lasting(torch.full((8,), float(rank))) for _ in range(CALLS_OF_A_CASE)]
+    kept = []
     for tensor in tensors:
         pairs.run(dist.all_reduce, {"tensor": tensor}, "tensor")
         assert tensor.eq(rank).all(), "the program's own tensor stays as it is"
         dist.all_reduce(tensor)
         assert tensor.eq(1).all(), "the program goes on with its own result"
+        kept.append(sum(len(peer.carriers) for peer in pairs.peers.values()))
     rooms = sum(isinstance(one, Room) for one in gc.get_objects())
     measured = [(pair.number, bool(pair.agree)) for pair in pairs.measured]
     known = len(pairs.peers)
@@ -85,6 +87,7 @@ def tried(case: str, rank: int) -> dict[str, Any]:
         "peers": known,
         "left": len(left),
         "rooms": rooms,
+        "kept": kept,
     }
 
 

@@ -63,3 +63,9 @@ def test_the_windows_end_lets_go_of_all_that_was_set_up(ranks: Seen) -> None:
 
 def test_memory_for_a_call_is_given_back_at_its_end_however_it_ended(ranks: Seen) -> None:
     assert {seen["rooms"] for rank in range(2) for seen in ranks[rank].values()} == {0}
+
+
+def test_what_was_set_up_is_the_programs_memory_again_as_soon_as_one_rank_cannot(ranks: Seen) -> None:
+    for rank in range(2):
+        assert {stage: ranks[rank][stage]["kept"] for stage in SET_UP} == dict.fromkeys(SET_UP, [0] * 4)
+        assert ranks[rank][""]["kept"] == [2] * 4

@@ -2,11 +2,11 @@
 
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from traceana_capture.agent import call_notes
-from traceana_capture.agent.choices import MAKING
+from traceana_capture.agent.choices import KERNEL, MAKING
 from traceana_capture.agent.pynccl import watch_library
 from traceana_capture.launcher.publish import annotate, record, write
 
@@ -37,16 +37,33 @@ class NCCLLibrary:
     def ncclGroupEnd(self) -> None: ...
 
 
+class Watched(NamedTuple):
+    """A library under watch, one of its communicators of two ranks, of which this is rank 0, and what was noted."""
+
+    library: Any
+    comm: int
+    calls: call_notes.Calls
+
+    def records(self) -> list[dict[str, Any]]:
+        facts = self.calls.export()
+        return [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
+
+
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    module = types.ModuleType("framework.pynccl_wrapper")
-    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})  # type: ignore[attr-defined]
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    module: Any = types.ModuleType("framework.pynccl_wrapper")
+    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})
     watch_library(module)
-    fresh = call_notes.Calls()
-    fresh.recording = True
-    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
+    calls = call_notes.Calls()
+    calls.recording = True
+    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", calls)
     library = module.NCCLLibrary()
-    comm = library.ncclCommInitRank(2, 0, 0)
+    return Watched(library, library.ncclCommInitRank(2, 0, 0), calls)
+
+
+@pytest.fixture
+def recorded(watched: Watched) -> list[dict[str, Any]]:
+    library, comm, _ = watched
     library.ncclAllReduce(0, 0, 100, HALF, 0, comm)
     library.ncclAllGather(0, 0, 100, HALF, comm)
     library.ncclReduceScatter(0, 0, 100, HALF, 0, comm)
@@ -56,8 +73,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         library.ncclRecv(0, 100, HALF, peer, comm)
     library.ncclGroupEnd()
     library.ncclReduce(0, 0, 30, HALF, 0, 1, comm)
-    facts = fresh.export()
-    return [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
+    return watched.records()
 
 
 def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
@@ -72,21 +88,22 @@ def test_sizes_of_direct_calls(recorded: list[dict[str, Any]]) -> None:
     assert {(r["dtype"], r["Group size"], r["traceana library"]) for r in recorded} == {("Half", 2, "NCCL 2.28.9")}
 
 
-def test_what_tries_a_communicator_is_told_from_the_programs_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = types.ModuleType("framework.pynccl_wrapper")
-    module.NCCLLibrary = type("NCCLLibrary", (NCCLLibrary,), {})
-    watch_library(module)
-    fresh = call_notes.Calls()
-    fresh.recording = True
-    monkeypatch.setattr("traceana_capture.agent.pynccl.CALLS", fresh)
-    library = module.NCCLLibrary()
-    comm = library.ncclCommInitRank(2, 0, 0)
-    with fresh.making:
-        library.ncclAllReduce(0, 0, 1, HALF, 0, comm)
-    library.ncclAllReduce(0, 0, 1, HALF, 0, comm)
-    facts = fresh.export()
-    calls = [record(facts["keys"], facts["modules"], call) for call in facts["calls"]]
-    assert [MAKING in call for call in calls] == [True, False]
+def test_what_tries_a_communicator_is_told_from_the_programs_calls(watched: Watched) -> None:
+    with watched.calls.making:
+        watched.library.ncclAllReduce(0, 0, 1, HALF, 0, watched.comm)
+    watched.library.ncclAllReduce(0, 0, 1, HALF, 0, watched.comm)
+    assert [MAKING in call for call in watched.records()] == [True, False]
+
+
+def test_a_group_of_broadcasts_that_gathers_tells_what_its_kernel_is_named_after(watched: Watched) -> None:
+    library, comm, _ = watched
+    library.ncclGroupStart()
+    for root, count in enumerate((10, 22)):
+        library.ncclBroadcast(0, 0, count, HALF, root, comm)
+    library.ncclGroupEnd()
+    library.ncclAllGather(0, 0, 5, HALF, comm)
+    seen = [(r["Collective name"], r["In msg nelems"], r["Out msg nelems"], r.get(KERNEL)) for r in watched.records()]
+    assert seen == [("_allgather_base", 10, 32, "broadcast"), ("_allgather_base", 5, 10, None)]
 
 
 class Nccl:
