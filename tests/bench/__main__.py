@@ -6,6 +6,7 @@ Nothing is asserted: machines differ, ratios within one run tell. Each figure is
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.grow import text_of, write_copies, write_damaged
@@ -20,6 +21,8 @@ _DAMAGE = {
     "every event has one of six kinds": _KINDS,
     "every second event has one": tuple(kind for pair in zip(_KINDS, _GOOD, strict=True) for kind in pair),
 }
+# As where no compiler was there at installation.
+_UNCOMPILED = "import sys; sys.modules['traceana.trace.scan'] = None; from traceana.cli import main; main()"
 _STARTS = {
     "python -c pass": ["-c", "pass"],
     "import traceana": ["-c", "import traceana"],
@@ -46,9 +49,19 @@ def against_peers(files: list[Path], scratch: Path) -> None:
     """Analysis with its report, HTA's three first answers, and the floor."""
     names = [str(file) for file in files]
     ours = _analyze(files, scratch / "report")
+    uncompiled = _analyze(files, scratch / "report", program=["-c", _UNCOMPILED])
     hta = cost_of(["-W", "ignore", "-m", "tests.hta_numbers", *names])
     floor = cost_of(["-m", "tests.bench.floor", *names])
-    _table({"traceana analyze": ours, "HTA: load, overlap, breakdown": hta, "floor: inflate, parse": floor})
+    _table(
+        {
+            "traceana analyze": ours,
+            "without the compiled scan": uncompiled,
+            "HTA: load, overlap, breakdown": hta,
+            "floor: inflate, parse": floor,
+        }
+    )
+    slower = uncompiled.wall_s / ours.wall_s, uncompiled.cpu_s / ours.cpu_s
+    print(f"without the scan / with it: wall {slower[0]:.2f}, CPU {slower[1]:.2f}")
     print(f"HTA / traceana: wall {hta.wall_s / ours.wall_s:.1f}, memory {hta.peak_bytes / ours.peak_bytes:.1f}")
     print(f"traceana / floor: wall {ours.wall_s / floor.wall_s:.2f}, CPU {ours.cpu_s / floor.cpu_s:.2f}\n")
 
@@ -80,8 +93,8 @@ def starting() -> None:
         print(f"{name:<18}{1000 * cost.wall_s:6.0f} ms, {more_ms:4.0f} ms more than a bare interpreter")
 
 
-def _analyze(files: list[Path], report: Path, *options: str) -> Cost:
-    words = ["-m", "traceana", "analyze", *map(str, files), "-o", str(report), "--force"]
+def _analyze(files: list[Path], report: Path, *options: str, program: Sequence[str] = ("-m", "traceana")) -> Cost:
+    words = [*program, "analyze", *map(str, files), "-o", str(report), "--force"]
     return cost_of([*words, *(options or ("--no-cache",))])
 
 
